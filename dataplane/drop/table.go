@@ -1,0 +1,120 @@
+package drop
+
+// row is all that is known of one reason.
+type row struct {
+	name     string // the word users see, in kebab case
+	stage    Stage
+	sentence string // what happened, for an operator
+}
+
+// Stage names the part of the walk at which a reason applies.
+type Stage string
+
+// table has a row for each reason, at its place.
+var table = [Count]row{
+	None:            {"none", "", "not dropped"},
+	RxError:         {"rx-error", "rx", "the driver gave up a frame it had begun to read"},
+	RxDescriptor:    {"rx-descriptor", "rx", "an AF_XDP descriptor pointed outside its frame region, or twice at one frame"},
+	RxOversize:      {"rx-oversize", "rx", "longer than the port's frame memory"},
+	Runt:            {"runt", "parse", "shorter than the header it announces at layer 2"},
+	BadMAC:          {"bad-mac", "parse", "source address zero, broadcast or multicast"},
+	LinkLocalMAC:    {"link-local-mac", "parse", "sent to the reserved bridge group 01:80:c2:00:00:00-0f (STP, LLDP, LACP)"},
+	LLC:             {"llc", "parse", "802.3 length / LLC framing instead of an EtherType"},
+	VLANDepth:       {"vlan-depth", "parse", "more than two VLAN tags"},
+	VLANTag:         {"vlan-tag", "parse", "a tag, on a port that takes none"},
+	EtherType:       {"ether-type", "parse", "neither ARP nor IPv4 nor IPv6: no policy can name it"},
+	BadARP:          {"bad-arp", "parse", "malformed ARP"},
+	BadIPv4:         {"bad-ipv4", "parse", "header length, total length or version wrong"},
+	BadIPv4Checksum: {"bad-ipv4-checksum", "parse", "IPv4 header checksum wrong"},
+	IPv4Options:     {"ipv4-options", "parse", "source routing, or options that do not parse"},
+	BadIPv6:         {"bad-ipv6", "parse", "header or payload length wrong"},
+	IPv6Extension:   {"ipv6-extension", "parse", "extension headers unknown, out of order, too many or too long"},
+	Fragment:        {"fragment", "parse", "an IP fragment: its ports cannot be judged"},
+	BadTransport:    {"bad-transport", "parse", "TCP, UDP, SCTP or ICMP header truncated or its lengths wrong"},
+	BadChecksum:     {"bad-checksum", "parse", "transport checksum wrong"},
+	BadOffload:      {"bad-offload", "parse", "the sender's offload request contradicts the frame"},
+	BadNDP:          {"bad-ndp", "parse", "malformed neighbour discovery, or hop limit not 255"},
+	UplinkOther:     {"uplink-other", "decap", "on an uplink, not VXLAN for our VTEP and not ARP or ND for it"},
+	BadVXLAN:        {"bad-vxlan", "decap", "VXLAN header malformed or I flag missing"},
+	UnknownVNI:      {"unknown-vni", "decap", "no such segment here"},
+	UnknownPeer:     {"unknown-peer", "decap", "the outer source is no peer of that VNI"},
+	UnknownPort:     {"unknown-port", "identify", "the port is not in the snapshot: not yet, or no longer"},
+	SpoofedMAC:      {"spoofed-mac", "identify", "source MAC is not bound to this port"},
+	SpoofedIP:       {"spoofed-ip", "identify", "source IP is not bound to this port and MAC"},
+	SpoofedARP:      {"spoofed-arp", "identify", "ARP sender addresses are not bound to this port"},
+	SpoofedNDP:      {"spoofed-ndp", "identify", "ND source, target or link-layer option is not bound to this port"},
+	SpoofedRemote:   {"spoofed-remote", "identify", "overlay source is not registered at the peer it came from"},
+	Martian:         {"martian", "identify", "source or destination address that no host may use"},
+	RogueRA:         {"rogue-ra", "identify", "router advertisement or redirect from a workload"},
+	RogueDHCP:       {"rogue-dhcp", "identify", "DHCP server answer from a workload"},
+	TCPNoSession:    {"tcp-no-session", "known", "not the SYN that opens a connection, and none is open"},
+	TCPInvalid:      {"tcp-invalid", "known", "flags, sequence or state that TCP does not allow"},
+	ICMPUnmatched:   {"icmp-unmatched", "known", "ICMP error or reply that belongs to no open session"},
+	SessionQuota:    {"session-quota", "known", "the port has used up its share of the session table"},
+	SessionFull:     {"session-full", "known", "no slot within the probe bound"},
+	NoPolicy:        {"no-policy", "decide", "no policy is loaded"},
+	NoRule:          {"no-rule", "decide", "no rule allows it"},
+	Denied:          {"denied", "decide", "a deny rule names it"},
+	Hairpin:         {"hairpin", "forward", "the way out is the way in"},
+	UnknownUnicast:  {"unknown-unicast", "forward", "destination MAC unknown, and the segment does not flood"},
+	FloodOff:        {"flood-off", "forward", "broadcast or multicast, and the segment does not flood"},
+	FloodFull:       {"flood-full", "forward", "no memory for a copy of a flooded frame"},
+	ARPUnknown:      {"arp-unknown", "forward", "ARP for an address nobody here is known to hold"},
+	NDPUnknown:      {"ndp-unknown", "forward", "neighbour solicitation for an address nobody here is known to hold"},
+	NotForGateway:   {"not-for-gateway", "forward", "sent to the gateway itself, which offers no such service"},
+	NoRoute:         {"no-route", "forward", "no route to the destination"},
+	NoNeighbour:     {"no-neighbour", "forward", "next hop's MAC is not known (yet)"},
+	TTLExceeded:     {"ttl-exceeded", "forward", "TTL or hop limit used up"},
+	TooBig:          {"too-big", "forward", "larger than the way out takes"},
+	RateLimited:     {"rate-limited", "forward", "the port has used up its share of answers by the switch"},
+	NoHeadroom:      {"no-headroom", "encap", "no room for the outer headers"},
+	NoUplink:        {"no-uplink", "encap", "no uplink leads to the VTEP"},
+	PortDown:        {"port-down", "tx", "the way out is gone or its link is down"},
+	TxFull:          {"tx-full", "tx", "the way out takes no more now"},
+	TxError:         {"tx-error", "tx", "the kernel refused the frame"},
+	TxOversize:      {"tx-oversize", "tx", "longer than the way out can carry"},
+}
+
+// String returns the reason's name, as in counters, metrics and command lines.
+func (r Reason) String() string {
+	if r >= Count {
+		return "invalid"
+	}
+	return table[r].name
+}
+
+// Sentence says in a few words what happened.
+func (r Reason) Sentence() string {
+	if r >= Count {
+		return "not a reason"
+	}
+	return table[r].sentence
+}
+
+// Stage returns the part of the walk at which the reason applies:
+// rx, parse, decap, identify, known, decide, forward, encap or tx.
+func (r Reason) Stage() Stage {
+	if r >= Count {
+		return ""
+	}
+	return table[r].stage
+}
+
+// Parse returns the reason of that name; found is false if there is none.
+func Parse(name string) (r Reason, found bool) {
+	for i := range table {
+		if table[i].name == name {
+			return Reason(i), true
+		}
+	}
+	return None, false
+}
+
+// All returns every reason but None, in the order of the walk.
+func All() []Reason {
+	all := make([]Reason, 0, Count-1)
+	for r := None + 1; r < Count; r++ {
+		all = append(all, r)
+	}
+	return all
+}

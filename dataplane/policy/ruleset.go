@@ -1,0 +1,122 @@
+package policy
+
+import (
+	"net/netip"
+)
+
+// Ruleset is a policy as the compiler hands it to the switch: names resolved,
+// order decided, ports in elementary terms. It names sets of endpoints and of
+// addresses, never a place. Encode writes it as an artifact, Decode reads one.
+type Ruleset struct {
+	// Generation numbers the artifacts of one policy; a switch may refuse to
+	// go back. It is an input of the build, so that the same source gives the
+	// same bytes.
+	Generation uint64
+	// SourceHash is the SHA-256 of the checked source in canonical form.
+	SourceHash [32]byte
+	// Sets is every service and network that a rule names, and the built-in
+	// Any at index 0; otherwise sorted by kind, then name. A SetID is an
+	// index into it.
+	Sets []Set
+	// Rules is in the order of decision: the first that matches decides. Where
+	// none does the answer is deny. A RuleID is an index into it.
+	Rules []Rule
+}
+
+// SetID indexes Ruleset.Sets.
+type SetID uint32
+
+// Any is the set that every address belongs to, known or not.
+const Any SetID = 0
+
+// RuleID indexes Ruleset.Rules.
+type RuleID uint32
+
+// NoRule is the RuleID of the default deny.
+const NoRule RuleID = 0xffffffff
+
+// SetKind tells how membership of a set is found.
+type SetKind uint8
+
+const (
+	// KindAny is the set Any.
+	KindAny SetKind = iota
+	// KindService is a set of endpoints, found by their labels.
+	KindService
+	// KindNetwork is a set of addresses, found by prefix.
+	KindNetwork
+)
+
+// Set is a service or a network.
+type Set struct {
+	Kind SetKind
+	Name string
+	// Selector picks the members of a service.
+	Selector Selector
+	// Prefixes less Except are the members of a network. Masked, sorted,
+	// unique; each Except lies inside a prefix.
+	Prefixes, Except []netip.Prefix
+}
+
+// Selector is a choice of alternatives: an endpoint is selected if at least
+// one of them is met. No alternative selects nothing.
+type Selector []Requirements
+
+// Requirements must all be met; an empty list is met by nothing, so that a
+// forgotten label does not open everything.
+type Requirements []Requirement
+
+// Op is how a requirement compares a label.
+type Op uint8
+
+const (
+	// OpIn: the label is there and has one of the values.
+	OpIn Op = iota
+	// OpNotIn: the label is absent or has none of the values.
+	OpNotIn
+	// OpExists: the label is there.
+	OpExists
+	// OpNotExists: the label is absent.
+	OpNotExists
+)
+
+// Requirement is one condition on one label.
+type Requirement struct {
+	Key    string
+	Op     Op
+	Values []string // OpIn, OpNotIn: sorted, unique, not empty
+}
+
+// Verdict is what a rule says.
+type Verdict uint8
+
+const (
+	// Deny drops the connection.
+	Deny Verdict = iota
+	// Allow lets it pass, replies included.
+	Allow
+)
+
+// Rule is one statement: From may (or may not) connect To on Ports.
+type Rule struct {
+	Name     string
+	Verdict  Verdict
+	From, To []SetID // sorted, unique, not empty
+	Ports    []Port  // sorted, unique, not empty
+	// File and Line say where the source states the rule, for people.
+	File string
+	Line uint32
+}
+
+// AnyProto in Port.Proto stands for every IP protocol.
+const AnyProto = 256
+
+// Port is a set of transport headers: one protocol or all, and inclusive
+// ranges of ports. For ICMP and ICMPv6 the destination "port" is the type in
+// the high byte and the code in the low one, and the source range is full.
+// For a protocol without ports, and for AnyProto, both ranges are full.
+type Port struct {
+	Proto        uint16 // IANA number, or AnyProto
+	SrcLo, SrcHi uint16
+	DstLo, DstHi uint16
+}
