@@ -81,6 +81,7 @@ const (
 
 	Hairpin        // the way out is the way in
 	UnknownUnicast // destination MAC unknown, and the segment does not flood
+	Misdirected    // the destination IP is not bound to the owner of the destination MAC
 	FloodOff       // broadcast or multicast, and the segment does not flood
 	FloodFull      // no memory for a copy of a flooded frame
 	ARPUnknown     // ARP for an address nobody here is known to hold

@@ -1,6 +1,12 @@
 package drop
 
-import "testing"
+import (
+	"bufio"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
 
 // Each reason has a unique name, a stage and a sentence: a constant without a
 // row, or two rows of one name, would make a counter that nobody can read.
@@ -23,5 +29,31 @@ func TestEveryReasonIsDescribed(t *testing.T) {
 	}
 	if got := Reason(255).String(); got != "invalid" {
 		t.Errorf("Reason(255) = %q, want invalid", got)
+	}
+}
+
+// The comment on a constant is the sentence that users read: one text, two
+// places, held together here.
+func TestCommentsAreTheSentences(t *testing.T) {
+	src, err := os.Open("drop.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	line := regexp.MustCompile(`^\t[A-Z]\w+ +// (.+)$`)
+	var comments []string
+	for in := bufio.NewScanner(src); in.Scan(); {
+		if m := line.FindStringSubmatch(in.Text()); m != nil {
+			comments = append(comments, m[1])
+		}
+	}
+	all := All()
+	if len(comments) != len(all) {
+		t.Fatalf("%d constants have a comment, there are %d reasons", len(comments), len(all))
+	}
+	for i, r := range all {
+		if strings.ReplaceAll(comments[i], `"`, "'") != r.Sentence() {
+			t.Errorf("%s: comment %q, sentence %q", r, comments[i], r.Sentence())
+		}
 	}
 }

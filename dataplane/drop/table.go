@@ -57,6 +57,7 @@ var table = [Count]row{
 	Denied:          {"denied", "decide", "a deny rule names it"},
 	Hairpin:         {"hairpin", "forward", "the way out is the way in"},
 	UnknownUnicast:  {"unknown-unicast", "forward", "destination MAC unknown, and the segment does not flood"},
+	Misdirected:     {"misdirected", "forward", "the destination IP is not bound to the owner of the destination MAC"},
 	FloodOff:        {"flood-off", "forward", "broadcast or multicast, and the segment does not flood"},
 	FloodFull:       {"flood-full", "forward", "no memory for a copy of a flooded frame"},
 	ARPUnknown:      {"arp-unknown", "forward", "ARP for an address nobody here is known to hold"},

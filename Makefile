@@ -1,0 +1,62 @@
+# Bulkhead: the whole developer interface. `make help` lists it.
+SHELL := /bin/bash
+GO    ?= go
+D     ?= 20s
+T     ?= 5m
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build test test-unit race lint vet staticcheck vuln fuzz fuzz-all bench compare demo smoke deps install clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the four binaries, into bin/
+	$(GO) build -trimpath -o bin/ ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd
+
+test: deps lint ## everything a change must pass: lint, then all tests with the race detector (root tests as root)
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+test-unit: ## all tests once, quickly, without the race detector
+	$(GO) test ./...
+
+race: ## all tests with the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+lint: vet staticcheck ## gofmt, go vet, staticcheck, import table
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }
+	$(GO) test -run TestArchitecture ./dataplane
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) tool staticcheck ./...
+
+vuln: ## known vulnerabilities, where their database can be reached
+	@$(GO) tool govulncheck ./... || { rc=$$?; echo "make vuln: govulncheck ended with $$rc; if it could not reach its database, nothing was checked"; exit $$rc; }
+
+fuzz: ## one fuzz target: make fuzz T=FuzzParse D=1m
+	$(GO) test ./fuzz -run '^$$' -fuzz '^$(T)$$' -fuzztime $(D)
+
+fuzz-all: ## every fuzz target in turn, D each
+	@set -e; for t in $$($(GO) test ./fuzz -list '^Fuzz' | grep ^Fuzz); do echo "== $$t"; $(GO) test ./fuzz -run '^$$' -fuzz "^$$t$$" -fuzztime $(D); done
+
+bench: ## every Go benchmark once, then the walk's table
+	$(GO) test -run '^$$' -bench . -benchtime 200ms -benchmem ./...
+	$(GO) run ./bench/cmd/vsbench run walk
+
+demo: deps build ## three-tier app in namespaces: who reaches whom and why (root, under a minute)
+	examples/three-tier/run.sh
+
+smoke: deps build ## the daemon on real devices (root)
+	$(GO) test -count=1 -run 'Smoke' ./vswitch/... ./examples/...
+
+deps: ## install what a bare Debian 12 with Go lacks (root; nothing to do otherwise)
+	@./.ci/deps
+
+install: ## go install the four binaries
+	$(GO) install -trimpath ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd
+
+clean: ## remove what the build made
+	rm -rf bin out
