@@ -13,7 +13,6 @@ import (
 //	+--------+--------+---------------------------------+-----------+
 const (
 	ethernetLen = 14
-	vlanLen     = 4
 	// minEtherType separates EtherTypes from 802.3 lengths.
 	minEtherType = 0x0600
 )

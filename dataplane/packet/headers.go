@@ -7,8 +7,8 @@ type MAC [6]byte
 
 // Addr is an IPv4 or IPv6 address in one form, so that there is one path for
 // both: IPv4 is ::ffff:a.b.c.d. No IPv6 packet may carry such an address on
-// the wire (RFC 4291 2.5.5.2; Parse leaves that to the martian check), so the
-// two families never meet.
+// the wire (RFC 4291 2.5.5.2; Parse drops it as martian), so the two families
+// never meet.
 type Addr [16]byte
 
 // Key names a flow in one direction: what a session is looked up by and what
@@ -83,15 +83,15 @@ type Headers struct {
 	L4 uint16 // KindIP, KindND: offset of the transport header
 	// Payload is the offset behind the transport header. KindIP, KindND.
 	Payload uint16
-	// PacketEnd is the offset of the end of the IP packet: what follows is
-	// padding, and never read. KindIP, KindND.
+	// PacketEnd is the offset of the end of the IP or ARP packet: what follows
+	// is padding, and never read.
 	PacketEnd uint32
 
 	// TTL is the TTL or hop limit. KindIP, KindND.
 	TTL uint8
 
 	// Key is the flow; Zone is zero until the identify stage. KindIP. For
-	// KindND only Src and Dst are set.
+	// KindND only Src, Dst and Proto are set.
 	Key Key
 
 	// Inner is the flow that an ICMP error quotes, as quoted: the direction

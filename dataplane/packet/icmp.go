@@ -30,22 +30,29 @@ const (
 	NDRedirect               = 137
 )
 
-func parseICMP(b, p []byte, h *Headers) drop.Reason {
+// icmpLen is the length of the header of both, with the four bytes that are
+// the type's own (RFC 792, RFC 4443 2.1):
+//
+//	|     Type      |     Code      |          Checksum             |
+//	|   Identifier, pointer, MTU or unused, by type                 |
+const icmpLen = 8
+
+func parseICMP(p []byte, h *Headers) drop.Reason {
 	if len(p) < icmpLen {
 		return drop.BadTransport
 	}
 	h.ICMPType, h.ICMPCode = p[0], p[1]
 	h.Payload = h.L4 + icmpLen
-	switch h.ICMPType {
-	case ICMPEchoRequest, ICMPEchoReply:
-		setEchoID(p, h)
-	case ICMPUnreachable, ICMPSourceQuench, ICMPTimeExceeded, ICMPParameter:
-		return parseQuote4(b, h)
+	switch {
+	case h.ICMPType == ICMPEchoRequest || h.ICMPType == ICMPEchoReply:
+		setEchoID(p, &h.Key)
+	case isError4(h.ICMPType):
+		return parseQuote4(p[icmpLen:], h)
 	}
 	return drop.None
 }
 
-func parseICMPv6(b, p []byte, h *Headers) drop.Reason {
+func parseICMPv6(p []byte, h *Headers) drop.Reason {
 	if len(p) < icmpLen {
 		return drop.BadTransport
 	}
@@ -53,27 +60,26 @@ func parseICMPv6(b, p []byte, h *Headers) drop.Reason {
 	h.Payload = h.L4 + icmpLen
 	switch {
 	case h.ICMPType == ICMPv6EchoRequest || h.ICMPType == ICMPv6EchoReply:
-		setEchoID(p, h)
+		setEchoID(p, &h.Key)
 	case h.ICMPType >= NDRouterSolicitation && h.ICMPType <= NDRedirect:
 		return parseND(p, h)
 	case h.ICMPType >= ICMPv6Unreachable && h.ICMPType <= ICMPv6Parameter:
-		return parseQuote6(b, h)
+		return parseQuote6(p[icmpLen:], h)
 	}
 	return drop.None
 }
 
 // setEchoID makes the identifier of an echo both its ports: so request and
 // reply are one flow.
-func setEchoID(p []byte, h *Headers) {
+func setEchoID(p []byte, k *Key) {
 	id := binary.BigEndian.Uint16(p[4:])
-	h.Key.SrcPort, h.Key.DstPort = id, id
+	k.SrcPort, k.DstPort = id, id
 }
 
 // parseQuote4 reads the packet that an ICMP error is about: its header and at
 // least 8 bytes of its transport (RFC 792). The quote is cut short, so its
 // total length is not held against what is there.
-func parseQuote4(b []byte, h *Headers) drop.Reason {
-	q := b[h.Payload:h.PacketEnd]
+func parseQuote4(q []byte, h *Headers) drop.Reason {
 	if len(q) < ipv4Len || q[0]>>4 != 4 {
 		return drop.BadTransport
 	}
@@ -86,8 +92,7 @@ func parseQuote4(b []byte, h *Headers) drop.Reason {
 }
 
 // parseQuote6 is parseQuote4 for ICMPv6.
-func parseQuote6(b []byte, h *Headers) drop.Reason {
-	q := b[h.Payload:h.PacketEnd]
+func parseQuote6(q []byte, h *Headers) drop.Reason {
 	if len(q) < ipv6Len || q[0]>>4 != 6 {
 		return drop.BadTransport
 	}
@@ -105,24 +110,38 @@ func parseQuote6(b []byte, h *Headers) drop.Reason {
 // parseQuoted reads the first 8 bytes of the quoted transport. An error about
 // an error is not one that anybody sends (RFC 1122 3.2.2, RFC 4443 2.4).
 func parseQuoted(t []byte, h *Headers, proto uint8, at uint16) drop.Reason {
-	h.Inner.Proto = proto
-	h.InnerL4 = at
 	switch proto {
 	case ProtoTCP, ProtoUDP, ProtoSCTP:
 		h.Inner.SrcPort, h.Inner.DstPort = binary.BigEndian.Uint16(t), binary.BigEndian.Uint16(t[2:])
 	case ProtoICMP:
-		if h.V6 || t[0] != ICMPEchoRequest && t[0] != ICMPEchoReply {
+		if h.V6 || isError4(t[0]) {
 			return drop.BadTransport
 		}
-		id := binary.BigEndian.Uint16(t[4:])
-		h.Inner.SrcPort, h.Inner.DstPort = id, id
+		if t[0] == ICMPEchoRequest || t[0] == ICMPEchoReply {
+			setEchoID(t, &h.Inner)
+		}
 	case ProtoICMPv6:
-		if !h.V6 || t[0] != ICMPv6EchoRequest && t[0] != ICMPv6EchoReply {
+		if !h.V6 || isError6(t[0]) {
 			return drop.BadTransport
 		}
-		id := binary.BigEndian.Uint16(t[4:])
-		h.Inner.SrcPort, h.Inner.DstPort = id, id
+		if t[0] == ICMPv6EchoRequest || t[0] == ICMPv6EchoReply {
+			setEchoID(t, &h.Inner)
+		}
 	}
-	h.ICMPError = true
+	h.Inner.Proto, h.InnerL4, h.ICMPError = proto, at, true
 	return drop.None
 }
+
+// isError4 tells of the ICMP types that quote a packet and belong to its flow.
+// A redirect quotes one, too, but asks to change a route: it is no error.
+func isError4(kind uint8) bool {
+	switch kind {
+	case ICMPUnreachable, ICMPSourceQuench, ICMPTimeExceeded, ICMPParameter:
+		return true
+	}
+	return false
+}
+
+// isError6 tells of the ICMPv6 errors: types below 128 (RFC 4443 2.1). Only
+// the four that are defined are ever parsed as one; the rest are unknown.
+func isError6(kind uint8) bool { return kind < 128 }

@@ -34,7 +34,7 @@ func parseIPv4(f *Frame, b []byte, h *Headers) drop.Reason {
 	if size < ipv4Len || size > len(p) || total < size || total > len(p) {
 		return drop.BadIPv4
 	}
-	if checksum.Fold(checksum.Sum(p[:size], 0)) != 0xffff {
+	if !checksum.Verify(p[:size], 0) {
 		return drop.BadIPv4Checksum
 	}
 	if size > ipv4Len && !ipv4OptionsHarmless(p[ipv4Len:size]) {
@@ -46,6 +46,9 @@ func parseIPv4(f *Frame, b []byte, h *Headers) drop.Reason {
 	// More fragments, or an offset: the ports are elsewhere.
 	if binary.BigEndian.Uint16(p[6:])&0x3fff != 0 {
 		return drop.Fragment
+	}
+	if p[9] == ProtoICMPv6 {
+		return drop.BadTransport // it exists over IPv6 only (RFC 4443 1)
 	}
 	h.L4 = h.L3 + uint16(size)
 	return parseTransport(f, b, h, p[9])
@@ -95,4 +98,29 @@ func (f *Frame) TOS() uint8 {
 		return p[0]<<4 | p[1]>>4
 	}
 	return p[1]
+}
+
+// SetTOS writes the type of service or traffic class of a parsed packet.
+func SetTOS(f *Frame, tos uint8) {
+	h := &f.Headers
+	p := f.Bytes()[h.L3:]
+	if h.V6 {
+		p[0], p[1] = p[0]&0xf0|tos>>4, p[1]&0x0f|tos<<4
+		return
+	}
+	old := binary.BigEndian.Uint16(p)
+	p[1] = tos
+	binary.BigEndian.PutUint16(p[10:], checksum.Update(binary.BigEndian.Uint16(p[10:]), old, binary.BigEndian.Uint16(p)))
+}
+
+// writeIPv4 writes an IPv4 header without options, DF set.
+func writeIPv4(p []byte, proto uint8, payload int, ttl uint8, src, dst *Addr) {
+	clear(p[:ipv4Len])
+	p[0] = 0x45
+	binary.BigEndian.PutUint16(p[2:], uint16(ipv4Len+payload))
+	p[6] = 0x40
+	p[8], p[9] = ttl, proto
+	copy(p[12:16], src[12:])
+	copy(p[16:20], dst[12:])
+	binary.BigEndian.PutUint16(p[10:], checksum.Of(p[:ipv4Len], 0))
 }

@@ -24,6 +24,7 @@ const (
 	extHopByHop    = 0
 	extRouting     = 43
 	extFragment    = 44
+	extESP         = 50
 	extAH          = 51
 	extNoNext      = 59
 	extDestination = 60
@@ -52,6 +53,9 @@ func parseIPv6(f *Frame, b []byte, h *Headers) drop.Reason {
 	if reason != drop.None {
 		return reason
 	}
+	if proto == ProtoICMP {
+		return drop.BadTransport // it exists over IPv4 only
+	}
 	h.L4 = h.L3 + ipv6Len + uint16(size)
 	return parseTransport(f, b, h, proto)
 }
@@ -74,7 +78,7 @@ func embedsIPv4(a *Addr) bool {
 // their lengths must hold. A routing header is refused, whatever its type: it
 // changes where the packet goes after it has been judged (RFC 5095, RFC 8754
 // domains end at the host). A fragment, even an atomic one, is refused (RFC
-// 7112, RFC 8021), and so is what no transport hides behind.
+// 7112, RFC 8021), and so is what hides its transport or has none.
 func walkExtensions(p []byte, next uint8) (proto uint8, size int, reason drop.Reason) {
 	for n := 0; ; n++ {
 		switch next {
@@ -85,7 +89,7 @@ func walkExtensions(p []byte, next uint8) (proto uint8, size int, reason drop.Re
 		case extDestination:
 		case extFragment:
 			return 0, 0, drop.Fragment
-		case extRouting, extAH, extNoNext, extMobility, extHIP, extShim6, 253, 254, 255:
+		case extRouting, extESP, extAH, extNoNext, extMobility, extHIP, extShim6, 253, 254, 255:
 			return 0, 0, drop.IPv6Extension
 		default:
 			return next, size, drop.None
@@ -99,4 +103,13 @@ func walkExtensions(p []byte, next uint8) (proto uint8, size int, reason drop.Re
 			return 0, 0, drop.IPv6Extension
 		}
 	}
+}
+
+// writeIPv6 writes an IPv6 header without extensions.
+func writeIPv6(p []byte, proto uint8, payload int, hops uint8, src, dst *Addr) {
+	binary.BigEndian.PutUint32(p, 6<<28)
+	binary.BigEndian.PutUint16(p[4:], uint16(payload))
+	p[6], p[7] = proto, hops
+	copy(p[8:24], src[:])
+	copy(p[24:40], dst[:])
 }

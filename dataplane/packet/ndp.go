@@ -1,11 +1,6 @@
 package packet
 
-import (
-	"encoding/binary"
-
-	"bulkhead/dataplane/checksum"
-	"bulkhead/dataplane/drop"
-)
+import "bulkhead/dataplane/drop"
 
 // Neighbour discovery (RFC 4861 4). Solicitation and advertisement:
 //
@@ -36,15 +31,39 @@ func parseND(p []byte, h *Headers) drop.Reason {
 	if h.TTL != 255 || h.ICMPCode != 0 {
 		return drop.BadNDP
 	}
-	at, fits := ndOptionsAt(h.ICMPType), false
-	if len(p) >= at {
-		_, _, fits = ndLinkAddr(p[at:])
+	at := ndOptionsAt(h.ICMPType)
+	if len(p) < at {
+		return drop.BadNDP
 	}
-	if !fits {
+	_, linked, fits := ndLinkAddr(p[at:])
+	if !fits || !ndConsistent(p, h, linked) {
 		return drop.BadNDP
 	}
 	h.Kind = KindND
 	return drop.None
+}
+
+// ndConsistent holds the message against its IP header, as RFC 4861 6.1.1,
+// 7.1.1 and 7.1.2 say: linked tells of a link-layer option.
+func ndConsistent(p []byte, h *Headers, linked bool) bool {
+	unspecified := h.Key.Src == Addr{}
+	switch h.ICMPType {
+	case NDRouterSolicitation:
+		return !(unspecified && linked)
+	case NDNeighbourSolicitation:
+		if unspecified && (linked || !isSolicitedNode(&h.Key.Dst)) {
+			return false
+		}
+		return p[8] != 0xff
+	case NDNeighbourAdvertisement:
+		return p[8] != 0xff && !(h.Key.Dst[0] == 0xff && p[4]&ndFlagSolicit != 0)
+	}
+	return true
+}
+
+// isSolicitedNode tells of ff02::1:ff00:0/104 (RFC 4291 2.7.1).
+func isSolicitedNode(a *Addr) bool {
+	return [13]byte(a[:13]) == [13]byte{0: 0xff, 1: 2, 11: 1, 12: 0xff}
 }
 
 // ndOptionsAt is where a message's options begin.
@@ -88,76 +107,4 @@ func NDOf(f *Frame) ND {
 	}
 	n.LinkAddr, n.HasLinkAddr, _ = ndLinkAddr(p[ndOptionsAt(h.ICMPType):])
 	return n
-}
-
-// AnswerND turns a neighbour solicitation of KindND into the advertisement
-// that says that mac holds the target, addressed to who asked (RFC 4861
-// 7.2.4). It returns false if the frame's memory is too small.
-func AnswerND(f *Frame, mac MAC, router bool) bool {
-	h := &f.Headers
-	const size = ndTargetEnd + 8
-	end := f.Start + uint32(h.L3) + ipv6Len + size
-	if int(end) > len(f.Buf) {
-		return false
-	}
-	asker, target := h.Key.Src, NDOf(f).Target
-	f.End = end
-	writeIPv6(f.Bytes()[h.L3:], ProtoICMPv6, size, 255, &target, &asker)
-	p := f.Bytes()[h.L3+ipv6Len:]
-	clear(p)
-	p[0] = NDNeighbourAdvertisement
-	p[4] = ndFlagSolicit | ndFlagOverride
-	if router {
-		p[4] |= ndFlagRouter
-	}
-	copy(p[8:24], target[:])
-	p[24], p[25] = ndTargetLink, 1
-	copy(p[26:32], mac[:])
-	sum := checksum.Pseudo(target[:], asker[:], ProtoICMPv6, size)
-	binary.BigEndian.PutUint16(p[2:], checksum.Of(p, sum))
-	SetMACs(f, h.Src, mac)
-	f.Offload = Offload{}
-	return Parse(f) == drop.None
-}
-
-// solicitND writes a neighbour solicitation for target.
-func solicitND(f *Frame, mac MAC, from, target *Addr) {
-	const size = ndTargetEnd + 8
-	f.End = f.Start + ethernetLen + ipv6Len + size
-	b := f.Bytes()
-	clear(b)
-	group := Addr{0: 0xff, 1: 2, 11: 1, 12: 0xff, 13: target[13], 14: target[14], 15: target[15]}
-	copy(b, "\x33\x33")
-	copy(b[2:6], group[12:])
-	copy(b[6:], mac[:])
-	binary.BigEndian.PutUint16(b[12:], EtherTypeIPv6)
-	writeIPv6(b[ethernetLen:], ProtoICMPv6, size, 255, from, &group)
-	p := b[ethernetLen+ipv6Len:]
-	p[0] = NDNeighbourSolicitation
-	copy(p[8:24], target[:])
-	p[24], p[25] = ndSourceLink, 1
-	copy(p[26:32], mac[:])
-	sum := checksum.Pseudo(from[:], group[:], ProtoICMPv6, size)
-	binary.BigEndian.PutUint16(p[2:], checksum.Of(p, sum))
-}
-
-// writeIPv6 writes an IPv6 header without extensions.
-func writeIPv6(p []byte, proto uint8, payload int, hops uint8, src, dst *Addr) {
-	binary.BigEndian.PutUint32(p, 6<<28)
-	binary.BigEndian.PutUint16(p[4:], uint16(payload))
-	p[6], p[7] = proto, hops
-	copy(p[8:24], src[:])
-	copy(p[24:40], dst[:])
-}
-
-// writeIPv4 writes an IPv4 header without options, DF set.
-func writeIPv4(p []byte, proto uint8, payload int, ttl uint8, src, dst *Addr) {
-	clear(p[:ipv4Len])
-	p[0] = 0x45
-	binary.BigEndian.PutUint16(p[2:], uint16(ipv4Len+payload))
-	p[6] = 0x40
-	p[8], p[9] = ttl, proto
-	copy(p[12:16], src[12:])
-	copy(p[16:20], dst[12:])
-	binary.BigEndian.PutUint16(p[10:], checksum.Of(p[:ipv4Len], 0))
 }
