@@ -1,0 +1,63 @@
+package tap
+
+import (
+	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/internal/sys"
+)
+
+// arena is the memory that one queue's received frames lie in until the next
+// Recv. Frames are laid down one behind the other, so sixty-four small ones
+// touch 100 KiB and not sixty-four buffers of 64 KiB each; that keeps a batch
+// in the second-level cache. The end of the arena also bounds how much one
+// Recv takes in, in bytes.
+type arena struct {
+	mem  []byte
+	next int // where the next frame's headroom begins
+}
+
+const (
+	// arenaSize holds a batch of 64 full-size frames, or seven superframes.
+	arenaSize = 512 << 10
+	// tailroom is left behind a frame, for an answer made in place that is
+	// longer than the question.
+	tailroom = 64
+	// slotMin bounds a slot from below, for the same reason.
+	slotMin = packet.Headroom + 576
+	// readMax is the most that a read takes: a byte more than any frame, so
+	// that a longer one shows.
+	readMax = headerLen + packet.MaxFrame + 1
+)
+
+func newArena() (*arena, error) {
+	mem, err := sys.MapAnonymous(arenaSize)
+	if err != nil {
+		return nil, err
+	}
+	return &arena{mem: mem}, nil
+}
+
+// room returns where to read the next header and frame, or nil if the longest
+// might not fit.
+func (a *arena) room() []byte {
+	at := a.next + packet.Headroom - headerLen
+	if at+readMax+tailroom > len(a.mem) {
+		return nil
+	}
+	return a.mem[at : at+readMax]
+}
+
+// take keeps the frame of n bytes that was read into room, and returns its
+// slot: headroom, frame, tailroom, clipped.
+func (a *arena) take(n int) []byte {
+	size := max(packet.Headroom+n+tailroom, slotMin)
+	size = (size + 63) &^ 63 // the next headroom begins a cache line
+	end := min(a.next+size, len(a.mem))
+	slot := a.mem[a.next:end:end]
+	a.next = end
+	return slot
+}
+
+// reset frees all slots: the batch is over.
+func (a *arena) reset() { a.next = 0 }
+
+func (a *arena) close() error { return sys.Unmap(a.mem) }
