@@ -1,0 +1,78 @@
+package dataplane
+
+import (
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/packet"
+)
+
+// The switch speaks for itself in four ways: ARP and ND answers, echo replies
+// of a gateway, ICMP errors, and solicitations of underlay neighbours. Each
+// is a copy, cut short, of the frame that asked for it, rewritten in place:
+// no memory but the batch's is needed, no other goroutine, and never more
+// frames go out than came in. A bucket a port bounds them, so that nobody uses
+// the switch as an amplifier or fills its answers for others.
+
+// answersPerSecond and answersBurst bound what the switch says on behalf of
+// one port, on one worker.
+const (
+	answersPerSecond = 1000
+	answersBurst     = 256
+)
+
+// bucket is a token bucket; a token is an answer.
+type bucket struct {
+	tokens int64 // in nanoseconds of credit
+	last   Time
+}
+
+// take takes a token, and says whether there was one.
+func (b *bucket) take(now Time) bool {
+	const cost = int64(1e9 / answersPerSecond)
+	b.tokens = min(b.tokens+now-b.last, answersBurst*cost)
+	if b.last == 0 {
+		b.tokens = answersBurst * cost
+	}
+	b.last = now
+	if b.tokens < cost {
+		return false
+	}
+	b.tokens -= cost
+	return true
+}
+
+// copyOf makes a copy of the first limit bytes of f, which came in where f
+// did. It returns nil when the batch has no more room, and in a trace.
+func (x *walk) copyOf(f *packet.Frame, limit int) *packet.Frame {
+	if x.rec != nil {
+		return nil
+	}
+	n := min(f.Len(), limit)
+	c := x.batch.NextCopy()
+	if c == nil {
+		return nil
+	}
+	at := (x.batch.Len() - 1) % packet.BatchCopies * copySize
+	if n > copySize-packet.Headroom {
+		x.batch.Undo()
+		return nil
+	}
+	buf := x.copies[at : at+copySize : at+copySize]
+	copy(buf[packet.Headroom:], f.Bytes()[:n])
+	c.Begin(buf, packet.Headroom, uint32(packet.Headroom+n), f.Ingress)
+	c.Headers, c.Offload, c.Rule, c.Copy = f.Headers, f.Offload, f.Rule, true
+	return c
+}
+
+// answer makes a copy to answer f with, if the port has answers left.
+func (x *walk) answer(f *packet.Frame, limit int) (*packet.Frame, drop.Reason) {
+	if x.rec != nil {
+		return nil, drop.None
+	}
+	if !x.answers[f.Ingress%packet.MaxPorts].take(x.now) {
+		return nil, drop.RateLimited
+	}
+	if c := x.copyOf(f, limit); c != nil {
+		return c, drop.None
+	}
+	return nil, drop.FloodFull
+}

@@ -1,0 +1,261 @@
+package dataplane_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed says which of our packages each package may import: a prefix ending
+// in "/..." stands for everything under it. A package without a row fails.
+// It is the import table of the design, row by row.
+var allowed = map[string][]string{
+	// 0: constants and arithmetic
+	"dataplane/drop":               {},
+	"dataplane/checksum":           {},
+	"dataplane/internal/hugemem":   {},
+	"dataplane/internal/hashtab":   {},
+	"dataplane/internal/invariant": {},
+	// 1
+	"dataplane/packet":            {"dataplane/drop", "dataplane/checksum", "dataplane/internal/..."},
+	"dataplane/packet/packettest": {"dataplane/drop", "dataplane/checksum", "dataplane/packet"},
+	// 2: tables, which know nothing of each other
+	"dataplane/identity":  {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
+	"dataplane/fdb":       {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
+	"dataplane/conntrack": {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
+	"dataplane/route":     {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
+	"dataplane/vxlan":     {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "dataplane/internal/..."},
+	// 3, 4
+	"dataplane/policy":   {"dataplane/drop", "dataplane/packet", "dataplane/identity"},
+	"dataplane/classify": {"dataplane/drop", "dataplane/packet", "dataplane/identity", "dataplane/policy", "dataplane/internal/..."},
+	// 5: the walk
+	"dataplane": {"dataplane/..."},
+	// 6: the contract of ports, configuration, the kernel's door
+	"vswitch/internal/sys": {},
+	"vswitch/port":         {"dataplane/drop", "dataplane/packet", "vswitch/internal/sys"},
+	"vswitch/config":       {"dataplane/packet"},
+	// 7: drivers, which know nothing of each other
+	"vswitch/port/mem":        {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},
+	"vswitch/port/pcap":       {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},
+	"vswitch/port/tap":        {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},
+	"vswitch/port/xdp":        {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},
+	"vswitch/port/middleware": {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/port/pcap"},
+	"vswitch/port/porttest":   {"dataplane/...", "vswitch/port", "vswitch/internal/sys"},
+	// 8: the daemon, without drivers
+	"vswitch/control/api": {},
+	"vswitch/control":     {"vswitch/control/api", "vswitch/internal/sys", "vswitch/config"},
+	"vswitch/metrics":     {"dataplane/drop", "vswitch/control/api"},
+	"vswitch":             {"dataplane/...", "vswitch/port", "vswitch/config", "vswitch/control/api", "vswitch/internal/sys"},
+	// 9: commands wire it together
+	"vswitch/cmd/vswitchd": {"dataplane/...", "vswitch/..."},
+	"vswitch/cmd/vsctl":    {"vswitch/control", "vswitch/control/api", "dataplane/drop"},
+	// the compiler
+	"policyc":     {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet"},
+	"policyc/...": {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet"},
+	// what may import anything
+	"bench/...": {"..."},
+	"fuzz":      {"..."},
+}
+
+// outside says through which doors each outside module may come in. Modules
+// not named here may not be imported at all.
+var outside = map[string][]string{
+	"golang.org/x/sys":                    {"vswitch/internal/sys", "vswitch/port/tap", "vswitch/port/xdp", "vswitch/port/packet", "vswitch/cmd/vswitchd", "vswitch/control", "bench/..."},
+	"github.com/asavie/xdp":               {"vswitch/port/xdp"},
+	"github.com/cilium/ebpf":              {"vswitch/port/xdp"},
+	"github.com/songgao/water":            {"vswitch/port/tap"},
+	"github.com/vishvananda/netlink":      {"vswitch/port/tap", "vswitch/port/xdp", "vswitch/internal/sys", "vswitch", "bench/..."},
+	"github.com/vishvananda/netns":        {"vswitch/port/tap", "vswitch/port/xdp", "vswitch/internal/sys", "bench/..."},
+	"github.com/BurntSushi/toml":          {"vswitch/config", "policyc/internal/source", "bench/..."},
+	"github.com/google/gopacket":          {"vswitch/port/pcap", "bench/...", "dataplane/packet/packettest"},
+	"github.com/gaissmai/bart":            {"dataplane/route"},
+	"github.com/spf13/cobra":              {"policyc", "bench/...", "vswitch/cmd/..."},
+	"github.com/prometheus/client_golang": {"vswitch/metrics"},
+	"github.com/coreos/go-systemd/v22":    {"vswitch/cmd/vswitchd"},
+}
+
+// unsafeDoors are the packages that may use unsafe, in *_unsafe.go files only.
+var unsafeDoors = []string{
+	"dataplane/internal/hugemem", "vswitch/port/xdp", "vswitch/port/tap",
+	"vswitch/port/packet", "vswitch/internal/sys",
+}
+
+// linked is the whole of what vswitchd may link besides its own packages, the
+// standard library and what these bring in: a new module fails until it is
+// written down here with its reason.
+var linked = map[string]string{
+	"github.com/songgao/water":            "creates TAP devices",
+	"github.com/asavie/xdp":               "holds the XDP program and its maps",
+	"github.com/cilium/ebpf":              "loads, pins and links the XDP program",
+	"github.com/vishvananda/netlink":      "links, addresses, routes and their changes",
+	"github.com/vishvananda/netns":        "namespaces, for netlink",
+	"golang.org/x/sys":                    "system calls",
+	"github.com/BurntSushi/toml":          "the configuration",
+	"github.com/prometheus/client_golang": "metrics",
+	"github.com/coreos/go-systemd/v22":    "readiness and watchdog",
+	"github.com/gaissmai/bart":            "builds route tables",
+	"github.com/spf13/cobra":              "the command line",
+	"github.com/google/gopacket":          "reads captures, for the pcap port only",
+	// brought in by client_golang
+	"github.com/prometheus/client_model": "", "github.com/prometheus/common": "", "github.com/prometheus/procfs": "",
+	"github.com/beorn7/perks": "", "github.com/cespare/xxhash/v2": "", "google.golang.org/protobuf": "",
+	"github.com/munnerz/goautoneg": "", "go.yaml.in/yaml/v2": "", "github.com/klauspost/compress": "",
+	// brought in by cobra
+	"github.com/spf13/pflag": "",
+}
+
+// pkg is what `go list` says of a package.
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	GoFiles    []string
+	Dir        string
+	Doc        string
+	Standard   bool
+	Module     *struct{ Path string }
+}
+
+func list(t *testing.T, args ...string) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,GoFiles,Dir,Doc,Standard,Module"}, args...)...)
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		var stderr string
+		if exit, ok := err.(*exec.ExitError); ok {
+			stderr = string(exit.Stderr)
+		}
+		t.Fatalf("go list %v: %v\n%s", args, err, stderr)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := dec.Decode(&p); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// covers tells whether a row's pattern stands for the package.
+func covers(pattern, name string) bool {
+	if dir, tree := strings.CutSuffix(pattern, "..."); tree {
+		return strings.HasPrefix(name, dir) || name == strings.TrimSuffix(dir, "/")
+	}
+	return pattern == name
+}
+
+func row(name string) ([]string, bool) {
+	if r, found := allowed[name]; found {
+		return r, true
+	}
+	for dir := name; dir != "."; dir = path.Dir(dir) {
+		if r, found := allowed[dir+"/..."]; found {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+func anyCovers(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return covers(p, name) })
+}
+
+func TestArchitectureImports(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		name := strings.TrimPrefix(p.ImportPath, "bulkhead/")
+		may, found := row(name)
+		if !found {
+			t.Errorf("%s has no row in the import table", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			checkImport(t, name, may, imp, p.GoFiles)
+		}
+		if len(p.GoFiles) > 0 && p.Doc == "" {
+			t.Errorf("%s has no package comment", name)
+		}
+	}
+}
+
+func checkImport(t *testing.T, name string, may []string, imp string, files []string) {
+	t.Helper()
+	if ours, isOurs := strings.CutPrefix(imp, "bulkhead/"); isOurs {
+		if !anyCovers(may, ours) && !slices.Contains(may, "...") {
+			t.Errorf("%s imports %s, which its row does not allow", name, ours)
+		}
+		return
+	}
+	if imp == "unsafe" {
+		if !slices.Contains(unsafeDoors, name) {
+			t.Errorf("%s imports unsafe and is no door for it", name)
+		}
+		return
+	}
+	if imp == "C" {
+		t.Errorf("%s uses cgo", name)
+		return
+	}
+	if !strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
+		return // standard library
+	}
+	for module, doors := range outside {
+		if imp == module || strings.HasPrefix(imp, module+"/") {
+			if !anyCovers(doors, name) {
+				t.Errorf("%s imports %s; the doors for it are %v", name, imp, doors)
+			}
+			return
+		}
+	}
+	t.Errorf("%s imports %s, a module with no row", name, imp)
+}
+
+// Only files called *_unsafe.go may import unsafe.
+func TestArchitectureUnsafeFiles(t *testing.T) {
+	out, err := exec.Command("bash", "-c", `cd .. && git ls-files '*.go' | grep -v '_unsafe\(_test\)\?\.go$' | grep -v '_test\.go$' | xargs grep -lE '^(import )?\s*"unsafe"$' || true`).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files := strings.Fields(string(out)); len(files) > 0 {
+		t.Errorf("unsafe outside *_unsafe.go: %v", files)
+	}
+}
+
+// The daemon links what is written down, and no more.
+func TestArchitectureLinked(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range list(t, "-deps", "./vswitch/cmd/vswitchd") {
+		if p.Standard || p.Module == nil || p.Module.Path == "bulkhead" || seen[p.Module.Path] {
+			continue
+		}
+		seen[p.Module.Path] = true
+		if _, found := linked[p.Module.Path]; !found {
+			t.Errorf("vswitchd links %s (for %s), which is not written down", p.Module.Path, p.ImportPath)
+		}
+	}
+}
+
+// go install ./... yields the binaries that users know, and no other.
+func TestArchitectureBinaries(t *testing.T) {
+	cmd := exec.Command("go", "list", "-f", `{{if eq .Name "main"}}{{.ImportPath}}{{end}}`, "./...")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, p := range strings.Fields(string(out)) {
+		names = append(names, path.Base(p))
+	}
+	slices.Sort(names)
+	if got, want := fmt.Sprint(names), "[policyc vsbench vsctl vswitchd]"; got != want {
+		t.Errorf("binaries %s, want %s", got, want)
+	}
+}

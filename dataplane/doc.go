@@ -1,0 +1,44 @@
+// Package dataplane is the switch as a function: frames and a time in,
+// verdicts out.
+//
+// [Run] carries a batch of frames through the walk
+//
+//	parse ▸ decap ▸ identify ▸ known? ▸ decide ▸ forward ▸ encap
+//
+// and ends each frame once: at a port, taken in by the switch itself, or at a
+// named [drop.Reason]. The files stand in that order: parse is in package
+// packet, then decap.go, identify.go, resolve.go (ARP and ND, which end there),
+// judge.go (known? and decide), forward.go (bridge and route), flood.go,
+// encap.go; answer.go makes the frames that the switch says itself.
+//
+// The package does no I/O: no goroutine, lock held across a call, system call,
+// log or clock. So the tests, the fuzzers, the operator's trace, the replay of
+// a capture and the benchmark run the very code that forwards.
+//
+// # State
+//
+// What rarely changes is in a [Snapshot]: immutable, built off the path,
+// published by one pointer store. A batch is judged by one snapshot, whole.
+// What packets change is in [State]: sessions, learned MACs, neighbours, all
+// of fixed size. What one worker owns is in [Worker]: counters, memory for
+// copies, rate limits, the queue to the slow path.
+//
+// # Accounts
+//
+// in + copies = out + drops + consumed, exactly, after every Run. A copy is a
+// frame that the switch made: one of a flood, or an answer of its own. Every
+// script of the tests checks it.
+//
+// # What the first attachment point promises
+//
+// A frame of a workload goes on only if its source is bound to the port it
+// came in by, and the policy, or an open session of this policy generation,
+// allows the connection; a frame from the overlay only if its source is
+// registered at the peer it came from, and the policy allows it here, too.
+// Without a policy nothing is allowed. Doubt is a drop.
+//
+// Two things pass without a rule because they are no connection between
+// workloads: address resolution (ARP, ND), answered here from known bindings
+// and never passed on where the segment does not flood; and ICMP echo to the
+// workload's own gateway, answered here.
+package dataplane

@@ -1,0 +1,141 @@
+package dataplane
+
+import (
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/packet"
+)
+
+// encap puts a frame into a tunnel to a peer. The underlay's next hop is the
+// peer itself where it is on-link, else the underlay's gateway; its MAC is
+// asked for when it is not known, and the frame is then dropped: the ones
+// after it pass.
+func (x *walk) encap(f *packet.Frame, p *passage) drop.Reason {
+	u := &x.s.Underlay
+	if x.s.Tunnels == nil || x.s.port(u.Port) == nil {
+		return drop.NoUplink
+	}
+	remote, found := x.s.Tunnels.PeerAddr(p.way.peer)
+	if !found {
+		return drop.UnknownPeer
+	}
+	hop, found := u.nextHop(&remote)
+	if !found {
+		return drop.NoUplink
+	}
+	mac, found := x.State.Neighbours.Lookup(UnderlaySegment, &hop, x.now)
+	if !found {
+		return x.solicit(f, &hop)
+	}
+	hash := uint32(x.State.Sessions.hash(&f.Headers.Key))
+	if reason := x.s.Tunnels.Encap(f, p.way.segment, p.way.peer, x.s.Ports[u.Port].MAC, mac, hash); reason != drop.None {
+		return reason
+	}
+	if x.rec != nil {
+		x.rec.note("encap", "VXLAN to peer %d, underlay next hop %s", p.way.peer, mac)
+	}
+	f.Send(u.Port)
+	return drop.None
+}
+
+// family is the index of an address's family in Underlay's arrays.
+func family(a *packet.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// nextHop returns the underlay address to send to, to reach a peer.
+func (u *Underlay) nextHop(remote *packet.Addr) (packet.Addr, bool) {
+	i := family(remote)
+	if u.Addrs[i] == (packet.Addr{}) {
+		return packet.Addr{}, false
+	}
+	bits := int(u.Bits[i])
+	if i == 0 {
+		bits += 96
+	}
+	if samePrefix(remote, &u.Addrs[i], bits) {
+		return *remote, true
+	}
+	return u.Gateways[i], u.Gateways[i] != packet.Addr{}
+}
+
+// samePrefix tells whether two addresses agree in their first bits.
+func samePrefix(a, b *packet.Addr, bits int) bool {
+	whole := bits / 8
+	for i := range whole {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	if rest := bits % 8; rest != 0 {
+		return (a[whole]^b[whole])>>(8-rest) == 0
+	}
+	return true
+}
+
+// solicit asks the underlay who holds an address, seldom enough, with a frame
+// made in the place of a copy.
+func (x *walk) solicit(f *packet.Frame, hop *packet.Addr) drop.Reason {
+	u := &x.s.Underlay
+	if x.rec != nil || !x.State.Neighbours.ShouldSolicit(UnderlaySegment, hop, x.now) {
+		return drop.NoNeighbour
+	}
+	c := x.copyOf(f, 0)
+	if c == nil {
+		return drop.NoNeighbour
+	}
+	if !packet.Solicit(c, x.s.Ports[u.Port].MAC, &u.Addrs[family(hop)], hop) {
+		c.Drop(drop.NoHeadroom)
+		return drop.NoNeighbour
+	}
+	c.Send(u.Port)
+	return drop.NoNeighbour
+}
+
+// underlayARP is ARP on an uplink: a question for our VTEP's address is
+// answered; what the answer to a question of ours says is kept.
+func (x *walk) underlayARP(f *packet.Frame, p *passage) drop.Reason {
+	u := &x.s.Underlay
+	a := packet.ARPOf(f)
+	if f.Ingress != u.Port || u.Addrs[0] == (packet.Addr{}) || a.TargetIP != u.Addrs[0] {
+		return drop.UplinkOther
+	}
+	if a.SenderMAC != f.Headers.Src {
+		return drop.SpoofedARP
+	}
+	if a.Op != packet.ARPRequest {
+		return x.learnNeighbour(f, &a.SenderIP, a.SenderMAC)
+	}
+	return x.say(f, func(c *packet.Frame) bool { return packet.AnswerARP(c, p.port.MAC) })
+}
+
+// underlayND is the same for IPv6.
+func (x *walk) underlayND(f *packet.Frame, p *passage) drop.Reason {
+	u := &x.s.Underlay
+	n := packet.NDOf(f)
+	if f.Ingress != u.Port || u.Addrs[1] == (packet.Addr{}) {
+		return drop.UplinkOther
+	}
+	if n.HasLinkAddr && n.LinkAddr != f.Headers.Src {
+		return drop.SpoofedNDP
+	}
+	switch {
+	case f.Headers.ICMPType == packet.NDNeighbourAdvertisement && f.Headers.Key.Dst == u.Addrs[1]:
+		return x.learnNeighbour(f, &n.Target, f.Headers.Src)
+	case f.Headers.ICMPType == packet.NDNeighbourSolicitation && n.Target == u.Addrs[1] && f.Headers.Key.Src != packet.Addr{}:
+		return x.say(f, func(c *packet.Frame) bool { return packet.AnswerND(c, p.port.MAC, false) })
+	}
+	return drop.UplinkOther
+}
+
+// learnNeighbour keeps the answer to a question of ours; one that nobody
+// asked for changes nothing.
+func (x *walk) learnNeighbour(f *packet.Frame, a *packet.Addr, mac packet.MAC) drop.Reason {
+	if x.rec == nil {
+		x.State.Neighbours.Answer(UnderlaySegment, a, mac, x.now)
+	}
+	f.Consumed = true
+	return drop.None
+}

@@ -1,0 +1,91 @@
+package dataplane
+
+import (
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/fdb"
+	"bulkhead/dataplane/packet"
+)
+
+// flood sends a frame to every port of its segment but the one it came in by,
+// and to every peer of the segment (head-end replication) unless it came from
+// a peer: split horizon, for the peers are a full mesh. Each is a copy; the
+// frame received is the last of them, so that a flood to one place copies
+// nothing.
+func (x *walk) flood(f *packet.Frame, p *passage) drop.Reason {
+	if uint32(packet.WireLen(f)) > p.seg.MTU {
+		return drop.TooBig
+	}
+	var last way
+	any := false
+	emit := func(w way) {
+		if any {
+			x.floodCopy(f, p, last)
+		}
+		last, any = w, true
+	}
+	for _, port := range p.seg.Ports {
+		if port != f.Ingress {
+			emit(way{kind: wayBridge, segment: p.segment, port: port, peer: NoPeer})
+		}
+	}
+	if p.peer == NoPeer && x.s.Tunnels != nil {
+		for _, peer := range x.s.Tunnels.Peers(p.segment) {
+			emit(way{kind: wayBridge, segment: p.segment, port: packet.NoPort, peer: peer})
+		}
+	}
+	if !any {
+		return drop.Hairpin
+	}
+	if x.rec != nil {
+		x.rec.note("forward", "flooded into segment %d", p.segment)
+	}
+	p.way = last
+	return x.floodOut(f, p)
+}
+
+// floodCopy sends a copy of f by w. Without memory for it the copy is lost,
+// and booked: a copy made, a copy dropped.
+func (x *walk) floodCopy(f *packet.Frame, p *passage, w way) {
+	if x.rec != nil {
+		return
+	}
+	c := x.copyOf(f, f.Len())
+	if c == nil {
+		x.Counters.lostCopy(f)
+		return
+	}
+	q := *p
+	q.way = w
+	if reason := x.floodOut(c, &q); reason != drop.None {
+		c.Drop(reason)
+	}
+}
+
+// floodOut sends f to the one place that p.way names.
+func (x *walk) floodOut(f *packet.Frame, p *passage) drop.Reason {
+	if p.way.peer != NoPeer {
+		return x.encap(f, p)
+	}
+	if x.s.port(p.way.port) == nil {
+		return drop.PortDown
+	}
+	f.Send(p.way.port)
+	return drop.None
+}
+
+// learn notes behind which peer a MAC is that no endpoint is bound to.
+func (x *walk) learn(f *packet.Frame, p *passage) {
+	x.State.FDB.Learn(p.segment, f.Headers.Src, fdb.Dest{Port: f.Ingress, Peer: p.peer}, x.now)
+}
+
+// learned finds a MAC that was learned.
+func (x *walk) learned(segment uint16, mac packet.MAC) (port packet.PortID, peer uint16, found bool) {
+	d, found := x.State.FDB.Lookup(segment, mac, x.now)
+	if !found {
+		return packet.NoPort, NoPeer, false
+	}
+	if d.Peer != NoPeer {
+		return packet.NoPort, d.Peer, true
+	}
+	return d.Port, NoPeer, true
+}

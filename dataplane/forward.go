@@ -1,0 +1,201 @@
+package dataplane
+
+import (
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/packet"
+)
+
+// wayKind is how a packet goes on.
+type wayKind uint8
+
+const (
+	wayBridge  wayKind = iota // to another port or peer of the segment
+	wayRoute                  // through the gateway, to an endpoint of any segment of the VRF
+	wayFlood                  // to every port of the segment
+	wayGateway                // to the gateway itself
+)
+
+// way is where a packet is to go. It is found before the packet is judged,
+// so that nothing without a way can open a session, and followed after.
+type way struct {
+	kind    wayKind
+	segment uint16        // where it comes out
+	port    packet.PortID // the port there; NoPort if it goes to a peer
+	peer    uint16        // the peer; NoPeer if it goes to a port
+	mac     packet.MAC    // wayRoute: the next hop's
+}
+
+// find finds the way of an IP packet. A destination MAC and a destination IP
+// that contradict each other are refused: otherwise a packet judged by the one
+// would be delivered by the other.
+func (x *walk) find(f *packet.Frame, p *passage) drop.Reason {
+	var reason drop.Reason
+	switch mac := f.Headers.Dst; {
+	case mac.IsMulticast():
+		reason = x.findFlood(f, p)
+	case mac == p.seg.GatewayMAC && mac != packet.MAC{}:
+		reason = x.findRoute(f, p)
+	default:
+		reason = x.findBridge(f, p)
+	}
+	if reason != drop.None {
+		return reason
+	}
+	if p.way.kind <= wayRoute && p.way.port == f.Ingress {
+		return drop.Hairpin
+	}
+	if p.way.peer != NoPeer && p.peer != NoPeer {
+		return drop.Hairpin // split horizon: what came from a peer goes to none
+	}
+	return drop.None
+}
+
+// findBridge finds the owner of a unicast MAC in the segment.
+func (x *walk) findBridge(f *packet.Frame, p *passage) drop.Reason {
+	h := &f.Headers
+	if ep, found := x.s.Identity.ByMAC(p.segment, h.Dst); found {
+		e := x.s.Identity.Endpoint(ep)
+		if !x.s.Identity.Owns(ep, p.seg.Zone, &h.Key.Dst) {
+			return drop.Misdirected
+		}
+		p.way = way{kind: wayBridge, segment: p.segment, port: e.Port, peer: e.Peer}
+		return drop.None
+	}
+	if _, _, known := x.s.Identity.ByAddr(p.seg.Zone, &h.Key.Dst); known {
+		return drop.Misdirected
+	}
+	if port, peer, found := x.learned(p.segment, h.Dst); found {
+		p.way = way{kind: wayBridge, segment: p.segment, port: port, peer: peer}
+		return drop.None
+	}
+	if !p.seg.FloodUnknown {
+		return drop.UnknownUnicast
+	}
+	p.way = way{kind: wayFlood, segment: p.segment, port: packet.NoPort, peer: NoPeer}
+	return drop.None
+}
+
+// findFlood checks that a frame to a group's MAC is for a group, and that the
+// segment floods.
+func (x *walk) findFlood(f *packet.Frame, p *passage) drop.Reason {
+	if !p.seg.isGroup(&f.Headers.Key.Dst) {
+		return drop.Misdirected
+	}
+	if !p.seg.FloodBroadcast {
+		return drop.FloodOff
+	}
+	p.way = way{kind: wayFlood, segment: p.segment, port: packet.NoPort, peer: NoPeer}
+	return drop.None
+}
+
+// findRoute finds the next hop of a packet that was sent to the gateway. An
+// endpoint of the VRF is its own host route; else the longest prefix decides,
+// and its next hop must be an endpoint.
+func (x *walk) findRoute(f *packet.Frame, p *passage) drop.Reason {
+	dst := &f.Headers.Key.Dst
+	if p.seg.isGateway(dst) {
+		p.way = way{kind: wayGateway, segment: p.segment, port: packet.NoPort, peer: NoPeer}
+		return drop.None
+	}
+	if p.peer != NoPeer {
+		// Routed once already, by the sender's gateway, or sent to a gateway
+		// that every host has: either way its own host should have routed it.
+		return drop.NoRoute
+	}
+	if isMulticast(dst) {
+		return drop.Misdirected
+	}
+	zone := p.seg.Zone
+	ep, _, found := x.s.Identity.ByAddr(zone, dst)
+	if !found {
+		next, routed := x.s.Routes.Lookup(zone, dst)
+		if !routed {
+			return drop.NoRoute
+		}
+		if ep, _, found = x.s.Identity.ByAddr(zone, &next.Via); !found || next.Connected {
+			return drop.NoNeighbour
+		}
+	}
+	e := x.s.Identity.Endpoint(ep)
+	p.way = way{kind: wayRoute, segment: e.Segment, port: e.Port, peer: e.Peer, mac: e.MAC}
+	return drop.None
+}
+
+// forward sends a packet its way.
+func (x *walk) forward(f *packet.Frame, p *passage) drop.Reason {
+	switch p.way.kind {
+	case wayFlood:
+		return x.flood(f, p)
+	case wayRoute:
+		if reason := x.route(f, p); reason != drop.None {
+			return reason
+		}
+	default:
+		if uint32(packet.WireLen(f)) > x.s.Segments[p.way.segment].MTU {
+			return drop.TooBig
+		}
+	}
+	if p.way.peer != NoPeer {
+		return x.encap(f, p)
+	}
+	out := x.s.port(p.way.port)
+	if out == nil {
+		return drop.PortDown
+	}
+	if x.rec != nil {
+		x.rec.note("forward", "to port %d", p.way.port)
+	}
+	f.Send(p.way.port)
+	return drop.None
+}
+
+// route is the gateway: TTL down, both MACs new (RFC 1812 5.2.1, 5.3.1).
+func (x *walk) route(f *packet.Frame, p *passage) drop.Reason {
+	if f.Headers.TTL <= 1 {
+		return x.errorTTL(f, p)
+	}
+	out := &x.s.Segments[p.way.segment]
+	if mtu := out.MTU; uint32(packet.WireLen(f)) > mtu {
+		return x.errorTooBig(f, p, mtu)
+	}
+	if x.rec != nil {
+		x.rec.note("forward", "routed into segment %d, next hop %s", p.way.segment, p.way.mac)
+	}
+	packet.DecTTL(f)
+	packet.SetMACs(f, p.way.mac, out.GatewayMAC)
+	return drop.None
+}
+
+// isMulticast tells whether the address is a multicast group's.
+func isMulticast(a *packet.Addr) bool {
+	if a.Is4() {
+		return a[12]>>4 == 14
+	}
+	return a[0] == 0xff
+}
+
+// isGroup tells whether the address is for more than one host of the segment:
+// multicast, limited broadcast, or the broadcast of one of its subnets.
+func (g *Segment) isGroup(a *packet.Addr) bool {
+	if isMulticast(a) || *a == limitedBroadcast {
+		return true
+	}
+	if !a.Is4() {
+		return false
+	}
+	for i := range g.Gateways {
+		if gw := &g.Gateways[i]; gw.Addr.Is4() && gw.Bits < 31 && *a == gw.broadcast() {
+			return true
+		}
+	}
+	return false
+}
+
+// broadcast returns the directed broadcast address of an IPv4 gateway's subnet.
+func (g *Gateway) broadcast() packet.Addr {
+	b := g.Addr
+	for bit := int(g.Bits); bit < 32; bit++ {
+		b[12+bit/8] |= 0x80 >> (bit % 8)
+	}
+	return b
+}

@@ -1,0 +1,133 @@
+package dataplane
+
+import (
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/packet"
+)
+
+// DHCP's ports (RFC 2131 4.1, RFC 8415 7.2).
+const (
+	dhcpServer  = 67
+	dhcp6Server = 547
+)
+
+// mldv2Report is the type of a multicast listener report (RFC 3810 5.2).
+const mldv2Report = 143
+
+// identify finds who sent an IP packet, and refuses a sender that is not who
+// it says it is: on a port, MAC and IP must be bound to it together; from the
+// overlay, they must be registered at the peer that sent the frame.
+func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
+	h := &f.Headers
+	h.Key.Zone = p.seg.Zone
+	if martian(&h.Key.Dst) {
+		return drop.Martian
+	}
+	if p.peer != NoPeer {
+		return x.identifyRemote(f, p)
+	}
+	if !x.s.Identity.BoundMAC(f.Ingress, h.Src) {
+		return drop.SpoofedMAC
+	}
+	src, bound := x.s.Identity.Source(f.Ingress, h.Src, p.seg.Zone, &h.Key.Src)
+	if !bound {
+		if !x.quietSource(f) {
+			return drop.SpoofedIP
+		}
+		src = x.destination(p.seg.Zone, &h.Key.Src)
+	}
+	if h.Key.Proto == packet.ProtoUDP && (h.Key.SrcPort == dhcpServer || h.Key.SrcPort == dhcp6Server) {
+		return drop.RogueDHCP
+	}
+	if h.Key.Proto == packet.ProtoICMP && h.ICMPType == packet.ICMPRedirect {
+		return drop.RogueRA
+	}
+	p.src = src
+	if x.rec != nil {
+		x.rec.note("identify", "source is bound to port %d, identity %d", f.Ingress, p.src)
+	}
+	return drop.None
+}
+
+// quietSource tells of the packets that a host sends before it has, or without
+// using, an address of its own: multicast listener reports and the like from
+// :: or from its link-local address. They have no identity but the one of
+// every address, so only a rule for any can let them pass.
+func (x *walk) quietSource(f *packet.Frame) bool {
+	h := &f.Headers
+	if h.Key.Src == (packet.Addr{}) {
+		return h.Key.Proto == packet.ProtoICMPv6 && h.ICMPType == mldv2Report
+	}
+	return x.s.Identity.BoundLinkLocal(f.Ingress, h.Src, &h.Key.Src)
+}
+
+// identifyRemote finds the sender of a packet that came by the overlay.
+func (x *walk) identifyRemote(f *packet.Frame, p *passage) drop.Reason {
+	h := &f.Headers
+	ep, id, found := x.s.Identity.ByAddr(p.seg.Zone, &h.Key.Src)
+	switch {
+	case found && x.s.Identity.Endpoint(ep).Peer != p.peer:
+		return drop.SpoofedRemote
+	case found:
+		p.src = id
+	case p.seg.Learning:
+		p.src, _ = x.s.Identity.Identify(p.seg.Zone, &h.Key.Src)
+	default:
+		return drop.SpoofedRemote
+	}
+	if reason := x.remoteMAC(f, p); reason != drop.None {
+		return reason
+	}
+	if x.rec != nil {
+		x.rec.note("identify", "source is registered at peer %d, identity %d", p.peer, p.src)
+	}
+	return drop.None
+}
+
+// remoteMAC refuses a source MAC that is bound elsewhere, and learns one that
+// nobody is bound to, where the segment learns. A routed packet comes from the
+// gateway's MAC, which is the same on every host.
+func (x *walk) remoteMAC(f *packet.Frame, p *passage) drop.Reason {
+	mac := f.Headers.Src
+	if ep, found := x.s.Identity.ByMAC(p.segment, mac); found {
+		if x.s.Identity.Endpoint(ep).Peer != p.peer {
+			return drop.SpoofedRemote
+		}
+		return drop.None
+	}
+	if mac == p.seg.GatewayMAC {
+		return drop.None
+	}
+	if !p.seg.Learning {
+		return drop.SpoofedRemote
+	}
+	if x.rec == nil {
+		x.learn(f, p)
+	}
+	return drop.None
+}
+
+// martian tells of a destination that no packet between hosts may have: this
+// host, "this network", and IPv4's reserved block (RFC 6890), but for the
+// limited broadcast.
+func martian(a *packet.Addr) bool {
+	if a.Is4() {
+		switch b := a[12]; {
+		case b == 0, b == 127:
+			return true
+		case b >= 240:
+			return *a != limitedBroadcast
+		}
+		return false
+	}
+	return *a == (packet.Addr{}) || *a == packet.Addr{15: 1}
+}
+
+var limitedBroadcast = packet.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// destination returns what the policy knows of any address.
+func (x *walk) destination(zone uint16, a *packet.Addr) identity.ID {
+	id, _ := x.s.Identity.Identify(zone, a)
+	return id
+}

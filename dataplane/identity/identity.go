@@ -1,0 +1,168 @@
+// Package identity knows who is who: which MAC and addresses are bound to a
+// port, and what the policy sees in an address.
+//
+// An identity is the set of policy sets (services and networks) that an
+// address belongs to. It is a small number, so the policy judges numbers; two
+// addresses of one identity are treated alike. An endpoint's addresses are
+// found exactly; every other address by its longest prefix among the outside
+// networks.
+//
+// A [Table] is built off the path and never changed; any number of workers read
+// it. Its hash tables are keyed, and are built so that no look-up takes more
+// than 16 probes. Nothing here allocates but the Builder.
+package identity
+
+import "bulkhead/dataplane/packet"
+
+// ID is an identity. Zero is nobody's: no rule can name it, not even one for
+// any.
+type ID uint32
+
+// None is nobody's identity.
+const None ID = 0
+
+// NoPeer is the peer of an endpoint of this host.
+const NoPeer = 0xffff
+
+// Endpoint is a workload at its place.
+type Endpoint struct {
+	Name    string
+	Segment uint16
+	Zone    uint16
+	MAC     packet.MAC
+	Port    packet.PortID // NoPort if it is behind a peer
+	Peer    uint16        // NoPeer if it is on a port
+	router  bool          // prefixes are bound behind it, too
+}
+
+// Address is one address of an endpoint, and the policy sets it belongs to.
+type Address struct {
+	Addr packet.Addr
+	Sets []uint32
+}
+
+// Table is who is who. See the package comment.
+type Table struct {
+	endpoints []Endpoint
+	sets      [][]uint32 // by ID; sets[0] is nil
+	macs      index      // segment, MAC -> endpoint
+	addrs     index      // zone, address -> binding
+	ports     index      // port, MAC -> endpoint
+	bindings  []binding
+	outside   prefixes // -> ID
+	behind    map[uint32]*prefixes
+}
+
+// binding ties an address to its endpoint.
+type binding struct {
+	addr     packet.Addr
+	zone     uint16
+	endpoint uint32
+	id       ID
+}
+
+// Endpoint returns endpoint number i, as other methods return it.
+func (t *Table) Endpoint(i uint32) *Endpoint { return &t.endpoints[i] }
+
+// Len returns the number of endpoints.
+func (t *Table) Len() int { return len(t.endpoints) }
+
+// Sets returns the policy sets of an identity, sorted.
+func (t *Table) Sets(id ID) []uint32 {
+	if int(id) >= len(t.sets) {
+		return nil
+	}
+	return t.sets[id]
+}
+
+// AllSets returns the policy sets of every identity, by ID.
+func (t *Table) AllSets() [][]uint32 { return t.sets }
+
+func macKey(segment uint16, mac packet.MAC) uint64 { return uint64(segment)<<48 | mac.Uint64() }
+
+// ByMAC finds the endpoint of a MAC in a segment.
+func (t *Table) ByMAC(segment uint16, mac packet.MAC) (uint32, bool) {
+	key := macKey(segment, mac)
+	return t.macs.find(t.macs.secret.Word(key), func(i uint32) bool {
+		e := &t.endpoints[i]
+		return e.MAC == mac && e.Segment == segment
+	})
+}
+
+// onPort finds the endpoint of a MAC on a port.
+func (t *Table) onPort(port packet.PortID, mac packet.MAC) (uint32, bool) {
+	key := macKey(uint16(port), mac)
+	return t.ports.find(t.ports.secret.Word(key), func(i uint32) bool {
+		e := &t.endpoints[i]
+		return e.MAC == mac && e.Port == port
+	})
+}
+
+// ByAddr finds the endpoint of an address in a VRF, and the address's identity.
+func (t *Table) ByAddr(zone uint16, a *packet.Addr) (endpoint uint32, id ID, found bool) {
+	at, found := t.addrs.find(t.addrs.secret.Addr((*[16]byte)(a), uint64(zone)), func(i uint32) bool {
+		b := &t.bindings[i]
+		return b.addr == *a && b.zone == zone
+	})
+	if !found {
+		return 0, None, false
+	}
+	b := &t.bindings[at]
+	return b.endpoint, b.id, true
+}
+
+// Identify returns what the policy sees in any address: an endpoint's
+// identity, or that of the outside networks around it.
+func (t *Table) Identify(zone uint16, a *packet.Addr) (id ID, endpoint bool) {
+	if _, id, found := t.ByAddr(zone, a); found {
+		return id, true
+	}
+	v, _ := t.outside.lookup(a)
+	return ID(v), false
+}
+
+// BoundMAC tells whether a MAC may send from a port.
+func (t *Table) BoundMAC(port packet.PortID, mac packet.MAC) bool {
+	_, found := t.onPort(port, mac)
+	return found
+}
+
+// Source tells whether a MAC may send from an address on a port, and returns
+// the address's identity. A router may send from the prefixes behind it, as
+// long as no endpoint holds the address.
+func (t *Table) Source(port packet.PortID, mac packet.MAC, zone uint16, a *packet.Addr) (ID, bool) {
+	if ep, id, found := t.ByAddr(zone, a); found {
+		e := &t.endpoints[ep]
+		return id, e.Port == port && e.MAC == mac
+	}
+	ep, found := t.onPort(port, mac)
+	if !found || !t.endpoints[ep].router || t.endpoints[ep].Zone != zone {
+		return None, false
+	}
+	if _, within := t.behind[ep].lookup(a); !within {
+		return None, false
+	}
+	v, _ := t.outside.lookup(a)
+	return ID(v), true
+}
+
+// Owns tells whether packets for an address may be given to an endpoint: it is
+// the endpoint's, or behind it and no other's.
+func (t *Table) Owns(endpoint uint32, zone uint16, a *packet.Addr) bool {
+	if ep, _, found := t.ByAddr(zone, a); found {
+		return ep == endpoint
+	}
+	e := &t.endpoints[endpoint]
+	if !e.router || e.Zone != zone {
+		return false
+	}
+	_, within := t.behind[endpoint].lookup(a)
+	return within
+}
+
+// BoundLinkLocal tells whether an address is the link-local one that the MAC's
+// owner makes for itself (RFC 4291 appendix A), on the port it is bound to.
+func (t *Table) BoundLinkLocal(port packet.PortID, mac packet.MAC, a *packet.Addr) bool {
+	want := packet.Addr{0: 0xfe, 1: 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5]}
+	return *a == want && t.BoundMAC(port, mac)
+}

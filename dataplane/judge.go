@@ -1,0 +1,168 @@
+package dataplane
+
+import (
+	"bulkhead/dataplane/conntrack"
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/policy"
+)
+
+// judge asks the open sessions first, and the policy where they have no
+// answer of this generation. A reply passes because its session is known; a
+// revoked rule acts on the next packet because the session's generation is
+// then an old one.
+func (x *walk) judge(f *packet.Frame, p *passage) drop.Reason {
+	h := &f.Headers
+	if h.ICMPError {
+		return x.judgeError(f, p)
+	}
+	sessions := x.State.Sessions
+	hash := sessions.hash(&h.Key)
+	shard := sessions.of(hash)
+	reason := x.judgeIn(shard.table, hash, f, p)
+	sessions.done(shard)
+	return reason
+}
+
+// judgeIn is judge, with the session's shard in hand.
+func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *passage) drop.Reason {
+	h := &f.Headers
+	s, dir := table.Find(&h.Key, hash, x.now)
+	if s == nil {
+		return x.judgeNew(table, hash, f, p)
+	}
+	if s.Generation != x.s.Generation {
+		if reason := x.judgeAgain(table, s, dir, f, p); reason != drop.None {
+			return reason
+		}
+	}
+	f.Rule = s.Rule
+	if x.rec != nil {
+		x.rec.note("known", "open session, %s, allowed by rule %s", dir, x.ruleName(s.Rule))
+		return drop.None
+	}
+	return table.Advance(s, dir, f, x.now)
+}
+
+// judgeNew asks the policy about a packet that belongs to no session, and
+// opens one if it may pass.
+func (x *walk) judgeNew(table *conntrack.Table, hash uint64, f *packet.Frame, p *passage) drop.Reason {
+	h := &f.Headers
+	if x.rec != nil {
+		x.rec.note("known", "no open session")
+	}
+	p.dst = x.destination(p.seg.Zone, &h.Key.Dst)
+	if reason := x.decide(f, p.src, p.dst, &h.Key, h.ICMPType); reason != drop.None {
+		return reason
+	}
+	if f.Offload.Checksum == packet.ChecksumUnknown && !packet.VerifyChecksum(f) {
+		return drop.BadChecksum
+	}
+	if x.rec != nil {
+		return conntrack.Opens(f)
+	}
+	s, reason := table.Open(f, hash, x.now)
+	if reason != drop.None {
+		return reason
+	}
+	s.Generation, s.Rule = x.s.Generation, f.Rule
+	return drop.None
+}
+
+// judgeAgain asks the policy about a session that an older generation judged,
+// in the direction in which it was opened. Where the answer has become no the
+// session is gone.
+func (x *walk) judgeAgain(table *conntrack.Table, s *conntrack.Session, dir conntrack.Direction, f *packet.Frame, p *passage) drop.Reason {
+	key, icmp, from := f.Headers.Key, f.Headers.ICMPType, p.src
+	to := x.destination(p.seg.Zone, &key.Dst)
+	if dir == conntrack.Reply {
+		key, from, to = key.Reverse(), to, from
+		icmp = requestFor(icmp)
+	}
+	if x.rec != nil {
+		x.rec.note("known", "open session of generation %d: judged again by %d", s.Generation, x.s.Generation)
+	}
+	if reason := x.decide(f, from, to, &key, icmp); reason != drop.None {
+		if x.rec == nil {
+			table.Remove(s)
+		}
+		return reason
+	}
+	if x.rec == nil {
+		s.Generation, s.Rule = x.s.Generation, f.Rule
+	}
+	return drop.None
+}
+
+// requestFor returns the type of the ICMP message that a reply answers.
+func requestFor(reply uint8) uint8 {
+	switch reply {
+	case packet.ICMPEchoReply:
+		return packet.ICMPEchoRequest
+	case packet.ICMPv6EchoReply:
+		return packet.ICMPv6EchoRequest
+	}
+	return reply
+}
+
+// decide asks the compiled policy about a connection, counts the rule that
+// answered, and keeps it with the frame.
+func (x *walk) decide(f *packet.Frame, from, to identity.ID, key *packet.Key, icmp uint8) drop.Reason {
+	if x.s.Policy == nil {
+		if x.rec != nil {
+			x.rec.note("decide", "no policy is loaded: everything is denied")
+		}
+		return drop.NoPolicy
+	}
+	sport, dport := key.SrcPort, key.DstPort
+	if key.Proto == packet.ProtoICMP || key.Proto == packet.ProtoICMPv6 {
+		sport, dport = 0, uint16(icmp)<<8|uint16(f.Headers.ICMPCode)
+	}
+	rule, verdict := x.s.Policy.Decide(from, to, key.Proto, sport, dport)
+	x.hit(rule)
+	if x.rec != nil {
+		x.noteDecision(from, to, rule, verdict, key.Proto, sport, dport)
+	}
+	if rule == policy.NoRule {
+		return drop.NoRule
+	}
+	f.Rule = uint32(rule) + 1
+	if verdict == policy.Deny {
+		return drop.Denied
+	}
+	return drop.None
+}
+
+// hit counts a decision of a rule, or of the default deny.
+func (x *walk) hit(rule policy.RuleID) {
+	if x.rec != nil || len(x.Counters.Rules) == 0 {
+		return
+	}
+	i := min(int(rule), len(x.Counters.Rules)-1)
+	x.Counters.Rules[i]++
+}
+
+// judgeError lets an ICMP error pass if it is about a packet of an open
+// session, and goes to who sent that packet. It neither opens nor refreshes
+// one (RFC 5927).
+func (x *walk) judgeError(f *packet.Frame, p *passage) drop.Reason {
+	h := &f.Headers
+	h.Inner.Zone = p.seg.Zone
+	if h.Inner.Src != h.Key.Dst {
+		return drop.ICMPUnmatched
+	}
+	sessions := x.State.Sessions
+	hash := sessions.hash(&h.Inner)
+	shard := sessions.of(hash)
+	defer sessions.done(shard)
+	s := shard.table.ICMPError(f, hash, x.now)
+	if s == nil || s.Generation != x.s.Generation {
+		return drop.ICMPUnmatched
+	}
+	f.Rule = s.Rule
+	if x.rec != nil {
+		x.rec.note("known", "ICMP error about an open session, allowed by rule %s", x.ruleName(s.Rule))
+	}
+	return drop.None
+}

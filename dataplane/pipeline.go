@@ -1,0 +1,140 @@
+package dataplane
+
+import (
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/packet"
+)
+
+// Time is a monotonic clock in nanoseconds, read once a batch by the caller.
+type Time = int64
+
+// expireBudget is how many sessions one Run looks at to expire them: enough to
+// turn the whole wheel under load, too few to be felt.
+const expireBudget = 32
+
+// Run carries the frames of a batch through the switch. Afterwards each frame
+// has ended once, and the batch may hold copies behind the frames received.
+// It is called by the worker that owns w, with the snapshot in force and the
+// time of this batch.
+func Run(w *Worker, s *Snapshot, now Time, b *packet.Batch) {
+	x := walk{Worker: w, s: s, now: now, batch: b}
+	received := b.Len()
+	for i := 0; i < received; i++ {
+		x.frame(b.Frame(i))
+	}
+	for i := 0; i < b.Len(); i++ {
+		w.Counters.end(b.Frame(i))
+	}
+	w.State.Sessions.expire(w, now)
+}
+
+// Explain carries one frame through the switch as it is now and writes down
+// each step. Nothing but the frame changes. It is called like Run.
+func Explain(w *Worker, s *Snapshot, now Time, b *packet.Batch) *Recorder {
+	x := walk{Worker: w, s: s, now: now, batch: b, rec: &Recorder{}}
+	f := b.Frame(0)
+	x.frame(f)
+	x.noteEnd(f)
+	return x.rec
+}
+
+// walk is what one Run has in hand.
+type walk struct {
+	*Worker
+	s     *Snapshot
+	now   Time
+	batch *packet.Batch
+	rec   *Recorder // nil but in Explain
+}
+
+// passage is what the walk has found out about one frame so far.
+type passage struct {
+	port    *Port    // the way in
+	segment uint16   // where the frame is; NoSegment on the underlay
+	seg     *Segment // its entry
+	peer    uint16   // the peer the frame came from; NoPeer if from a port here
+
+	src, dst identity.ID // who sent it, whom it is for
+	way      way         // where it is to go
+}
+
+// frame is the walk: one frame, from its Ethernet header to its end.
+func (x *walk) frame(f *packet.Frame) {
+	var p passage
+	reason := x.enter(f, &p)
+	if reason == drop.None {
+		switch f.Headers.Kind {
+		case packet.KindARP:
+			reason = x.arp(f, &p)
+		case packet.KindND:
+			reason = x.nd(f, &p)
+		default:
+			reason = x.ip(f, &p)
+		}
+	}
+	if reason != drop.None {
+		f.Drop(reason)
+	}
+}
+
+// enter parses the frame, takes it out of its tunnel if it came in one, and
+// finds the segment it is in.
+func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
+	if p.port = x.s.port(f.Ingress); p.port == nil {
+		return drop.UnknownPort
+	}
+	if reason := packet.Parse(f); reason != drop.None {
+		return reason
+	}
+	if x.rec != nil {
+		x.rec.note("parse", "%s", packet.Describe(f))
+	}
+	p.peer, p.segment = NoPeer, p.port.Segment
+	if p.port.Role == RoleUplink {
+		if reason := x.decap(f, p); reason != drop.None || f.Consumed {
+			return reason
+		}
+	}
+	if int(p.segment) >= len(x.s.Segments) {
+		return drop.UnknownPort
+	}
+	p.seg = &x.s.Segments[p.segment]
+	if f.Headers.VLANs != 0 {
+		return drop.VLANTag
+	}
+	return drop.None
+}
+
+// ip is the walk of an IP packet: who sent it and whom it is for, where that
+// is, whether it may, and off it goes.
+func (x *walk) ip(f *packet.Frame, p *passage) drop.Reason {
+	if f.Consumed {
+		return drop.None
+	}
+	if reason := x.identify(f, p); reason != drop.None {
+		return reason
+	}
+	if reason := x.find(f, p); reason != drop.None {
+		return reason
+	}
+	if p.way.kind == wayGateway {
+		return x.toGateway(f, p)
+	}
+	if reason := x.judge(f, p); reason != drop.None {
+		return reason
+	}
+	return x.forward(f, p)
+}
+
+// noteEnd writes down how the frame ended.
+func (x *walk) noteEnd(f *packet.Frame) {
+	switch {
+	case f.Reason != drop.None:
+		x.rec.note("end", "drop %s: %s", f.Reason, f.Reason.Sentence())
+	case f.Consumed:
+		x.rec.note("end", "answered or taken in by the switch")
+	default:
+		x.rec.note("end", "sent by port %d", f.Egress)
+	}
+}

@@ -1,0 +1,110 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+)
+
+const (
+	magic       = "BHPOLICY"
+	version     = 1
+	headerSize  = 96
+	sectionSize = 24
+	sumAt       = 64
+)
+
+// The sections, in the order in which they stand.
+const (
+	sectionSets = iota + 1
+	sectionRules
+	sectionEnd
+)
+
+// Encode writes a ruleset as a file. It fails if the ruleset breaks one of the
+// rules in the comments on its types.
+func Encode(rs *Ruleset) ([]byte, error) {
+	if err := rs.validate(); err != nil {
+		return nil, fmt.Errorf("encode policy: %w", err)
+	}
+	var bodies [sectionEnd - 1][]byte
+	counts := [sectionEnd - 1]int{len(rs.Sets), len(rs.Rules)}
+	for i := range rs.Sets {
+		bodies[0] = appendSet(bodies[0], &rs.Sets[i])
+	}
+	for i := range rs.Rules {
+		bodies[1] = appendRule(bodies[1], &rs.Rules[i])
+	}
+	out := make([]byte, headerSize+sectionSize*len(bodies))
+	for i, body := range bodies {
+		out = append(out, make([]byte, -len(out)&7)...)
+		row := out[headerSize+sectionSize*i:]
+		binary.LittleEndian.PutUint32(row, uint32(i+1))
+		binary.LittleEndian.PutUint32(row[4:], uint32(counts[i]))
+		binary.LittleEndian.PutUint64(row[8:], uint64(len(out)))
+		binary.LittleEndian.PutUint64(row[16:], uint64(len(body)))
+		out = append(out, body...)
+	}
+	copy(out, magic)
+	binary.LittleEndian.PutUint32(out[8:], version)
+	binary.LittleEndian.PutUint32(out[12:], uint32(len(bodies)))
+	binary.LittleEndian.PutUint64(out[16:], uint64(len(out)))
+	binary.LittleEndian.PutUint64(out[24:], rs.Generation)
+	copy(out[32:], rs.SourceHash[:])
+	sum := sha256.Sum256(out)
+	copy(out[sumAt:], sum[:])
+	return out, nil
+}
+
+func appendUint(b []byte, n int) []byte { return binary.LittleEndian.AppendUint32(b, uint32(n)) }
+
+func appendString(b []byte, s string) []byte { return append(appendUint(b, len(s)), s...) }
+
+func appendSet(b []byte, s *Set) []byte {
+	b = append(b, byte(s.Kind))
+	b = appendString(b, s.Name)
+	b = appendUint(b, len(s.Selector))
+	for _, alternative := range s.Selector {
+		b = appendUint(b, len(alternative))
+		for _, r := range alternative {
+			b = append(appendString(b, r.Key), byte(r.Op))
+			b = appendUint(b, len(r.Values))
+			for _, v := range r.Values {
+				b = appendString(b, v)
+			}
+		}
+	}
+	return appendPrefixes(appendPrefixes(b, s.Prefixes), s.Except)
+}
+
+func appendPrefixes(b []byte, list []netip.Prefix) []byte {
+	b = appendUint(b, len(list))
+	for _, p := range list {
+		a := p.Addr().As16()
+		family := byte(6)
+		if p.Addr().Is4() {
+			family = 4
+		}
+		b = append(b, family, byte(p.Bits()))
+		b = append(b, a[:]...)
+	}
+	return b
+}
+
+func appendRule(b []byte, r *Rule) []byte {
+	b = append(appendString(b, r.Name), byte(r.Verdict))
+	for _, list := range [2][]SetID{r.From, r.To} {
+		b = appendUint(b, len(list))
+		for _, s := range list {
+			b = appendUint(b, int(s))
+		}
+	}
+	b = appendUint(b, len(r.Ports))
+	for _, p := range r.Ports {
+		for _, n := range [5]uint16{p.Proto, p.SrcLo, p.SrcHi, p.DstLo, p.DstHi} {
+			b = binary.LittleEndian.AppendUint16(b, n)
+		}
+	}
+	return appendUint(appendString(b, r.File), int(r.Line))
+}

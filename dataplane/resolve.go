@@ -1,0 +1,173 @@
+package dataplane
+
+import (
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/packet"
+)
+
+// Address resolution is answered here, from what is bound and registered, so
+// that it neither has to be flooded nor can be lied to: no workload sees
+// another's ARP or ND, and none can claim what is not its own (RFC 826, RFC
+// 4861; the attacks are in RFC 3756).
+
+// arp is the walk of an ARP packet: its sender must be bound, in the Ethernet
+// header and in the ARP header; a request is answered if the owner of the
+// address is known; all else ends here.
+func (x *walk) arp(f *packet.Frame, p *passage) drop.Reason {
+	if f.Consumed {
+		return drop.None
+	}
+	a := packet.ARPOf(f)
+	if reason := x.arpSender(f, p, &a); reason != drop.None {
+		return reason
+	}
+	if x.rec != nil {
+		x.rec.note("identify", "ARP sender is bound to port %d", f.Ingress)
+	}
+	if a.Op != packet.ARPRequest || a.SenderIP == a.TargetIP {
+		f.Consumed = true // a gratuitous or unasked one: nothing to learn, bindings are known
+		return drop.None
+	}
+	mac, found := x.ownerMAC(f, p, &a.TargetIP)
+	if !found {
+		return x.resolveByFlood(f, p, drop.ARPUnknown)
+	}
+	return x.say(f, func(c *packet.Frame) bool { return packet.AnswerARP(c, mac) })
+}
+
+// arpSender checks the sender of an ARP packet. An address of zero is a probe
+// (RFC 5227) and claims nothing.
+func (x *walk) arpSender(f *packet.Frame, p *passage, a *packet.ARP) drop.Reason {
+	if p.peer != NoPeer {
+		if !p.seg.FloodBroadcast {
+			return drop.FloodOff // resolution is local: no ARP comes by the overlay
+		}
+		return x.remoteMAC(f, p)
+	}
+	if !x.s.Identity.BoundMAC(f.Ingress, f.Headers.Src) {
+		return drop.SpoofedMAC
+	}
+	if a.SenderMAC != f.Headers.Src {
+		return drop.SpoofedARP
+	}
+	if a.SenderIP == zero4 {
+		return drop.None
+	}
+	if _, bound := x.s.Identity.Source(f.Ingress, f.Headers.Src, p.seg.Zone, &a.SenderIP); !bound {
+		return drop.SpoofedARP
+	}
+	return drop.None
+}
+
+var zero4 = packet.AddrFrom4([4]byte{})
+
+// ownerMAC finds the MAC to answer with: the gateway's, or that of an endpoint
+// of the segment other than the one that asks.
+func (x *walk) ownerMAC(f *packet.Frame, p *passage, a *packet.Addr) (packet.MAC, bool) {
+	if p.seg.isGateway(a) {
+		return p.seg.GatewayMAC, true
+	}
+	ep, _, found := x.s.Identity.ByAddr(p.seg.Zone, a)
+	if !found {
+		return packet.MAC{}, false
+	}
+	e := x.s.Identity.Endpoint(ep)
+	if e.Segment != p.segment || e.MAC == f.Headers.Src {
+		return packet.MAC{}, false
+	}
+	return e.MAC, true
+}
+
+// resolveByFlood passes on a question that nobody here can answer, where the
+// segment floods; else it ends with the reason.
+func (x *walk) resolveByFlood(f *packet.Frame, p *passage, otherwise drop.Reason) drop.Reason {
+	if !p.seg.FloodBroadcast || !f.Headers.Dst.IsMulticast() {
+		return otherwise
+	}
+	return x.flood(f, p)
+}
+
+// nd is the walk of neighbour discovery.
+func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
+	if f.Consumed {
+		return drop.None
+	}
+	f.Headers.Key.Zone = p.seg.Zone
+	switch f.Headers.ICMPType {
+	case packet.NDRouterAdvertisement, packet.NDRedirect:
+		return drop.RogueRA
+	}
+	n := packet.NDOf(f)
+	if reason := x.ndSender(f, p, &n); reason != drop.None {
+		return reason
+	}
+	if x.rec != nil {
+		x.rec.note("identify", "ND sender is bound to port %d", f.Ingress)
+	}
+	unspecified := f.Headers.Key.Src == packet.Addr{}
+	if f.Headers.ICMPType != packet.NDNeighbourSolicitation || unspecified {
+		f.Consumed = true // an advertisement of what is bound, a DAD probe, a router solicitation
+		return drop.None
+	}
+	mac, found := x.ownerMAC(f, p, &n.Target)
+	if !found {
+		return x.resolveByFlood(f, p, drop.NDPUnknown)
+	}
+	router := p.seg.isGateway(&n.Target)
+	return x.say(f, func(c *packet.Frame) bool { return packet.AnswerND(c, mac, router) })
+}
+
+// ndSender checks the sender of an ND packet: its addresses, the link-layer
+// option, and for an advertisement the target it claims.
+func (x *walk) ndSender(f *packet.Frame, p *passage, n *packet.ND) drop.Reason {
+	h := &f.Headers
+	if p.peer != NoPeer {
+		if !p.seg.FloodBroadcast {
+			return drop.FloodOff
+		}
+		return x.remoteMAC(f, p)
+	}
+	if !x.s.Identity.BoundMAC(f.Ingress, h.Src) {
+		return drop.SpoofedMAC
+	}
+	if n.HasLinkAddr && n.LinkAddr != h.Src {
+		return drop.SpoofedNDP
+	}
+	if h.Key.Src != (packet.Addr{}) && !x.mayClaim(f, p, &h.Key.Src) {
+		return drop.SpoofedNDP
+	}
+	if h.ICMPType == packet.NDNeighbourAdvertisement && !x.mayClaim(f, p, &n.Target) {
+		return drop.SpoofedNDP
+	}
+	return drop.None
+}
+
+// mayClaim tells whether the sender may speak for an IPv6 address.
+func (x *walk) mayClaim(f *packet.Frame, p *passage, a *packet.Addr) bool {
+	if _, bound := x.s.Identity.Source(f.Ingress, f.Headers.Src, p.seg.Zone, a); bound {
+		return true
+	}
+	return x.s.Identity.BoundLinkLocal(f.Ingress, f.Headers.Src, a)
+}
+
+// say answers f with a copy of it that rewrite turned round; f itself is
+// taken in.
+func (x *walk) say(f *packet.Frame, rewrite func(*packet.Frame) bool) drop.Reason {
+	c, reason := x.answer(f, copySize-packet.Headroom)
+	if reason != drop.None {
+		return reason
+	}
+	f.Consumed = true
+	if x.rec != nil {
+		x.rec.note("forward", "answered by the switch")
+	}
+	if c == nil {
+		return drop.None
+	}
+	if !rewrite(c) {
+		c.Drop(drop.NoHeadroom)
+		return drop.None
+	}
+	c.Send(f.Ingress)
+	return drop.None
+}

@@ -1,0 +1,100 @@
+// Package route knows where a packet goes that was sent to a gateway: the
+// longest prefix of its VRF, and the MAC of a next hop on the underlay.
+//
+// A [Table] is built off the path and never changed; any number of workers
+// read it. Its longest-prefix match is that of gaissmai/bart, a multibit trie
+// without backtracking to the heap: a look-up allocates nothing, and IPv6
+// costs about what IPv4 does.
+package route
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/gaissmai/bart"
+
+	"bulkhead/dataplane/packet"
+)
+
+// Next is where a route leads.
+type Next struct {
+	// Connected: the destination is on Segment itself.
+	Connected bool
+	Segment   uint16
+	// Via is the next hop's address, on Segment; not valid if Connected.
+	Via packet.Addr
+
+	blackhole bool
+}
+
+// Table is the routes of every VRF. The zero value has none.
+type Table struct {
+	zones map[uint16]*bart.Table[Next]
+}
+
+// Lookup finds the longest prefix around dst; a blackhole is not found.
+func (t *Table) Lookup(zone uint16, dst *packet.Addr) (Next, bool) {
+	routes := t.zones[zone]
+	if routes == nil {
+		return Next{}, false
+	}
+	next, found := routes.Lookup(dst.Netip())
+	return next, found && !next.blackhole
+}
+
+// Builder collects routes for a Table.
+type Builder struct {
+	zones   map[uint16]*bart.Table[Next]
+	statics []static
+}
+
+type static struct {
+	zone   uint16
+	prefix netip.Prefix
+	via    netip.Addr
+}
+
+// NewBuilder makes a Builder without routes.
+func NewBuilder() *Builder { return &Builder{zones: map[uint16]*bart.Table[Next]{}} }
+
+func (b *Builder) zone(zone uint16) *bart.Table[Next] {
+	if b.zones[zone] == nil {
+		b.zones[zone] = new(bart.Table[Next])
+	}
+	return b.zones[zone]
+}
+
+// Connected adds the prefix of a segment.
+func (b *Builder) Connected(zone uint16, prefix netip.Prefix, segment uint16) {
+	b.zone(zone).Insert(prefix.Masked(), Next{Connected: true, Segment: segment})
+}
+
+// Static adds a route by way of a next hop on a connected prefix.
+func (b *Builder) Static(zone uint16, prefix netip.Prefix, via netip.Addr) {
+	b.statics = append(b.statics, static{zone, prefix.Masked(), via})
+}
+
+// Blackhole adds a prefix that leads nowhere.
+func (b *Builder) Blackhole(zone uint16, prefix netip.Prefix) {
+	b.zone(zone).Insert(prefix.Masked(), Next{blackhole: true})
+}
+
+// Build makes the table. A static route whose next hop is on no connected
+// prefix is an error.
+func (b *Builder) Build() (*Table, error) {
+	resolved := make([]Next, len(b.statics))
+	for i, s := range b.statics {
+		hop, found := b.zone(s.zone).Lookup(s.via)
+		if !found || !hop.Connected {
+			return nil, fmt.Errorf("route %s via %s: the next hop is in no segment of the VRF; add a gateway prefix around it", s.prefix, s.via)
+		}
+		if s.prefix.Addr().Is4() != s.via.Is4() {
+			return nil, fmt.Errorf("route %s via %s: the next hop is of the other family", s.prefix, s.via)
+		}
+		resolved[i] = Next{Segment: hop.Segment, Via: packet.AddrFrom(s.via)}
+	}
+	for i, s := range b.statics {
+		b.zone(s.zone).Insert(s.prefix, resolved[i])
+	}
+	return &Table{zones: b.zones}, nil
+}
