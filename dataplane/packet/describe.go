@@ -75,16 +75,17 @@ func Describe(f *Frame) string {
 func describeFlow(k *Key, h *Headers) string {
 	switch k.Proto {
 	case ProtoTCP:
-		return fmt.Sprintf("%s > %s tcp %s", endpoint(k.Src, k.SrcPort), endpoint(k.Dst, k.DstPort), flagNames(h.TCPFlags))
+		return fmt.Sprintf("%s > %s tcp %s", HostPort(k.Src, k.SrcPort), HostPort(k.Dst, k.DstPort), flagNames(h.TCPFlags))
 	case ProtoUDP, ProtoSCTP:
-		return fmt.Sprintf("%s > %s %s", endpoint(k.Src, k.SrcPort), endpoint(k.Dst, k.DstPort), ProtoName(k.Proto))
+		return fmt.Sprintf("%s > %s %s", HostPort(k.Src, k.SrcPort), HostPort(k.Dst, k.DstPort), ProtoName(k.Proto))
 	case ProtoICMP, ProtoICMPv6:
 		return fmt.Sprintf("%s > %s %s type %d code %d", k.Src, k.Dst, ProtoName(k.Proto), h.ICMPType, h.ICMPCode)
 	}
 	return fmt.Sprintf("%s > %s %s", k.Src, k.Dst, ProtoName(k.Proto))
 }
 
-func endpoint(a Addr, port uint16) string { return netip.AddrPortFrom(a.Netip(), port).String() }
+// HostPort writes an address and a port as people write them.
+func HostPort(a Addr, port uint16) string { return netip.AddrPortFrom(a.Netip(), port).String() }
 
 // flagNames writes TCP flags, as "syn,ack"; "none" for none.
 func flagNames(flags uint8) string {
