@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"testing"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -12,12 +11,19 @@ import (
 	"bulkhead/dataplane/packet"
 )
 
+// TB is what a check needs of a test: of testing's, or of rapid's.
+type TB interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // Expect says what is wrong with a frame, or nil.
 type Expect func(p gopacket.Packet) error
 
 // Check reads a frame with gopacket and reports each expectation that it does
 // not meet.
-func Check(t testing.TB, frame []byte, expect ...Expect) {
+func Check(t TB, frame []byte, expect ...Expect) {
 	t.Helper()
 	p := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default)
 	if fail := p.ErrorLayer(); fail != nil {
