@@ -53,7 +53,7 @@ func sumBlocks(b []byte) (sum uint64, rest []byte) {
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(c[56:64]), carry)
 		b = b[64:]
 	}
-	sum, carry = bits.Add64(sum, 0, carry)
+	// A sum with a carry out is at most 2^64-2, so this addition has none.
 	return uint64(bits.ReverseBytes16(Fold(sum + carry))), b
 }
 

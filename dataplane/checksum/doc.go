@@ -9,9 +9,11 @@
 // not folded, so that sums of parts add up in any order; Fold makes it the 16
 // bits of the wire. What stands in a header is the complement ([Of]). Zero has
 // two forms in ones' complement, 0x0000 and 0xffff. Only a sum of nothing but
-// zero bytes folds to 0x0000, which no packet with a pseudo-header is; so a
-// folded sum of 0xffff is what a right packet gives, and [Update] uses the
-// form of RFC 1624 (equation 3) that never turns one zero into the other.
+// zero bytes folds to 0x0000, which no packet with a pseudo-header is; a right
+// packet, its checksum included, folds to 0xffff. [Update] is equation 3 of RFC
+// 1624, which keeps the two forms apart in all cases but the one that the RFC
+// leaves open: all else is zero. An ICMP echo reply can be that; who updates
+// its checksum writes a zero as 0xffff.
 //
 // # Four states
 //

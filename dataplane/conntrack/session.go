@@ -1,6 +1,9 @@
 package conntrack
 
-import "bulkhead/dataplane/packet"
+import (
+	"bulkhead/dataplane/internal/hashtab"
+	"bulkhead/dataplane/packet"
+)
 
 // Direction is which way a packet of a session goes.
 type Direction uint8
@@ -20,80 +23,78 @@ func (d Direction) String() string {
 	return "reply direction"
 }
 
-// Session is one flow, both ways. The walk reads and writes Generation and
-// Rule; the rest is the table's. A *Session is good until the next call of
-// any method of its Table.
+// Session is one flow, both ways. Its user reads and writes Generation and
+// Rule, and reads Key; the rest is the table's.
 type Session struct {
-	// The hot line.
+	// The hot line: every packet of the session reads it.
 
-	Key        packet.Key // as opened
-	Generation uint32     // of the snapshot that judged it last
-	Rule       uint32     // the rule that allowed it, plus one
-	hash       uint64
-	deadline   uint32 // in ticks; past it the session is dead
-	owner      packet.PortID
-	state      State
+	Key        packet.Key    // in the original direction
+	Generation uint32        // of the policy that judged it last
+	Rule       uint32        // the rule that allowed it, plus one
+	deadline   uint32        // the tick from which on it is dead
+	place      hashtab.Place // where the index names it
+	owner      packet.PortID // who is charged
+	queued     uint16        // the slot of the wheel that holds it
+	state      State         // StateNone: the row is free
 	flags      uint8
+	scales     uint8 // TCP: window shift of Original in the low nibble, Reply in the high
+	aux        uint8 // TCP: the shift of a late SYN; StateEcho: the ICMP type that opened it
 
-	// The cold line.
+	// The cold line: counters, and what only TCP needs.
 
-	bytes   [2]uint64 // by Direction
-	packets [2]uint32 // superframes count as one; wraps
-	ends    [2]window
-	next    uint32 // in its notch of the wheel, or in the free list
-	prev    uint32
+	windows     [2]window // by Direction
+	bytes       [2]uint64
+	packetsLow  [2]uint32
+	packetsHigh [2]uint16
+	lateEnd     uint32 // flagLateSYN: the sequence number after that SYN
 }
 
+// Flags of a session. Those of a direction are shifted left by it.
 const (
-	flagLive     = 1 << iota // the slot is in use
-	flagAnswered             // the other end has spoken
+	flagAckSeen   = 1 << 0 // TCP: maxAck of Original is valid; << 1: of Reply
+	flagScale     = 1 << 2 // TCP: Original offered a window scale; << 1: Reply
+	flagEmbryonic = 1 << 4 // counted, and listed, as embryonic
+	flagLateSYN   = 1 << 5 // TCP: Original sent a SYN into an open connection
+	flagAnswered  = 1 << 6 // Reply has spoken
 )
-
-// State is how far a session is.
-type State uint8
-
-// The states. TCP's are those of RFC 9293 3.3.2 as a middle box sees them.
-const (
-	StateNone        State = iota
-	StateSynSent           // SYN seen
-	StateSynReceived       // SYN and ACK seen
-	StateEstablished
-	StateFinWait
-	StateCloseWait
-	StateLastAck
-	StateTimeWait
-	StateClosed   // by a reset
-	StateSynSent2 // SYNs from both ends (simultaneous open)
-	StateUDPNew   // one end has spoken
-	StateUDP      // both have
-	StateICMP
-	StateOther // a protocol without ports
-	stateCount
-)
-
-var stateNames = [stateCount]string{
-	"none", "syn-sent", "syn-received", "established", "fin-wait", "close-wait",
-	"last-ack", "time-wait", "closed", "syn-sent-2", "udp-new", "udp", "icmp", "other",
-}
-
-// String names the state.
-func (s State) String() string {
-	if s >= stateCount {
-		return "invalid"
-	}
-	return stateNames[s]
-}
 
 // State returns how far the session is.
 func (s *Session) State() State { return s.state }
 
+// Owner returns the port that opened the session and is charged with it.
+func (s *Session) Owner() packet.PortID { return s.owner }
+
+// Embryonic tells whether the session may be evicted for a new one of its
+// port: the other end has not answered it, or with a refusal.
+func (s *Session) Embryonic() bool { return s.flags&flagEmbryonic != 0 }
+
 // Answered tells whether the other end has spoken.
 func (s *Session) Answered() bool { return s.flags&flagAnswered != 0 }
 
-// Owner is the port that opened the session, and is charged with it.
-func (s *Session) Owner() packet.PortID { return s.owner }
+// Traffic returns the frames and bytes that have passed in one direction. A
+// superframe is one frame. Frames count up to 1<<48.
+func (s *Session) Traffic(d Direction) (frames, bytes uint64) {
+	d &= 1
+	return uint64(s.packetsHigh[d])<<32 | uint64(s.packetsLow[d]), s.bytes[d]
+}
 
-// Traffic returns frames and bytes of one direction.
-func (s *Session) Traffic(d Direction) (packets uint32, bytes uint64) {
-	return s.packets[d&1], s.bytes[d&1]
+// count books a frame that passes.
+func (s *Session) count(d Direction, bytes int) {
+	d &= 1
+	s.bytes[d] += uint64(bytes)
+	if s.packetsLow[d]++; s.packetsLow[d] == 0 {
+		s.packetsHigh[d]++
+	}
+}
+
+// is tells whether the key is the session's, and in which direction.
+func (s *Session) is(k *packet.Key) (Direction, bool) {
+	a := &s.Key
+	if a.Zone != k.Zone || a.Proto != k.Proto {
+		return Original, false
+	}
+	if a.SrcPort == k.SrcPort && a.DstPort == k.DstPort && a.Src == k.Src && a.Dst == k.Dst {
+		return Original, true
+	}
+	return Reply, a.SrcPort == k.DstPort && a.DstPort == k.SrcPort && a.Src == k.Dst && a.Dst == k.Src
 }

@@ -1,148 +1,119 @@
 package conntrack
 
-import "time"
-
-// Timeouts is how long a session may be silent, in ticks (seconds), by State.
-type Timeouts [stateCount]uint32
-
-// The defaults: those of the stateful filters that people know, where these
-// agree. An answered TCP connection may be silent for a day; what is not
-// answered, or is finished, goes soon.
-var defaultTimeouts = Timeouts{
-	StateNone:        10,
-	StateSynSent:     30,
-	StateSynReceived: 30,
-	StateEstablished: 24 * 3600,
-	StateFinWait:     120,
-	StateCloseWait:   60,
-	StateLastAck:     30,
-	StateTimeWait:    60,
-	StateClosed:      10,
-	StateSynSent2:    30,
-	StateUDPNew:      30,
-	StateUDP:         120,
-	StateICMP:        30,
-	StateOther:       120,
-}
-
-func (t *Timeouts) setDefaults() {
-	for i := range t {
-		if t[i] == 0 {
-			t[i] = defaultTimeouts[i]
-		}
-	}
-}
-
-// tickNanos is the length of a tick.
-const tickNanos = int64(time.Second)
+// tickShift makes ticks of nanoseconds: 1<<27 ns are 134 ms. Ticks count in 32
+// bits, for 18 years.
+const tickShift = 27
 
 // tickOf returns the tick of a time.
-func tickOf(now Time) uint32 { return uint32(now / tickNanos) }
+func tickOf(now Time) uint32 { return uint32(now >> tickShift) }
 
-// notches is the size of the wheel: a session is looked at once in so many
-// ticks at the least, however long its timeout.
-const notches = 512
+// wheelSlots is the horizon of the wheel in ticks: 137 s.
+const wheelSlots = 1024
 
-// wheel holds every session in the list of a notch. The notch says when to
-// look at the session, its deadline says whether it is dead.
+// wheel holds every session in the list of the tick at which to look at it:
+// its deadline, or the horizon if that is nearer. The lists are doubly linked
+// (links.next, links.prev), so that a session leaves in the middle.
 type wheel struct {
-	heads [notches]uint32
-	tick  uint32 // every notch before this one has been looked at
-	begun bool
+	heads [wheelSlots]uint32 // row numbers plus one
+	next  uint32             // the tick to look at next
 }
 
-func (w *wheel) init() {
-	for i := range w.heads {
-		w.heads[i] = none
+// hold puts a row where it is to be looked at for that deadline. The slot
+// being emptied is never one it may go to: that would be looked at for ever.
+func (t *Table) hold(row, deadline uint32) {
+	w := &t.wheel
+	slot := w.slot(deadline)
+	head := w.heads[slot]
+	t.rows[row].queued = slot
+	t.links[row].next, t.links[row].prev = head, 0
+	if head != 0 {
+		t.links[head-1].prev = row + 1
 	}
+	w.heads[slot] = row + 1
 }
 
-// notch returns where to hold a session that may live until deadline: its own
-// notch if the wheel reaches so far, else as far as it does.
-func (w *wheel) notch(deadline uint32) uint32 {
-	return min(deadline+1, w.tick+notches-1) % notches
+// slot returns the slot for a deadline. Both are counted from the tick to be
+// looked at next, so a wheel that lags behind the clock is no exception.
+func (w *wheel) slot(deadline uint32) uint16 {
+	ahead := int32(deadline - w.next)
+	return uint16((w.next + uint32(min(max(ahead, 0), wheelSlots-2))) % wheelSlots)
 }
 
-// add holds session n. Its prev names the session before it in the list, or
-// the notch, with the highest bit set.
-func (w *wheel) add(t *Table, n, deadline uint32) {
-	if !w.begun {
-		w.tick, w.begun = deadline-min(deadline, t.cfg.Timeouts[t.sessions[n].state]), true
-	}
-	at := w.notch(deadline)
-	s := &t.sessions[n]
-	s.prev, s.next = headMark|at, w.heads[at]
-	if s.next != none {
-		t.sessions[s.next].prev = n
-	}
-	w.heads[at] = n
-}
-
-// headMark in prev says that the session is the first of the notch in the low
-// bits.
-const headMark = 1 << 31
-
-// remove takes session n out of its list.
-func (w *wheel) remove(t *Table, n uint32) {
-	s := &t.sessions[n]
-	if s.prev&headMark != 0 {
-		w.heads[s.prev&^headMark] = s.next
+// release takes a row out of the wheel.
+func (t *Table) release(row uint32) {
+	l := &t.links[row]
+	if l.prev != 0 {
+		t.links[l.prev-1].next = l.next
 	} else {
-		t.sessions[s.prev].next = s.next
+		t.wheel.heads[t.rows[row].queued] = l.next
 	}
-	if s.next != none {
-		t.sessions[s.next].prev = s.prev
+	if l.next != 0 {
+		t.links[l.next-1].prev = l.prev
 	}
 }
 
-// move holds a session where its deadline now says.
-func (w *wheel) move(t *Table, s *Session) {
-	n := none
-	if s.prev&headMark != 0 {
-		n = w.heads[s.prev&^headMark]
-	} else {
-		n = t.sessions[s.prev].next
+// refresh lets a session live for its state's timeout from now. The wheel need
+// not know unless it would come too late. In one tick only the first call
+// writes, so the line mostly stays clean.
+func (t *Table) refresh(s *Session, tick uint32) {
+	deadline := tick + t.timeouts[s.state]
+	if deadline == s.deadline {
+		return
 	}
-	w.remove(t, n)
-	w.add(t, n, s.deadline)
+	sooner := deadline < s.deadline
+	s.deadline = deadline
+	if sooner {
+		t.hasten(s)
+	}
 }
 
-// Expire removes sessions whose time is over. It looks at no more than budget
-// sessions and notches, and goes on where it stopped at the next call; it
-// returns how many it removed.
-func (t *Table) Expire(now Time, budget int) (removed int) {
+// hasten moves a session in the wheel if it waits at a tick after its deadline.
+func (t *Table) hasten(s *Session) {
+	w := &t.wheel
+	waits := (uint32(s.queued) - w.next) % wheelSlots
+	if int32(s.deadline-w.next) >= int32(waits) {
+		return
+	}
+	row := t.index.Row(s.place)
+	t.release(row)
+	t.hold(row, s.deadline)
+}
+
+// Expire removes sessions whose time is over, and returns how many. It takes
+// at most budget steps, each a session looked at or a tick without any left,
+// and goes on from there at the next call: call it once a batch. Behind by
+// more than a turn, as after a long sleep, it makes one turn, which meets every
+// session.
+func (t *Table) Expire(now Time, budget int) (expired int) {
+	t.own.Enter()
+	defer t.own.Leave()
 	w := &t.wheel
 	tick := tickOf(now)
-	if !w.begun {
-		return 0
+	if int32(tick-w.next) >= wheelSlots {
+		w.next = tick - wheelSlots + 1
 	}
-	if tick-w.tick > 2*notches && tick > w.tick {
-		w.tick = tick - 2*notches // one turn sees every session
-	}
-	for ; w.tick <= tick && budget > 0; budget-- {
-		at := w.tick % notches
-		n := w.heads[at]
-		if n == none {
-			w.tick++
+	for ; budget > 0 && int32(tick-w.next) >= 0; budget-- {
+		head := w.heads[w.next%wheelSlots]
+		if head == 0 {
+			w.next++
 			continue
 		}
-		s := &t.sessions[n]
-		if s.deadline < tick {
+		row := head - 1
+		if t.rows[row].deadline <= tick {
 			t.stats.Expired++
-			t.Remove(s)
-			removed++
+			t.drop(row)
+			expired++
 			continue
 		}
-		w.remove(t, n)
-		w.hold(t, n, s.deadline, tick)
+		t.requeue(row)
 	}
-	return removed
+	return expired
 }
 
-// hold puts a session that is alive at tick into a notch after it.
-func (w *wheel) hold(t *Table, n, deadline, tick uint32) {
-	saved := w.tick
-	w.tick = tick + 1
-	w.add(t, n, max(deadline, tick+1))
-	w.tick = saved
+// requeue puts a session that is alive further on.
+func (t *Table) requeue(row uint32) {
+	t.release(row)
+	t.wheel.next++ // the slot being emptied is now the furthest, not the next
+	t.hold(row, t.rows[row].deadline)
+	t.wheel.next--
 }

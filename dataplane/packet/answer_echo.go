@@ -27,13 +27,25 @@ func AnswerEcho(f *Frame) bool {
 	old := binary.BigEndian.Uint16(p)
 	p[0] = reply
 	if f.Offload.Checksum != ChecksumPartial {
-		sum := binary.BigEndian.Uint16(p[icmpChecksum:])
-		binary.BigEndian.PutUint16(p[icmpChecksum:], checksum.Update(sum, old, binary.BigEndian.Uint16(p)))
+		updateEchoSum(p, old)
 	}
 	SetMACs(f, h.Src, h.Dst)
 	h.Key = h.Key.Reverse()
 	h.ICMPType, h.TTL = reply, answerTTL
 	return true
+}
+
+// updateEchoSum updates the checksum of the ICMP message p for its first word,
+// which was old. A sum of zero is written in its other form, 0xffff: where all
+// else is zero, as in a reply with identifier, sequence and data of zero, which
+// no pseudo-header saves, only that form is right (RFC 1624 section 5), and
+// where it is not, either is.
+func updateEchoSum(p []byte, old uint16) {
+	sum := checksum.Update(binary.BigEndian.Uint16(p[icmpChecksum:]), old, binary.BigEndian.Uint16(p))
+	if sum == 0 {
+		sum = 0xffff
+	}
+	binary.BigEndian.PutUint16(p[icmpChecksum:], sum)
 }
 
 // echoReply returns the type that answers an echo request.

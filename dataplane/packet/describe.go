@@ -6,33 +6,6 @@ import (
 	"strings"
 )
 
-// String writes the address as people write it.
-func (m MAC) String() string {
-	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
-}
-
-// ParseMAC reads an address as aa:bb:cc:dd:ee:ff.
-func ParseMAC(s string) (MAC, error) {
-	var m MAC
-	if len(s) != 17 {
-		return m, fmt.Errorf("%q is no MAC address; write it as 02:00:00:00:00:01", s)
-	}
-	n, err := fmt.Sscanf(s, "%02x:%02x:%02x:%02x:%02x:%02x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5])
-	if err != nil || n != 6 {
-		return MAC{}, fmt.Errorf("%q is no MAC address; write it as 02:00:00:00:00:01", s)
-	}
-	return m, nil
-}
-
-// AddrFrom returns the Addr of an address; its zone is left out.
-func AddrFrom(a netip.Addr) Addr { return Addr(a.As16()) }
-
-// Netip returns the address as a netip.Addr, of IPv4 where it is one.
-func (a Addr) Netip() netip.Addr { return netip.AddrFrom16(a).Unmap() }
-
-// String writes the address as people write it.
-func (a Addr) String() string { return a.Netip().String() }
-
 // ProtoName returns a protocol's name, or its number.
 func ProtoName(proto uint8) string {
 	switch proto {
@@ -51,41 +24,85 @@ func ProtoName(proto uint8) string {
 }
 
 // Describe says in a line what a parsed frame is, as
-// "10.0.0.1:51844 > 10.0.0.2:5432 tcp syn".
+// "10.0.0.1:51844 > 10.0.0.2:5432 tcp syn". It allocates: it is for people.
 func Describe(f *Frame) string {
 	h := &f.Headers
+	var text string
 	switch h.Kind {
 	case KindARP:
-		a := ARPOf(f)
-		if a.Op == ARPRequest {
-			return fmt.Sprintf("arp who-has %s tell %s (%s)", a.TargetIP, a.SenderIP, a.SenderMAC)
-		}
-		return fmt.Sprintf("arp %s is-at %s", a.SenderIP, a.SenderMAC)
+		text = describeARP(f)
 	case KindND:
-		n := NDOf(f)
-		return fmt.Sprintf("%s > %s nd type %d target %s", h.Key.Src, h.Key.Dst, h.ICMPType, n.Target)
+		text = describeND(f)
+	default:
+		text = describeIP(h)
 	}
-	text := describeFlow(&h.Key, h)
+	switch h.VLANs {
+	case 1:
+		text += fmt.Sprintf(" vlan %d", VID(h.VLAN[0]))
+	case 2:
+		text += fmt.Sprintf(" vlan %d.%d", VID(h.VLAN[0]), VID(h.VLAN[1]))
+	}
 	if f.Offload.GSO != GSONone {
-		text += fmt.Sprintf(" superframe of %d", f.Offload.Size)
+		text += fmt.Sprintf(" superframe of %d x %d", Segments(f), f.Offload.Size)
 	}
 	return text
 }
 
-func describeFlow(k *Key, h *Headers) string {
-	switch k.Proto {
+func describeARP(f *Frame) string {
+	a := ARPOf(f)
+	if a.Op == ARPRequest {
+		return fmt.Sprintf("arp who-has %s tell %s (%s)", a.TargetIP, a.SenderIP, a.SenderMAC)
+	}
+	return fmt.Sprintf("arp %s is-at %s", a.SenderIP, a.SenderMAC)
+}
+
+// ndNames are the messages of neighbour discovery, from NDRouterSolicitation.
+var ndNames = [...]string{
+	"router solicitation", "router advertisement", "neighbour solicitation", "neighbour advertisement", "redirect",
+}
+
+func describeND(f *Frame) string {
+	h := &f.Headers
+	text := fmt.Sprintf("%s > %s nd %s", h.Key.Src, h.Key.Dst, ndNames[h.ICMPType-NDRouterSolicitation])
+	if h.ICMPType >= NDNeighbourSolicitation {
+		text += " " + NDOf(f).Target.String()
+	}
+	return text
+}
+
+func describeIP(h *Headers) string {
+	text := describeKey(&h.Key)
+	switch h.Key.Proto {
 	case ProtoTCP:
-		return fmt.Sprintf("%s > %s tcp %s", HostPort(k.Src, k.SrcPort), HostPort(k.Dst, k.DstPort), flagNames(h.TCPFlags))
-	case ProtoUDP, ProtoSCTP:
-		return fmt.Sprintf("%s > %s %s", HostPort(k.Src, k.SrcPort), HostPort(k.Dst, k.DstPort), ProtoName(k.Proto))
+		text += " " + flagNames(h.TCPFlags)
 	case ProtoICMP, ProtoICMPv6:
-		return fmt.Sprintf("%s > %s %s type %d code %d", k.Src, k.Dst, ProtoName(k.Proto), h.ICMPType, h.ICMPCode)
+		text += describeICMP(h)
+	}
+	return text
+}
+
+// describeKey writes a flow; ports only where the protocol has them.
+func describeKey(k *Key) string {
+	switch k.Proto {
+	case ProtoTCP, ProtoUDP, ProtoSCTP:
+		return fmt.Sprintf("%s > %s %s", endpoint(k.Src, k.SrcPort), endpoint(k.Dst, k.DstPort), ProtoName(k.Proto))
 	}
 	return fmt.Sprintf("%s > %s %s", k.Src, k.Dst, ProtoName(k.Proto))
 }
 
-// HostPort writes an address and a port as people write them.
-func HostPort(a Addr, port uint16) string { return netip.AddrPortFrom(a.Netip(), port).String() }
+func describeICMP(h *Headers) string {
+	switch {
+	case h.ICMPError:
+		return fmt.Sprintf(" type %d code %d about %s", h.ICMPType, h.ICMPCode, describeKey(&h.Inner))
+	case !h.V6 && h.ICMPType == ICMPEchoRequest || h.V6 && h.ICMPType == ICMPv6EchoRequest:
+		return fmt.Sprintf(" echo request id %d", h.Key.SrcPort)
+	case !h.V6 && h.ICMPType == ICMPEchoReply || h.V6 && h.ICMPType == ICMPv6EchoReply:
+		return fmt.Sprintf(" echo reply id %d", h.Key.SrcPort)
+	}
+	return fmt.Sprintf(" type %d code %d", h.ICMPType, h.ICMPCode)
+}
+
+func endpoint(a Addr, port uint16) string { return netip.AddrPortFrom(a.Netip(), port).String() }
 
 // flagNames writes TCP flags, as "syn,ack"; "none" for none.
 func flagNames(flags uint8) string {

@@ -33,6 +33,13 @@ const (
 	extShim6       = 140
 )
 
+// Options of hop-by-hop and destination headers (IANA).
+const (
+	optionPad1        = 0x00
+	optionJumbo       = 0xc2
+	optionHomeAddress = 0xc9
+)
+
 func parseIPv6(f *Frame, b []byte, h *Headers) drop.Reason {
 	p := b[h.L3:]
 	if len(p) < ipv6Len || p[0]>>4 != 6 {
@@ -74,8 +81,8 @@ func embedsIPv4(a *Addr) bool {
 
 // walkExtensions walks the chain of extension headers in p, which begins with
 // one of type next, and returns the transport's protocol and where it begins.
-// Options of hop-by-hop and destination headers are left to the receiver, but
-// their lengths must hold. A routing header is refused, whatever its type: it
+// Options of hop-by-hop and destination headers must parse; what they mean is
+// left to the receiver. A routing header is refused, whatever its type: it
 // changes where the packet goes after it has been judged (RFC 5095, RFC 8754
 // domains end at the host). A fragment, even an atomic one, is refused (RFC
 // 7112, RFC 8021), and so is what hides its transport or has none.
@@ -97,12 +104,30 @@ func walkExtensions(p []byte, next uint8) (proto uint8, size int, reason drop.Re
 		if n == maxExtensions || len(p)-size < 8 {
 			return 0, 0, drop.IPv6Extension
 		}
-		next = p[size]
-		size += (int(p[size+1]) + 1) * 8
-		if size > len(p) || size > maxExtensionBytes {
+		end := size + (int(p[size+1])+1)*8
+		if end > len(p) || end > maxExtensionBytes || !ipv6OptionsHarmless(p[size+2:end]) {
 			return 0, 0, drop.IPv6Extension
 		}
+		next, size = p[size], end
 	}
+}
+
+// ipv6OptionsHarmless tells whether the options parse (RFC 8200 4.2) and none
+// is a Home Address (RFC 6275 6.3), with which the receiver would replace the
+// source that has been judged, or a Jumbo Payload (RFC 2675 2), which would
+// replace the length.
+func ipv6OptionsHarmless(o []byte) bool {
+	for len(o) > 0 {
+		if o[0] == optionPad1 {
+			o = o[1:]
+			continue
+		}
+		if len(o) < 2 || int(o[1])+2 > len(o) || o[0] == optionHomeAddress || o[0] == optionJumbo {
+			return false
+		}
+		o = o[int(o[1])+2:]
+	}
+	return true
 }
 
 // writeIPv6 writes an IPv6 header without extensions.

@@ -2,6 +2,7 @@ package tap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -226,4 +227,59 @@ func iperf(t testing.TB, nsA, nsB, to string, args ...string) string {
 	out := mustIn(t, nsA, append([]string{"iperf3", "-c", to}, args...)...)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	return strings.Join(lines[max(0, len(lines)-6):], "\n")
+}
+
+// BenchmarkTCP is one iperf3 flow between two namespaces: over two ports and
+// the dumbest switch, and over the kernel's bridge and veth in the same run.
+func BenchmarkTCP(b *testing.B) {
+	b.Run("tap", func(b *testing.B) {
+		_, _, nsA, nsB := pair(b, 1)
+		flow(b, nsA, nsB, "10.9.0.2")
+	})
+	b.Run("bridge", func(b *testing.B) {
+		nsA, nsB, nsS := newNetns(b), newNetns(b), newNetns(b)
+		mustIn(b, nsS, "ip", "link", "add", "br0", "type", "bridge")
+		mustIn(b, nsS, "ip", "link", "set", "br0", "up")
+		for i, ns := range []string{nsA, nsB} {
+			host := fmt.Sprintf("h%d", i)
+			mustIn(b, nsS, "ip", "link", "add", host, "type", "veth", "peer", "name", "eth0", "netns", ns)
+			mustIn(b, nsS, "ip", "link", "set", host, "master", "br0", "up")
+			mustIn(b, ns, "ip", "addr", "add", fmt.Sprintf("10.9.0.%d/24", i+1), "dev", "eth0")
+			mustIn(b, ns, "ip", "link", "set", "eth0", "up")
+		}
+		flow(b, nsA, nsB, "10.9.0.2")
+	})
+}
+
+// flow reports the receiver's bit rate.
+func flow(b *testing.B, nsA, nsB, to string) {
+	out := iperf(b, nsA, nsB, to, "-t", "3", "-f", "g")
+	for line := range strings.Lines(out) {
+		var rate float64
+		if at := strings.Index(line, "GBytes"); at > 0 && strings.Contains(line, "receiver") {
+			if _, err := fmt.Sscan(line[at+len("GBytes"):], &rate); err == nil {
+				b.ReportMetric(rate, "Gbit/s")
+				b.ReportMetric(0, "ns/op")
+				return
+			}
+		}
+	}
+	b.Fatalf("no rate in:\n%s", out)
+}
+
+// waitGone waits until the port says that its device has gone.
+func waitGone(t testing.TB, p port.Port) {
+	t.Helper()
+	q := p.Queues()[0]
+	var b packet.Batch
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+		b.Reset()
+		if err := q.Recv(&b); errors.Is(err, port.ErrGone) {
+			return
+		}
+		if ready, err := sys.Poll(time.Until(deadline), q.FD()); err != nil || !ready {
+			t.Fatalf("the descriptor does not say that the device has gone: %v, %v", ready, err)
+		}
+	}
+	t.Fatal("the port does not say that its device has gone")
 }

@@ -1,0 +1,76 @@
+package diag
+
+import (
+	"bytes"
+	"sort"
+	"unicode/utf8"
+)
+
+// Source is one text that diagnostics point into. Text has no byte order
+// mark, so that column 1 is the first character that an editor shows.
+type Source struct {
+	Name string
+	Text []byte
+
+	lines []int // offset of each line's first byte, made by NewSource
+}
+
+// NewSource takes a text under the name that diagnostics give it. A UTF-8
+// byte order mark is cut off; the text is not copied.
+func NewSource(name string, text []byte) *Source {
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	s := &Source{Name: name, Text: text, lines: []int{0}}
+	for i, c := range text {
+		if c == '\n' {
+			s.lines = append(s.lines, i+1)
+		}
+	}
+	return s
+}
+
+// Span is a stretch of a source. The zero Span points nowhere.
+type Span struct {
+	Src      *Source
+	Off, Len int32 // bytes
+}
+
+// Span points at n bytes from off on.
+func (s *Source) Span(off, n int) Span {
+	return Span{Src: s, Off: int32(off), Len: int32(n)}
+}
+
+// File is the name of the source, "" for the zero Span.
+func (p Span) File() string {
+	if p.Src == nil {
+		return ""
+	}
+	return p.Src.Name
+}
+
+// Line is the 1-based line of the span's start, 0 for the zero Span.
+func (p Span) Line() int {
+	if p.Src == nil {
+		return 0
+	}
+	return sort.SearchInts(p.Src.lines, int(p.Off)+1)
+}
+
+// Col is the 1-based column of the span's start, counted in characters as
+// editors count them, 0 for the zero Span.
+func (p Span) Col() int {
+	line := p.Line()
+	if line == 0 {
+		return 0
+	}
+	return utf8.RuneCount(p.Src.Text[p.Src.lines[line-1]:p.Off]) + 1
+}
+
+// text is the line that holds the span's start, without its end-of-line.
+func (p Span) text() []byte {
+	start := p.Src.lines[p.Line()-1]
+	line := p.Src.Text[start:]
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end]
+	}
+	return bytes.TrimSuffix(line, []byte("\r"))
+}

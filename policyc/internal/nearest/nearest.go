@@ -1,0 +1,55 @@
+// Package nearest finds the right name that a wrong one was probably meant to
+// be. It is for diagnostics: it never decides what a policy means.
+package nearest
+
+// Name returns the candidate with the fewest edits (insert, delete, replace,
+// swap neighbours) from name, the first of equals, or "" if none is near
+// enough to be a plausible typo: more than a third of the name, or more than
+// three edits.
+func Name(name string, candidates []string) string {
+	best, bestCost := "", limit(name)+1
+	for _, c := range candidates {
+		if abs(len(c)-len(name)) >= bestCost {
+			continue
+		}
+		if cost := distance(name, c); cost < bestCost {
+			best, bestCost = c, cost
+		}
+	}
+	return best
+}
+
+func limit(name string) int {
+	return min(3, max(1, (len(name)+1)/3))
+}
+
+// distance is the Damerau-Levenshtein distance in its restricted form, by
+// bytes: three rows, O(len(a) x len(b)).
+func distance(a, b string) int {
+	before, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, prev, row = prev, row, before
+	}
+	return prev[len(b)]
+}
+
+func abs(n int) int {
+	if n < 0 {
+		return -n
+	}
+	return n
+}

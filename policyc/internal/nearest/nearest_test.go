@@ -1,0 +1,38 @@
+package nearest
+
+import "testing"
+
+func TestName(t *testing.T) {
+	names := []string{"api", "database", "web", "web-admin"}
+	for _, c := range []struct{ situation, wrong, want string }{
+		{"swapped_letters", "wbe", "web"},
+		{"missing_letter", "databse", "database"},
+		{"extra_letter", "webb", "web"},
+		{"wrong_letter", "apj", "api"},
+		{"two_edits_of_a_long_name", "datebse", "database"},
+		{"nothing_near", "queue", ""},
+		{"short_names_are_not_near_to_everything", "db", ""},
+		{"empty", "", ""},
+		{"the_nearer_of_two", "web-admn", "web-admin"},
+	} {
+		t.Run(c.situation, func(t *testing.T) {
+			if got := Name(c.wrong, names); got != c.want {
+				t.Errorf("Name(%q) = %q, want %q", c.wrong, got, c.want)
+			}
+		})
+	}
+}
+
+func TestDistanceIsSymmetric(t *testing.T) {
+	words := []string{"", "a", "ab", "ba", "web", "wbe", "database", "bulkhead"}
+	for _, a := range words {
+		for _, b := range words {
+			if distance(a, b) != distance(b, a) {
+				t.Errorf("distance(%q,%q) = %d, the other way %d", a, b, distance(a, b), distance(b, a))
+			}
+			if (distance(a, b) == 0) != (a == b) {
+				t.Errorf("distance(%q,%q) = %d", a, b, distance(a, b))
+			}
+		}
+	}
+}

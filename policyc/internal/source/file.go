@@ -1,0 +1,78 @@
+package source
+
+import "bulkhead/policyc/internal/diag"
+
+// Text is a string of the source and where it stands.
+type Text struct {
+	Value string
+	At    diag.Span
+}
+
+// Texts is a list of strings. Set tells an empty list from none.
+type Texts struct {
+	Items []Text
+	At    diag.Span
+	Set   bool
+}
+
+// File is what one policy file states, as written.
+type File struct {
+	Src      *diag.Source
+	Services []Service
+	Networks []Network
+	Rules    []Rule
+	Tests    []Test
+}
+
+// Service is [services.NAME].
+type Service struct {
+	Name   Text
+	Labels Labels
+}
+
+// Labels is a table of labels.
+type Labels struct {
+	Items []Label
+	At    diag.Span
+	Set   bool
+}
+
+// Label is one key = "value".
+type Label struct{ Key, Value Text }
+
+// Network is [networks.NAME].
+type Network struct {
+	Name          Text
+	CIDRs, Except Texts
+}
+
+// Rule is one of [[rules]]. Exactly one of Allow and Deny should be there;
+// check says so where it is not.
+type Rule struct {
+	At          diag.Span
+	Name        Text
+	Allow, Deny *Clause
+}
+
+// Clause is the inside of allow = {} and deny = {}.
+type Clause struct {
+	At              diag.Span
+	From, To, Ports Texts
+}
+
+// Test is one of [[tests]].
+type Test struct {
+	At           diag.Span
+	Name         Text
+	From, To     Endpoint
+	Port, Expect Text
+}
+
+// Endpoint is one side of a test: a service or an address by Text, or an
+// endpoint with Labels.
+type Endpoint struct {
+	At     diag.Span
+	Set    bool
+	Text   Text
+	Labels Labels
+}

@@ -1,0 +1,117 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"bulkhead/policyc/internal/diag"
+	"bulkhead/policyc/internal/syntax"
+)
+
+// MaxSize bounds a policy file, in bytes: room for about a million rules.
+const MaxSize = 256 << 20
+
+// Parse reads one policy file. It always returns a File; where something
+// could not be understood that is in the list and missing from the File.
+func Parse(src *diag.Source, list *diag.List) *File {
+	f := &File{Src: src}
+	if root := parseTree(src, list); root != nil {
+		r := &reader{list}
+		r.file(root, f)
+	}
+	return f
+}
+
+// Same tells whether two texts are valid TOML and say the same: equal tables,
+// equal values, whatever the notation. An error says what differs. Order of
+// arrays counts, order of keys does not.
+func Same(a, b *diag.Source) error {
+	var list diag.List
+	left, right := parseTree(a, &list), parseTree(b, &list)
+	if left == nil || right == nil {
+		return fmt.Errorf("not valid: %s", list.All[0].Line())
+	}
+	return same(left, right)
+}
+
+func same(a, b *node) error {
+	if isList(a) != isList(b) || !isList(a) && a.kind != b.kind ||
+		len(a.entries) != len(b.entries) || len(a.items) != len(b.items) ||
+		fmt.Sprintf("%T %v", a.scalar, a.scalar) != fmt.Sprintf("%T %v", b.scalar, b.scalar) {
+		return fmt.Errorf("%s:%d:%d and %s:%d:%d differ",
+			a.at.File(), a.at.Line(), a.at.Col(), b.at.File(), b.at.Line(), b.at.Col())
+	}
+	for i := range a.entries {
+		other := b.get(a.entries[i].name)
+		if other == nil {
+			return fmt.Errorf("%s:%d: %q is lost", a.at.File(), a.entries[i].at.Line(), a.entries[i].name)
+		}
+		if err := same(a.entries[i].node, other.node); err != nil {
+			return err
+		}
+	}
+	for i := range a.items {
+		if err := same(a.items[i], b.items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isList(n *node) bool { return n.kind == arrayNode || n.kind == tablesNode }
+
+// parseTree reads a text twice, see package syntax, and joins both readings.
+// nil means that the text is not valid; that is in the list.
+func parseTree(src *diag.Source, list *diag.List) *node {
+	if len(src.Text) > MaxSize {
+		list.Errorf(diag.Span{}, "%s: the file has %d bytes, more than the %d a policy file may have", src.Name, len(src.Text), MaxSize)
+		return nil
+	}
+	tree, scanErr := syntax.Scan(src)
+	if scanErr != nil && scanErr.TooDeep {
+		list.Errorf(src.Span(scanErr.Off, 1), "arrays and tables are nested more than %d deep", syntax.MaxDepth)
+		return nil
+	}
+	decoded := map[string]any{}
+	_, tomlErr := toml.Decode(string(src.Text), &decoded)
+	var doubles diag.List
+	root := build(tree, &doubles)
+	switch {
+	case tomlErr != nil && len(doubles.All) > 0 && scanErr == nil:
+		list.All = append(list.All, doubles.All...)
+		return nil
+	case tomlErr != nil:
+		badSyntax(src, tomlErr, list)
+		return nil
+	case scanErr != nil:
+		list.Errorf(src.Span(scanErr.Off, 1), "this form of TOML is not understood: %s", scanErr.Msg)
+		return nil
+	}
+	if err := root.fill(decoded); err != nil {
+		list.Errorf(root.at, "this form of TOML is not understood: %v", err)
+		return nil
+	}
+	return root
+}
+
+// badSyntax says in our form what the TOML parser says in its own.
+func badSyntax(src *diag.Source, err error, list *diag.List) {
+	var pe toml.ParseError
+	if !errors.As(err, &pe) {
+		list.Errorf(diag.Span{}, "%s: %v", src.Name, err)
+		return
+	}
+	off := min(max(pe.Position.Start, 0), len(src.Text))
+	n := min(max(pe.Position.Len, 1), len(src.Text)-off)
+	message := pe.Message
+	if message == "" {
+		message = pe.Error()
+	}
+	d := list.Errorf(src.Span(off, n), "not valid TOML: %s", strings.TrimSuffix(message, "."))
+	if strings.Contains(message, "expected") {
+		d.With("strings stand in quotes, lists in [ ], tables in { }, each item but the last followed by a comma")
+	}
+}

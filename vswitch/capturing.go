@@ -1,0 +1,115 @@
+package vswitch
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/control/api"
+)
+
+// Recording writes captured frames: package port/pcap has it; it is handed in
+// so that this package knows no driver.
+type Recording interface {
+	Frame(at time.Time, port string, comment string, length int, bytes []byte) error
+}
+
+// NewRecording is set by the command to what makes a Recording of a stream.
+var NewRecording func(w io.Writer, ports []string) (Recording, error)
+
+// Capture streams frames as they pass, with how each ended as a comment, until
+// the count is reached, the time is over, or the context is.
+func (o *Operator) Capture(ctx context.Context, r *api.CaptureRequest, out io.Writer) error {
+	l, err := o.live()
+	if err != nil {
+		return err
+	}
+	filter, err := captureOf(l, r)
+	if err != nil {
+		return err
+	}
+	if r.Seconds > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.Seconds)*time.Second)
+		defer cancel()
+	}
+	one, room := o.sw.captures.add(filter)
+	if !room {
+		return api.Busy(fmt.Sprintf("%d captures are open", maxCaptures), "end one of them")
+	}
+	defer o.sw.captures.remove(one)
+	var names []string
+	for i := range l.ports {
+		names = append(names, l.ports[i].name)
+	}
+	rec, err := NewRecording(out, names)
+	if err != nil {
+		return err
+	}
+	for n := 0; r.Count == 0 || n < r.Count; n++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case c := <-one.frames:
+			if err := rec.Frame(c.at, portAt(l, c.port), o.comment(l, &c), c.length, c.bytes); err != nil {
+				return nil // the caller has gone
+			}
+		}
+	}
+	return nil
+}
+
+// comment says how a frame ended.
+func (o *Operator) comment(l *live, c *captured) string {
+	text := ""
+	switch {
+	case c.reason != drop.None:
+		text = "drop " + c.reason.String()
+	case c.egress != packet.NoPort:
+		text = "to " + portAt(l, c.egress)
+	default:
+		text = "taken in by the switch"
+	}
+	if rs := l.snapshot.Rules; c.rule != 0 && rs != nil && int(c.rule) <= len(rs.Rules) {
+		text += " rule " + rs.Rules[c.rule-1].Name
+	}
+	return text
+}
+
+// captureOf reads what a request asks for.
+func captureOf(l *live, r *api.CaptureRequest) (captureFilter, error) {
+	f := captureFilter{port: packet.NoPort, drops: r.Drops, snaplen: r.Snaplen}
+	if r.Port != "" {
+		id, err := portNamed(l, r.Port)
+		if err != nil {
+			return f, err
+		}
+		f.port = id
+	}
+	if r.Reason != "" {
+		reason, known := drop.Parse(r.Reason)
+		if !known {
+			return f, api.Invalid(fmt.Sprintf("no drop reason is called %q", r.Reason), "vsctl counters lists those that occur")
+		}
+		f.reason = reason
+	}
+	if r.Rule != "" {
+		if rs := l.snapshot.Rules; rs != nil {
+			for i := range rs.Rules {
+				if rs.Rules[i].Name == r.Rule {
+					f.rule = uint32(i) + 1
+				}
+			}
+		}
+		if f.rule == 0 {
+			return f, api.NotFound(fmt.Sprintf("no rule is called %q", r.Rule), "vsctl policy lists them")
+		}
+	}
+	if r.Count < 0 || r.Snaplen < 0 || r.Seconds < 0 {
+		return f, api.Invalid("count, snaplen and seconds are not below zero", "")
+	}
+	return f, nil
+}

@@ -1,0 +1,112 @@
+// Command vswitchd is the switch's daemon: it opens the ports that its
+// configuration names, passes what the policy allows, and answers vsctl.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/vswitch/config"
+)
+
+// Exit codes, as --help states them.
+const (
+	exitFailed = 1 // the switch could not start, or stopped for an error
+	exitUsage  = 2 // the call or the configuration is wrong
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "vswitchd: %v\n", err)
+		os.Exit(codeOf(err))
+	}
+}
+
+// usageError is a mistake of the caller's: exit code 2.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+func codeOf(err error) int {
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "vswitchd",
+		Short: "The Bulkhead switch: passes only the connections a policy names",
+		Long: `vswitchd opens the ports that its configuration names and passes between them
+only the connections that the policy allows. Without a policy nothing passes.
+
+Signals: SIGHUP reloads configuration and policy (all or nothing), SIGTERM and
+SIGINT stop and remove every device.
+
+Exit codes: 0 done, 1 the switch failed, 2 the call or the configuration is wrong.`,
+		Example: `  vswitchd check -c /etc/bulkhead/bulkhead.toml
+  vswitchd run -c /etc/bulkhead/bulkhead.toml
+  kill -HUP $(pidof vswitchd)`,
+		SilenceErrors: true, SilenceUsage: true,
+		Args: cobra.NoArgs,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(runCommand(), checkCommand(), versionCommand())
+	return root
+}
+
+func runCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "run -c FILE",
+		Short: "Run the switch in the foreground",
+		Long: `Runs until SIGTERM or SIGINT. Tells systemd when it is ready (Type=notify).
+Logs to stderr: JSON where that is no terminal.`,
+		Example: `  vswitchd run -c /etc/bulkhead/bulkhead.toml
+  vswitchd run -c bulkhead.toml 2>switch.log &
+  systemd-run -p Type=notify vswitchd run -c /etc/bulkhead/bulkhead.toml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(file)
+			if err != nil {
+				return usageError{err}
+			}
+			return run(cmd.Context(), file, cfg)
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "/etc/bulkhead/bulkhead.toml", "the configuration `FILE`")
+	return cmd
+}
+
+func checkCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check -c FILE",
+		Short: "Check a configuration, and report every mistake at once",
+		Long:  `Reads the configuration and changes nothing; needs no privilege.`,
+		Example: `  vswitchd check -c bulkhead.toml
+  vswitchd check -c new.toml && mv new.toml /etc/bulkhead/bulkhead.toml && vsctl reload
+  vswitchd check`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(file)
+			if err != nil {
+				return usageError{err}
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d segments, %d ports: good\n", file, len(cfg.Segments), len(cfg.Ports))
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "/etc/bulkhead/bulkhead.toml", "the configuration `FILE`")
+	return cmd
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+
+	"bulkhead/vswitch"
+	"bulkhead/vswitch/config"
+	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/tap"
+)
+
+// openPort opens a port with the driver that its configuration names: the one
+// place that knows them all.
+func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
+	switch c.Driver {
+	case "tap":
+		return tap.Open(tapConfig(c, o))
+	}
+	return nil, fmt.Errorf("driver %q is not in this build", c.Driver)
+}
+
+// tapConfig makes the device what its workload expects: its addresses with the
+// segment's prefix lengths, and a default route by way of the gateway.
+func tapConfig(c *config.Port, o vswitch.Opening) tap.Config {
+	out := tap.Config{
+		Name: c.Name, Device: c.Device, Netns: c.Netns, MAC: c.MAC, MTU: c.MTU, Queues: c.Queues, Port: o.ID,
+	}
+	for _, ip := range c.IPs {
+		bits := ip.BitLen()
+		if g, found := gatewayFor(o.Segment, ip); found {
+			bits = g.Bits()
+			if !c.NoRoute {
+				out.Gateways = append(out.Gateways, g.Addr())
+			}
+		}
+		out.Addrs = append(out.Addrs, netip.PrefixFrom(ip, bits))
+	}
+	out.Gateways = oneOfEach(out.Gateways)
+	return out
+}
+
+// gatewayFor finds the segment's prefix around an address.
+func gatewayFor(s *config.Segment, ip netip.Addr) (netip.Prefix, bool) {
+	if s != nil {
+		for _, g := range s.Gateways {
+			if g.Contains(ip) {
+				return g, true
+			}
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// oneOfEach keeps the first address of each family.
+func oneOfEach(in []netip.Addr) []netip.Addr {
+	var out []netip.Addr
+	seen := map[bool]bool{}
+	for _, a := range in {
+		if !seen[a.Is4()] {
+			seen[a.Is4()] = true
+			out = append(out, a)
+		}
+	}
+	return out
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"bulkhead/vswitch"
+	"bulkhead/vswitch/config"
+	"bulkhead/vswitch/control"
+	"bulkhead/vswitch/metrics"
+)
+
+// run is the daemon's life: the control socket first, because it is also the
+// lock against a second daemon; then the switch; then the news that it is
+// ready. It goes down in the opposite order.
+func run(ctx context.Context, file string, cfg *config.Config) error {
+	log := newLog()
+	sw, err := vswitch.New(cfg, openPort, log)
+	if err != nil {
+		return err
+	}
+	reload := func() error {
+		next, err := config.Load(file)
+		if err != nil {
+			return err
+		}
+		return sw.Reload(next)
+	}
+	operator := sw.Control(version(), reload)
+	ctl, err := control.Listen(control.Options{Path: cfg.Control, Group: cfg.ControlGroup, Log: log, Switch: operator})
+	if err != nil {
+		return err
+	}
+	defer ctl.Close()
+	var gauge *metrics.Server
+	if cfg.Metrics != "" {
+		if gauge, err = metrics.Listen(cfg.Metrics, operator, log); err != nil {
+			return err
+		}
+		defer gauge.Close()
+	}
+	if err := sw.Start(); err != nil {
+		return err
+	}
+	go ctl.Serve()
+	if gauge != nil {
+		go gauge.Serve()
+	}
+	log.Info("ready", "config", file, "ports", len(cfg.Ports), "control", cfg.Control, "version", version())
+	notify(daemon.SdNotifyReady)
+	wait(ctx, log, reload)
+	notify(daemon.SdNotifyStopping)
+	log.Info("stopping")
+	return sw.Close()
+}
+
+// wait blocks until the daemon is told to stop; SIGHUP reloads meanwhile, and
+// systemd's watchdog, where it is asked for, is fed.
+func wait(ctx context.Context, log *slog.Logger, reload func() error) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || every == 0 {
+		every = 24 * time.Hour
+	}
+	feed := time.NewTicker(every / 2)
+	defer feed.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-feed.C:
+			notify(daemon.SdNotifyWatchdog)
+		case <-hup:
+			notify(daemon.SdNotifyReloading)
+			if err := reload(); err != nil {
+				log.Error("reload", "error", err, "effect", "the old state stays in force")
+			} else {
+				log.Info("reload")
+			}
+			notify(daemon.SdNotifyReady)
+		}
+	}
+}
+
+// notify tells systemd, if it started us; there is nobody else to tell.
+func notify(state string) { _, _ = daemon.SdNotify(false, state) }
+
+// newLog logs to stderr: text for people, JSON for machines.
+func newLog() *slog.Logger {
+	if _, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS); err == nil {
+		return slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, nil))
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "vswitchd", version()) },
+	}
+}
+
+// version is what the build knows of itself.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return info.Main.Version + " " + s.Value
+		}
+	}
+	return info.Main.Version
+}

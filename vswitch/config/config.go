@@ -1,0 +1,142 @@
+// Package config is the daemon's configuration: one TOML file, every mistake
+// in it reported at once, with its line and how to mend it.
+//
+// Load reads, fills in defaults, checks. What it returns holds: names are
+// unique, references lead somewhere, addresses are of the right kind. Nothing
+// here touches the host; `vswitchd check` needs no privilege.
+//
+// The package is pure; any goroutine may call it.
+package config
+
+import (
+	"net/netip"
+
+	"bulkhead/dataplane/packet"
+)
+
+// Config is a checked configuration.
+type Config struct {
+	Policy       string // compiled artifact; empty: everything is denied
+	Workers      int
+	Control      string // path of the control socket
+	ControlGroup string // group that may use it besides root
+	Metrics      string // address of the metrics endpoint; empty: off
+	Limits       Limits
+	Segments     []Segment
+	Ports        []Port
+	Endpoints    []Endpoint
+	Routes       []Route
+	VTEP         *VTEP // nil without an overlay
+	Peers        []Peer
+}
+
+// Limits bounds what packets can make the switch hold.
+type Limits struct {
+	Sessions         int // in all
+	SessionsPerPort  int
+	EmbryonicPerPort int // of these, not answered yet
+	Frames           int // chunks of frame memory that ports share, 4 KiB each
+}
+
+// Segment is an L2 domain.
+type Segment struct {
+	Name       string
+	VNI        uint32 // 0: not in the overlay
+	VRF        string
+	Gateways   []netip.Prefix // the gateway's address and the segment's prefix
+	GatewayMAC packet.MAC
+	Unknown    string // "drop" or "flood": unicast to an unknown MAC
+	Broadcast  string // "drop" or "flood": broadcast and multicast
+	Learning   bool   // learn MACs that peers speak for
+	MTU        int    // bytes of IP
+}
+
+// FloodUnknown tells whether unicast to an unknown MAC is flooded.
+func (s *Segment) FloodUnknown() bool { return s.Unknown == flood }
+
+// FloodBroadcast tells whether broadcast and multicast are flooded.
+func (s *Segment) FloodBroadcast() bool { return s.Broadcast == flood }
+
+const (
+	dropped = "drop"
+	flood   = "flood"
+)
+
+// Roles of a port.
+const (
+	RoleWorkload = "workload"
+	RoleUplink   = "uplink"
+)
+
+// Port is a switch port and, if it has a MAC and IPs, the endpoint on it.
+type Port struct {
+	Name     string
+	Driver   string // tap, xdp, pcap
+	Role     string
+	Segment  string // workloads
+	Netns    string // where the workload's end lives: a name, a path, or pid:N
+	Device   string // tap: its name there; xdp: the device to attach to
+	File     string // pcap: the capture to replay
+	MAC      packet.MAC
+	IPs      []netip.Addr
+	Labels   map[string]string
+	Prefixes []netip.Prefix // sources allowed behind it: it is a router
+	Queues   int
+	MTU      int
+	Mode     string // xdp: auto, native, generic
+	NoRoute  bool   // tap: no default route by way of the gateway
+}
+
+// Endpoint is a workload other than the one that a port stands for.
+type Endpoint struct {
+	Name    string
+	Segment string
+	Port    string // a port of this host, or
+	Peer    string // the peer it is behind
+	MAC     packet.MAC
+	IPs     []netip.Addr
+	Labels  map[string]string
+}
+
+// Route is a static route of a VRF.
+type Route struct {
+	VRF       string
+	Prefix    netip.Prefix
+	Via       netip.Addr
+	Blackhole bool
+}
+
+// VTEP is this host's end of every tunnel.
+type VTEP struct {
+	Addresses []netip.Prefix // at most one of each family, with the on-link prefix
+	Gateways  []netip.Addr   // to peers that are not on-link
+	Uplink    string
+	UDPPort   uint16
+}
+
+// Peer is another host.
+type Peer struct {
+	Name     string
+	Address  netip.Addr
+	Segments []string
+}
+
+// Segment returns the segment of that name, or nil.
+func (c *Config) Segment(name string) *Segment {
+	for i := range c.Segments {
+		if c.Segments[i].Name == name {
+			return &c.Segments[i]
+		}
+	}
+	return nil
+}
+
+// Port returns the port of that name, or nil.
+func (c *Config) Port(name string) *Port {
+	for i := range c.Ports {
+		if c.Ports[i].Name == name {
+			return &c.Ports[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package config
+
+// file is the configuration as TOML has it: texts, not yet believed. Its tags
+// are the keys that users write.
+type file struct {
+	Policy       string         `toml:"policy"`
+	Workers      int            `toml:"workers"`
+	Control      string         `toml:"control"`
+	ControlGroup string         `toml:"control_group"`
+	Metrics      *string        `toml:"metrics"`
+	Limits       fileLimits     `toml:"limits"`
+	Segments     []fileSegment  `toml:"segments"`
+	Ports        []filePort     `toml:"ports"`
+	Endpoints    []fileEndpoint `toml:"endpoints"`
+	Routes       []fileRoute    `toml:"routes"`
+	VTEP         *fileVTEP      `toml:"vtep"`
+	Peers        []filePeer     `toml:"peers"`
+}
+
+type fileLimits struct {
+	Sessions         int `toml:"sessions"`
+	SessionsPerPort  int `toml:"sessions_per_port"`
+	EmbryonicPerPort int `toml:"embryonic_per_port"`
+	Frames           int `toml:"frames"`
+}
+
+type fileSegment struct {
+	Name       string   `toml:"name"`
+	VNI        int64    `toml:"vni"`
+	VRF        string   `toml:"vrf"`
+	Gateways   []string `toml:"gateways"`
+	GatewayMAC string   `toml:"gateway_mac"`
+	Unknown    string   `toml:"unknown"`
+	Broadcast  string   `toml:"broadcast"`
+	Learning   bool     `toml:"learning"`
+	MTU        int      `toml:"mtu"`
+}
+
+type filePort struct {
+	Name     string            `toml:"name"`
+	Driver   string            `toml:"driver"`
+	Role     string            `toml:"role"`
+	Segment  string            `toml:"segment"`
+	Netns    string            `toml:"netns"`
+	Device   string            `toml:"device"`
+	File     string            `toml:"file"`
+	MAC      string            `toml:"mac"`
+	IPs      []string          `toml:"ips"`
+	Labels   map[string]string `toml:"labels"`
+	Prefixes []string          `toml:"prefixes"`
+	Queues   int               `toml:"queues"`
+	MTU      int               `toml:"mtu"`
+	Mode     string            `toml:"mode"`
+	NoRoute  bool              `toml:"no_default_route"`
+}
+
+type fileEndpoint struct {
+	Name    string            `toml:"name"`
+	Segment string            `toml:"segment"`
+	Port    string            `toml:"port"`
+	Peer    string            `toml:"peer"`
+	MAC     string            `toml:"mac"`
+	IPs     []string          `toml:"ips"`
+	Labels  map[string]string `toml:"labels"`
+}
+
+type fileRoute struct {
+	VRF       string `toml:"vrf"`
+	Prefix    string `toml:"prefix"`
+	Via       string `toml:"via"`
+	Blackhole bool   `toml:"blackhole"`
+}
+
+type fileVTEP struct {
+	Addresses []string `toml:"addresses"`
+	Gateways  []string `toml:"gateways"`
+	Uplink    string   `toml:"uplink"`
+	UDPPort   int      `toml:"udp_port"`
+}
+
+type filePeer struct {
+	Name     string   `toml:"name"`
+	Address  string   `toml:"address"`
+	Segments []string `toml:"segments"`
+}
+
+// Defaults, all in one place.
+const (
+	DefaultControl   = "/run/bulkhead/vswitchd.sock"
+	DefaultMetrics   = "127.0.0.1:9477"
+	DefaultVRF       = "default"
+	DefaultMTU       = 1500
+	DefaultUDPPort   = 4789
+	defaultWorkers   = 1
+	defaultSessions  = 1 << 18
+	defaultFrames    = 8192
+	maxWorkers       = 64
+	maxMTU           = 9000
+	minMTU           = 576
+	maxLabels        = 64
+	maxDeviceName    = 15 // IFNAMSIZ less the terminating zero
+	portShare        = 4  // a port may hold a quarter of all sessions
+	embryonicShare   = 4  // and a quarter of these unanswered
+	maxNameLength    = 63
+	maxFrames        = 1 << 20
+	maxSessionsTotal = 1 << 26
+)

@@ -1,0 +1,40 @@
+// Package vswitch is the daemon: it opens ports, links what is declared into
+// snapshots, runs the workers that carry frames through package dataplane, and
+// answers its operator.
+//
+// # Who owns what
+//
+// A worker is a locked OS thread that owns one queue of each port, its lane of
+// the dataplane and its pool of frame memory. What it goes by ([live]) is
+// immutable and published by one atomic store; it loads it once a batch. What
+// operators want of a worker's own they have the worker do, between two
+// batches (worker.do), so nothing on the path is locked for them.
+//
+// The declared state (configuration, roster of endpoints, policy) is guarded by
+// Switch.mu. A change is linked whole beside what is in force; if it cannot be
+// linked nothing has happened.
+//
+// # Sessions of several workers
+//
+// One table in 64 shards, by the flow's symmetric hash, each under a mutex that
+// a worker holds for one frame; one worker has one shard and takes no lock.
+// The other choices were a table of each worker with frames handed over to the
+// owner of their flow, which costs a copy, because a TAP's memory is only the
+// worker's until the batch ends; and a table with lock-free readers, which has
+// to make every field that a packet changes atomic. A mutex that nobody holds
+// costs two atomic operations a frame, and a frame of a TAP is a superframe.
+//
+// # No slow path
+//
+// What the switch says itself (ARP and ND answers, echo replies, ICMP errors,
+// questions for the underlay's MACs) is made by the walk, in the memory of the
+// batch, out of the frame that called for it, and bounded by a bucket a port.
+// So there is no second goroutine that packets can fill with work.
+//
+// # Fail closed
+//
+// A port's link goes up only when the snapshot that guards it is live, and a
+// snapshot without a policy denies everything. A frame to or from a port that
+// the worker's snapshot does not know is dropped. If the process dies, TAP
+// devices go with it; what AF_XDP ports leave behind drops (port/xdp).
+package vswitch

@@ -1,0 +1,253 @@
+package vswitch
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"bulkhead/dataplane"
+	"bulkhead/dataplane/classify"
+	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/policy"
+	"bulkhead/dataplane/route"
+	"bulkhead/dataplane/vxlan"
+	"bulkhead/vswitch/config"
+)
+
+// Linking turns what is declared (configuration, roster, policy) into a
+// snapshot: names become numbers, labels become identities, identities become
+// rows of the compiled policy. It is the one place where policy and place
+// meet. It changes nothing: a snapshot that cannot be linked leaves the old
+// one in force.
+
+// linker is one link under way.
+type linker struct {
+	cfg      *config.Config
+	rules    *policy.Ruleset // nil: no policy
+	ports    map[string]packet.PortID
+	open     []openPort
+	segments map[string]uint16
+	zones    map[string]uint16
+	peers    map[string]uint16
+	s        *dataplane.Snapshot
+}
+
+// link builds the snapshot of a generation.
+func link(cfg *config.Config, r roster, rules *policy.Ruleset, ports map[string]packet.PortID, open []openPort, generation uint32) (*dataplane.Snapshot, error) {
+	l := &linker{
+		cfg: cfg, rules: rules, ports: ports, open: open,
+		segments: map[string]uint16{}, zones: map[string]uint16{}, peers: map[string]uint16{},
+		s: &dataplane.Snapshot{Generation: generation, Rules: rules},
+	}
+	l.linkSegments()
+	l.linkPorts()
+	for _, step := range []func() error{
+		l.linkTunnels,
+		l.linkRoutes,
+		func() error { return l.linkIdentity(r.sorted()) },
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return l.s, nil
+}
+
+func (l *linker) linkSegments() {
+	for i := range l.cfg.Segments {
+		c := &l.cfg.Segments[i]
+		l.segments[c.Name] = uint16(i)
+		zone, known := l.zones[c.VRF]
+		if !known {
+			zone = uint16(len(l.zones) + 1)
+			l.zones[c.VRF] = zone
+		}
+		seg := dataplane.Segment{
+			Zone: zone, VNI: c.VNI, MTU: uint32(c.MTU),
+			FloodUnknown: c.FloodUnknown(), FloodBroadcast: c.FloodBroadcast(), Learning: c.Learning,
+		}
+		if len(c.Gateways) > 0 {
+			seg.GatewayMAC = c.GatewayMAC
+		}
+		for _, g := range c.Gateways {
+			seg.Gateways = append(seg.Gateways, dataplane.Gateway{Addr: packet.AddrFrom(g.Addr()), Bits: uint8(g.Bits())})
+		}
+		l.s.Segments = append(l.s.Segments, seg)
+	}
+}
+
+func (l *linker) linkPorts() {
+	l.s.Ports = make([]dataplane.Port, len(l.open))
+	for i := range l.cfg.Ports {
+		c := &l.cfg.Ports[i]
+		id := l.ports[c.Name]
+		p := dataplane.Port{Role: dataplane.RoleWorkload, Segment: dataplane.NoSegment, MTU: uint32(c.MTU)}
+		if o := l.open[id].port; o != nil {
+			p.MAC = o.Info().MAC
+		}
+		if c.Role == config.RoleUplink {
+			p.Role = dataplane.RoleUplink
+		} else {
+			p.Segment = l.segments[c.Segment]
+			seg := &l.s.Segments[p.Segment]
+			seg.Ports = append(seg.Ports, id)
+		}
+		l.s.Ports[id] = p
+	}
+}
+
+// linkTunnels makes the overlay: our VTEP, the peers, and which peer is in
+// which segment.
+func (l *linker) linkTunnels() error {
+	u := &l.s.Underlay
+	u.Port, u.Segment = packet.NoPort, dataplane.UnderlaySegment
+	v := l.cfg.VTEP
+	if v == nil {
+		return nil
+	}
+	u.Port = l.ports[v.Uplink]
+	b := vxlan.NewBuilder()
+	b.Port(v.UDPPort)
+	for _, a := range v.Addresses {
+		i := familyOf(a.Addr())
+		u.Addrs[i], u.Bits[i] = packet.AddrFrom(a.Addr()), uint8(a.Bits())
+		b.Local(packet.AddrFrom(a.Addr()))
+	}
+	for _, g := range v.Gateways {
+		u.Gateways[familyOf(g)] = packet.AddrFrom(g)
+	}
+	for i := range l.cfg.Segments {
+		if vni := l.cfg.Segments[i].VNI; vni != 0 {
+			b.Segment(uint16(i), vni)
+		}
+	}
+	for i := range l.cfg.Peers {
+		c := &l.cfg.Peers[i]
+		l.peers[c.Name] = uint16(i)
+		var members []uint16
+		for _, name := range c.Segments {
+			members = append(members, l.segments[name])
+		}
+		b.Peer(uint16(i), packet.AddrFrom(c.Address), members)
+	}
+	var err error
+	if l.s.Tunnels, err = b.Build(); err != nil {
+		return fmt.Errorf("link the overlay: %w", err)
+	}
+	return nil
+}
+
+func familyOf(a netip.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// linkRoutes makes the route tables: every segment's own prefixes, then what
+// the configuration adds.
+func (l *linker) linkRoutes() error {
+	b := route.NewBuilder()
+	for i := range l.cfg.Segments {
+		c := &l.cfg.Segments[i]
+		for _, g := range c.Gateways {
+			b.Connected(l.zones[c.VRF], g.Masked(), uint16(i))
+		}
+	}
+	for _, r := range l.cfg.Routes {
+		zone, known := l.zones[r.VRF]
+		if !known {
+			return fmt.Errorf("link route %s: no segment is in VRF %q", r.Prefix, r.VRF)
+		}
+		if r.Blackhole {
+			b.Blackhole(zone, r.Prefix)
+			continue
+		}
+		b.Static(zone, r.Prefix, r.Via)
+	}
+	var err error
+	if l.s.Routes, err = b.Build(); err != nil {
+		return fmt.Errorf("link routes: %w", err)
+	}
+	return nil
+}
+
+// linkIdentity makes the table of endpoints and outside prefixes, and links
+// the policy to the identities that came up.
+func (l *linker) linkIdentity(endpoints []endpoint) error {
+	b := identity.NewBuilder()
+	if l.rules != nil {
+		for _, atom := range l.rules.Atoms() {
+			b.Outside(atom.Prefix, numbers(atom.Sets))
+		}
+	}
+	for i := range endpoints {
+		if err := l.linkEndpoint(b, &endpoints[i]); err != nil {
+			return err
+		}
+	}
+	table, err := b.Build()
+	if err != nil {
+		return fmt.Errorf("link endpoints: %w", err)
+	}
+	l.s.Identity = table
+	if l.rules == nil {
+		return nil
+	}
+	if l.s.Policy, err = classify.Link(l.rules, table.AllSets()); err != nil {
+		return fmt.Errorf("link the policy: %w", err)
+	}
+	return nil
+}
+
+// linkEndpoint adds one endpoint: each of its addresses is its services and
+// the networks around that address.
+func (l *linker) linkEndpoint(b *identity.Builder, e *endpoint) error {
+	segment, known := l.segments[e.Segment]
+	if !known {
+		return fmt.Errorf("link endpoint %q: segment %q is not known", e.Name, e.Segment)
+	}
+	place := identity.Endpoint{
+		Name: e.Name, Segment: segment, Zone: l.s.Segments[segment].Zone,
+		MAC: e.MAC, Port: packet.NoPort, Peer: dataplane.NoPeer,
+	}
+	switch {
+	case e.Port != "":
+		id, found := l.ports[e.Port]
+		if !found {
+			return fmt.Errorf("link endpoint %q: port %q is not known", e.Name, e.Port)
+		}
+		place.Port = id
+	default:
+		peer, found := l.peers[e.Peer]
+		if !found {
+			return fmt.Errorf("link endpoint %q: peer %q is not known", e.Name, e.Peer)
+		}
+		place.Peer = peer
+	}
+	addrs := make([]identity.Address, 0, len(e.IPs))
+	for _, ip := range e.IPs {
+		addrs = append(addrs, identity.Address{Addr: packet.AddrFrom(ip), Sets: l.setsOf(e, ip)})
+	}
+	b.Endpoint(place, addrs, e.Prefixes)
+	return nil
+}
+
+// setsOf returns every set that an address of an endpoint belongs to.
+func (l *linker) setsOf(e *endpoint, ip netip.Addr) []uint32 {
+	if l.rules == nil {
+		return []uint32{uint32(policy.Any)}
+	}
+	sets := append(l.rules.ServicesOf(e.Labels), l.rules.NetworksOf(ip)...)
+	slices.Sort(sets)
+	return numbers(slices.Compact(sets))
+}
+
+func numbers(sets []policy.SetID) []uint32 {
+	out := make([]uint32, len(sets))
+	for i, s := range sets {
+		out[i] = uint32(s)
+	}
+	return out
+}

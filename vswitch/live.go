@@ -1,0 +1,43 @@
+package vswitch
+
+import (
+	"bulkhead/dataplane"
+	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/port"
+)
+
+// live is what the workers go by: one snapshot and the open ports that belong
+// to it, published together by one pointer store. A worker loads it once a
+// batch. It is never changed after that, but for the rule hits, which each
+// worker writes in a row of its own.
+type live struct {
+	snapshot *dataplane.Snapshot
+	ports    []openPort // by packet.PortID
+	ruleHits [][]uint64 // by worker, then rule; the last of a row is the default deny
+}
+
+// openPort is a port as workers see it.
+type openPort struct {
+	name   string
+	port   port.Port // nil: no port has this number
+	queues []port.Queue
+	caps   port.Caps
+}
+
+// queue returns the queue of a port through which a worker sends, or nil.
+func (l *live) queue(id packet.PortID, worker int) port.Queue {
+	if int(id) >= len(l.ports) || l.ports[id].port == nil {
+		return nil
+	}
+	q := l.ports[id].queues
+	return q[worker%len(q)]
+}
+
+// owns tells whether the worker receives from the port: with fewer queues than
+// workers, only the first workers do.
+func (l *live) owns(id packet.PortID, worker int) bool {
+	return worker < len(l.ports[id].queues)
+}
+
+// caps returns what a port takes.
+func (l *live) caps(id packet.PortID) port.Caps { return l.ports[id].caps }

@@ -1,0 +1,443 @@
+package vswitch
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"bulkhead/dataplane"
+	"bulkhead/dataplane/conntrack"
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/fdb"
+	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/policy"
+	"bulkhead/vswitch/config"
+	"bulkhead/vswitch/control/api"
+)
+
+// Operator is the switch as its control API sees it: what operators ask and
+// what they may change. What workers own is read by the workers themselves,
+// between two batches, so nothing on the path is guarded for the operator.
+type Operator struct {
+	sw      *Switch
+	version string
+	reload  func() error
+}
+
+// Control returns the switch's operator; reload reads the configuration again
+// and puts it in force.
+func (sw *Switch) Control(version string, reload func() error) *Operator {
+	return &Operator{sw: sw, version: version, reload: reload}
+}
+
+// errStopping answers a call while the switch goes down.
+var errStopping = api.Busy("the switch is stopping", "start it again")
+
+// now returns what is live.
+func (o *Operator) live() (*live, error) {
+	l := o.sw.live.Load()
+	if l == nil {
+		return nil, api.Busy("the switch is starting", "try again in a moment")
+	}
+	return l, nil
+}
+
+// Status tells how the switch is.
+func (o *Operator) Status() (*api.Status, error) {
+	l, err := o.live()
+	if err != nil {
+		return nil, err
+	}
+	sw := o.sw
+	sw.mu.Lock()
+	s := &api.Status{
+		Version: o.version, PID: os.Getpid(), Started: sw.started, SingleProcess: true,
+		Policy: "none: everything is denied", PolicyFile: sw.rulesFrom, PolicyError: sw.rulesErr,
+		Generation: l.snapshot.Generation, Workers: sw.workerCount, Segments: len(l.snapshot.Segments),
+		Endpoints: l.snapshot.Identity.Len(), Frames: sw.region.Chunks(), FramesFree: sw.region.Free(),
+	}
+	if sw.rules != nil {
+		s.Policy, s.Rules = "loaded", len(sw.rules.Rules)
+	}
+	sw.mu.Unlock()
+	for i := range l.ports {
+		if p := l.ports[i].port; p != nil {
+			s.Ports++
+			if p.Status().Up {
+				s.PortsUp++
+			} else {
+				s.Warnings = append(s.Warnings, fmt.Sprintf("port %q is down: %s", l.ports[i].name, p.Status().Err))
+			}
+		}
+	}
+	return s, o.sessionTotals(s)
+}
+
+// sessionTotals adds up the session tables.
+func (o *Operator) sessionTotals(s *api.Status) error {
+	if !o.sw.onWorker(0, func(w *worker) {
+		w.lane.State.Sessions.Each(func(t *conntrack.Table) {
+			stats := t.Stats()
+			s.Sessions += stats.Sessions
+			s.SessionsMax += t.Max()
+			s.HugePages = stats.Huge
+		})
+	}) {
+		return errStopping
+	}
+	return nil
+}
+
+// counters adds up the workers' accounts.
+func (o *Operator) counters(l *live) ([]dataplane.PortCounters, []uint64, error) {
+	ports := make([]dataplane.PortCounters, len(l.ports))
+	rules := make([]uint64, len(l.ruleHits[0]))
+	for i := range o.sw.workers {
+		if !o.sw.onWorker(i, func(w *worker) {
+			for p := range ports {
+				ports[p].Add(&w.lane.Counters.Ports[p])
+			}
+			for r, n := range l.ruleHits[i] {
+				rules[r] += n
+			}
+		}) {
+			return nil, nil, errStopping
+		}
+	}
+	return ports, rules, nil
+}
+
+// Ports lists the ports.
+func (o *Operator) Ports() ([]api.Port, error) {
+	l, err := o.live()
+	if err != nil {
+		return nil, err
+	}
+	counters, _, err := o.counters(l)
+	if err != nil {
+		return nil, err
+	}
+	out := []api.Port{}
+	for i := range l.ports {
+		if l.ports[i].port != nil {
+			out = append(out, o.port(l, packet.PortID(i), &counters[i]))
+		}
+	}
+	return out, nil
+}
+
+func (o *Operator) port(l *live, id packet.PortID, c *dataplane.PortCounters) api.Port {
+	p := l.ports[id].port
+	info, status, stats := p.Info(), p.Status(), p.Stats()
+	out := api.Port{
+		Name: l.ports[id].name, ID: uint16(id), Driver: info.Driver, Device: info.Device, Netns: info.Netns,
+		MAC: info.MAC.String(), MTU: info.MTU, Mode: info.Mode, Up: status.Up, Error: status.Err,
+		RxFrames: stats.RxFrames, RxBytes: stats.RxBytes, TxFrames: stats.TxFrames, TxBytes: stats.TxBytes,
+		In: c.In, Copies: c.Copies, Out: c.Out, Consumed: c.Consumed, Drops: map[string]uint64{}, Extra: stats.Extra,
+		Role: config.RoleWorkload,
+	}
+	if reason, failed := o.sw.failed.Load(id); failed {
+		out.Up, out.Error = false, reason.(string)
+	}
+	if l.snapshot.Ports[id].Role == dataplane.RoleUplink {
+		out.Role = config.RoleUplink
+	} else {
+		out.Segment = o.segmentName(l.snapshot.Ports[id].Segment)
+	}
+	for _, r := range drop.All() {
+		if n := c.Drops[r] + stats.Drops[r]*rxOnly(r); n > 0 {
+			out.Drops[r.String()] = n
+		}
+	}
+	return out
+}
+
+// rxOnly is 1 for what a driver loses before the switch sees it; what it loses
+// on the way out is booked by the switch as well.
+func rxOnly(r drop.Reason) uint64 {
+	if r.Stage() == "rx" {
+		return 1
+	}
+	return 0
+}
+
+func (o *Operator) segmentName(i uint16) string {
+	o.sw.mu.Lock()
+	defer o.sw.mu.Unlock()
+	if int(i) < len(o.sw.cfg.Segments) {
+		return o.sw.cfg.Segments[i].Name
+	}
+	return ""
+}
+
+func (o *Operator) peerName(i uint16) string {
+	o.sw.mu.Lock()
+	defer o.sw.mu.Unlock()
+	if int(i) < len(o.sw.cfg.Peers) {
+		return o.sw.cfg.Peers[i].Name
+	}
+	return ""
+}
+
+// FDB lists the MACs that are bound, and those that were learned.
+func (o *Operator) FDB() ([]api.FDBEntry, error) {
+	l, err := o.live()
+	if err != nil {
+		return nil, err
+	}
+	out := []api.FDBEntry{}
+	for i := range l.snapshot.Identity.Len() {
+		e := l.snapshot.Identity.Endpoint(uint32(i))
+		out = append(out, api.FDBEntry{
+			Segment: o.segmentName(e.Segment), MAC: e.MAC.String(), Kind: "bound", Endpoint: e.Name,
+			Port: portAt(l, e.Port), Peer: o.peerName(e.Peer),
+		})
+	}
+	o.sw.state.FDB.Each(o.sw.now(), func(e fdb.Entry) {
+		out = append(out, api.FDBEntry{
+			Segment: o.segmentName(e.Segment), MAC: e.MAC.String(), Kind: "learned",
+			Port: portAt(l, e.Dest.Port), Peer: o.peerName(e.Dest.Peer), IdleSeconds: e.Idle.Seconds(),
+		})
+	})
+	return out, nil
+}
+
+func portAt(l *live, id packet.PortID) string {
+	if int(id) < len(l.ports) {
+		return l.ports[id].name
+	}
+	return ""
+}
+
+// Sessions lists at most limit open sessions.
+func (o *Operator) Sessions(limit int) (*api.Sessions, error) {
+	l, err := o.live()
+	if err != nil {
+		return nil, err
+	}
+	out := &api.Sessions{Sessions: []api.Session{}}
+	now := o.sw.now()
+	ok := o.sw.onWorker(0, func(w *worker) {
+		w.lane.State.Sessions.Each(func(t *conntrack.Table) {
+			out.Total += t.Stats().Sessions
+			_, done := t.Range(0, limit-len(out.Sessions), now, func(s *conntrack.Session, left dataplane.Time) {
+				out.Sessions = append(out.Sessions, describeSession(l, s, left))
+			})
+			out.More = out.More || !done
+		})
+	})
+	if !ok {
+		return nil, errStopping
+	}
+	return out, nil
+}
+
+func describeSession(l *live, s *conntrack.Session, left dataplane.Time) api.Session {
+	k := &s.Key
+	frames, bytes := s.Traffic(conntrack.Original)
+	replyFrames, replyBytes := s.Traffic(conntrack.Reply)
+	out := api.Session{
+		VRF: k.Zone, Proto: packet.ProtoName(k.Proto), State: s.State().String(),
+		Source: k.Src.String(), Destination: k.Dst.String(), Port: portAt(l, s.Owner()),
+		Generation: s.Generation, Frames: frames, Bytes: bytes, ReplyFrames: replyFrames, ReplyBytes: replyBytes,
+		ExpiresAfter: float64(left) / 1e9,
+	}
+	if k.SrcPort != 0 || k.DstPort != 0 {
+		out.Source, out.Destination = hostPort(k.Src, k.SrcPort), hostPort(k.Dst, k.DstPort)
+	}
+	if rules := l.snapshot.Rules; rules != nil && s.Generation == l.snapshot.Generation && s.Rule > 0 && int(s.Rule) <= len(rules.Rules) {
+		out.Rule = rules.Rules[s.Rule-1].Name
+	}
+	return out
+}
+
+// Endpoints lists the workloads.
+func (o *Operator) Endpoints() ([]api.Endpoint, error) {
+	o.sw.mu.Lock()
+	defer o.sw.mu.Unlock()
+	out := []api.Endpoint{}
+	for _, e := range o.sw.roster.sorted() {
+		a := api.Endpoint{Name: e.Name, Segment: e.Segment, Port: e.Port, Peer: e.Peer, MAC: e.MAC.String(), Labels: e.Labels, Source: "config", Services: []string{}, IPs: []string{}}
+		if e.FromAPI {
+			a.Source = "api"
+		}
+		for _, ip := range e.IPs {
+			a.IPs = append(a.IPs, ip.String())
+		}
+		if o.sw.rules != nil {
+			for _, s := range o.sw.rules.ServicesOf(e.Labels) {
+				if s != policy.Any {
+					a.Services = append(a.Services, o.sw.rules.Sets[s].Name)
+				}
+			}
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// Policy describes the policy in force.
+func (o *Operator) Policy() (*api.Policy, error) {
+	l, err := o.live()
+	if err != nil {
+		return nil, err
+	}
+	_, hits, err := o.counters(l)
+	if err != nil {
+		return nil, err
+	}
+	o.sw.mu.Lock()
+	defer o.sw.mu.Unlock()
+	out := &api.Policy{Rules: []api.Rule{}}
+	rs := l.snapshot.Rules
+	if rs == nil {
+		return out, nil
+	}
+	out.Loaded, out.File, out.Generation = true, o.sw.rulesFrom, rs.Generation
+	out.SourceHash = fmt.Sprintf("%x", rs.SourceHash)
+	for i := range rs.Sets {
+		switch rs.Sets[i].Kind {
+		case policy.KindService:
+			out.Services++
+		case policy.KindNetwork:
+			out.Networks++
+		}
+	}
+	for i := range rs.Rules {
+		out.Rules = append(out.Rules, describeRule(rs, i, hits[i]+o.sw.ruleTotals[rs.Rules[i].Name]))
+	}
+	t := l.snapshot.Policy.Stats()
+	out.Tables = api.Tables{
+		Identities: t.Identities, SourceClasses: t.SourceClasses, DestClasses: t.DestClasses,
+		PortClasses: t.PortClasses, Programs: t.Programs, Bytes: t.Bytes, Touches: t.Touches,
+	}
+	return out, nil
+}
+
+func describeRule(rs *policy.Ruleset, i int, hits uint64) api.Rule {
+	r := &rs.Rules[i]
+	out := api.Rule{Name: r.Name, Verdict: "deny", Place: fmt.Sprintf("%s:%d", r.File, r.Line), Hits: hits}
+	if r.Verdict == policy.Allow {
+		out.Verdict = "allow"
+	}
+	for _, s := range r.From {
+		out.From = append(out.From, rs.Sets[s].Name)
+	}
+	for _, s := range r.To {
+		out.To = append(out.To, rs.Sets[s].Name)
+	}
+	for _, p := range r.Ports {
+		out.Ports = append(out.Ports, p.String())
+	}
+	return out
+}
+
+// Counters adds up the accounts.
+func (o *Operator) Counters() (*api.Counters, error) {
+	l, err := o.live()
+	if err != nil {
+		return nil, err
+	}
+	ports, hits, err := o.counters(l)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.Counters{Rules: map[string]uint64{}, Drops: []api.Drop{}, DefaultDeny: hits[len(hits)-1]}
+	for i := range ports {
+		c := &ports[i]
+		out.In, out.Copies, out.Out, out.Consumed = out.In+c.In, out.Copies+c.Copies, out.Out+c.Out, out.Consumed+c.Consumed
+		for _, r := range drop.All() {
+			if n := c.Drops[r]; n > 0 {
+				out.Dropped += n
+				out.Drops = append(out.Drops, api.Drop{Port: l.ports[i].name, Reason: r.String(), Stage: string(r.Stage()), Meant: r.Sentence(), Frames: n})
+			}
+		}
+	}
+	o.sw.mu.Lock()
+	defer o.sw.mu.Unlock()
+	if rs := l.snapshot.Rules; rs != nil {
+		for i := range rs.Rules {
+			out.Rules[rs.Rules[i].Name] += hits[i]
+		}
+	}
+	for name, n := range o.sw.ruleTotals {
+		out.Rules[name] += n
+	}
+	return out, nil
+}
+
+// ChangeEndpoint adds, moves or deletes an endpoint: a new snapshot, the same
+// policy, nothing recompiled.
+func (o *Operator) ChangeEndpoint(c *api.EndpointChange) (*api.Done, error) {
+	sw := o.sw
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	next, err := sw.roster.change(*c, func(port string) (string, bool) {
+		p := sw.cfg.Port(port)
+		if p == nil || p.Role == config.RoleUplink {
+			return "", false
+		}
+		return p.Segment, true
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := sw.apply(sw.cfg, next, sw.rules); err != nil {
+		return nil, api.Invalid(err.Error(), "nothing has changed")
+	}
+	sw.log.Info("endpoint", "op", c.Op, "name", c.Name, "port", c.Port, "generation", sw.generation)
+	return &api.Done{Done: c.Op + " " + c.Name, Generation: sw.generation}, nil
+}
+
+// LoadPolicy puts the policy of a file in force. A file that is not whole
+// changes nothing.
+func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
+	if !filepath.IsAbs(p.File) {
+		return nil, api.Invalid(fmt.Sprintf("%q is no absolute path", p.File), "name the file as the daemon sees it")
+	}
+	sw := o.sw
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	rules, err := readRules(p.File)
+	if err == nil {
+		err = sw.apply(sw.cfg, sw.roster, rules)
+	}
+	if err != nil {
+		sw.rulesErr = err.Error()
+		return nil, api.Invalid(err.Error(), "the policy before stays in force")
+	}
+	sw.rulesFrom, sw.rulesErr = p.File, ""
+	sw.log.Info("policy", "file", p.File, "rules", len(rules.Rules), "generation", sw.generation)
+	return &api.Done{Done: "loaded " + p.File, Generation: sw.generation}, nil
+}
+
+// Reload reads the configuration again.
+func (o *Operator) Reload() (*api.Done, error) {
+	if err := o.reload(); err != nil {
+		var mistakes config.Mistakes
+		if errors.As(err, &mistakes) {
+			return nil, api.Invalid(err.Error(), "the state before stays in force")
+		}
+		return nil, err
+	}
+	o.sw.mu.Lock()
+	defer o.sw.mu.Unlock()
+	return &api.Done{Done: "reloaded", Generation: o.sw.generation}, nil
+}
+
+// portNamed finds a port that is open.
+func portNamed(l *live, name string) (packet.PortID, error) {
+	i := slices.IndexFunc(l.ports, func(p openPort) bool { return p.name == name && p.port != nil })
+	if i < 0 {
+		return 0, api.NotFound(fmt.Sprintf("port %q is not known", name), "vsctl ports lists them")
+	}
+	return packet.PortID(i), nil
+}
+
+// hostPort writes an address and a port as people write them.
+func hostPort(a packet.Addr, port uint16) string {
+	return netip.AddrPortFrom(a.Netip(), port).String()
+}

@@ -1,0 +1,197 @@
+package vswitch
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bulkhead/dataplane"
+	"bulkhead/dataplane/conntrack"
+	"bulkhead/dataplane/fdb"
+	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/policy"
+	"bulkhead/dataplane/route"
+	"bulkhead/vswitch/config"
+	"bulkhead/vswitch/internal/sys"
+	"bulkhead/vswitch/port"
+)
+
+// Opening is what a driver is told besides the port's own configuration.
+type Opening struct {
+	ID      packet.PortID
+	Region  *port.Region
+	Segment *config.Segment // nil for an uplink
+	VTEP    *config.VTEP    // nil without an overlay
+	Workers int
+	Log     *slog.Logger
+}
+
+// Opener opens a port with the driver that its configuration names; its link
+// stays down. Drivers are wired in by the command, so that this package knows
+// none.
+type Opener func(*config.Port, Opening) (port.Port, error)
+
+// Switch is the daemon's heart: the workers, what they go by, and what may
+// change it. Its exported methods may be called from any goroutine.
+type Switch struct {
+	log         *slog.Logger
+	open        Opener
+	started     time.Time
+	workerCount int
+	workers     []*worker
+	region      *port.Region
+	memory      []byte // under region
+	state       *dataplane.State
+	captures    captures
+	live        atomic.Pointer[live]
+	failed      sync.Map // packet.PortID -> string: why a port does not work
+
+	// What follows is the declared state, from which live is linked. A change
+	// holds mu from reading it to publishing what came of it.
+	mu         sync.Mutex
+	cfg        *config.Config
+	roster     roster
+	rules      *policy.Ruleset // nil: no policy, everything is denied
+	rulesFrom  string          // the file they came from
+	rulesErr   string          // why the last load failed, if it did
+	generation uint32
+	ports      map[string]packet.PortID
+	opened     []openPort
+	nextPort   packet.PortID
+	ruleTotals map[string]uint64 // hits of rules of earlier snapshots, by name
+	closed     bool
+}
+
+// New makes a switch of a configuration: tables, workers and the policy, but
+// no port yet. Start opens the ports.
+func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
+	sw := &Switch{
+		log: log, open: open, started: time.Now(), workerCount: cfg.Workers,
+		cfg: cfg, ports: map[string]packet.PortID{}, ruleTotals: map[string]uint64{},
+	}
+	if err := sw.makeTables(cfg); err != nil {
+		return nil, err
+	}
+	if err := sw.loadRules(cfg.Policy); err != nil {
+		sw.freeTables()
+		return nil, err
+	}
+	for i := range cfg.Workers {
+		w, err := newWorker(sw, i)
+		if err != nil {
+			sw.freeTables()
+			return nil, fmt.Errorf("make worker %d: %w", i, err)
+		}
+		sw.workers = append(sw.workers, w)
+	}
+	return sw, nil
+}
+
+// makeTables allocates everything whose size does not depend on traffic, once.
+func (sw *Switch) makeTables(cfg *config.Config) error {
+	var err error
+	if sw.memory, err = sys.MapAnonymous(cfg.Limits.Frames * port.ChunkSize); err != nil {
+		return fmt.Errorf("frame region of %d frames: %w", cfg.Limits.Frames, err)
+	}
+	if sw.region, err = port.NewRegion(sw.memory); err != nil {
+		return err
+	}
+	sessions, err := dataplane.NewSessions(conntrack.Config{
+		Sessions:       uint32(cfg.Limits.Sessions),
+		Ports:          packet.MaxPorts,
+		PortQuota:      uint32(cfg.Limits.SessionsPerPort),
+		EmbryonicQuota: uint32(cfg.Limits.EmbryonicPerPort),
+	}, cfg.Workers)
+	if err != nil {
+		return fmt.Errorf("session table of %d: %w", cfg.Limits.Sessions, err)
+	}
+	macs, err := fdb.New(fdb.Config{})
+	if err != nil {
+		return fmt.Errorf("forwarding table: %w", err)
+	}
+	sw.state = &dataplane.State{Sessions: sessions, FDB: macs, Neighbours: route.NewNeighbours()}
+	return nil
+}
+
+func (sw *Switch) freeTables() {
+	for _, w := range sw.workers {
+		w.epoll.Close()
+	}
+	if sw.state != nil {
+		sw.state.Sessions.Close()
+		sw.state.FDB.Close()
+	}
+	if sw.memory != nil {
+		_ = sys.Unmap(sw.memory)
+	}
+}
+
+// Start opens the ports, publishes the first snapshot, starts the workers and
+// only then sets the links up: no port is ever up without its guard. If a port
+// cannot be opened nothing is left behind.
+func (sw *Switch) Start() error {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	if err := sw.apply(sw.cfg, rosterOf(sw.cfg), sw.rules); err != nil {
+		sw.freeTables()
+		return err
+	}
+	return nil
+}
+
+// Close stops the workers, then closes every port: devices, pins and
+// addresses go with it.
+func (sw *Switch) Close() error {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	if sw.closed {
+		return nil
+	}
+	sw.closed = true
+	for _, w := range sw.workers {
+		w.stop.Store(true)
+		w.epoll.Wake()
+		if sw.live.Load() != nil {
+			<-w.stopped
+		}
+	}
+	var errs []error
+	for i := range sw.opened {
+		if p := sw.opened[i].port; p != nil {
+			if err := p.Close(); err != nil {
+				errs = append(errs, fmt.Errorf("close port %q: %w", sw.opened[i].name, err))
+			}
+		}
+	}
+	sw.state.Sessions.Close()
+	sw.state.FDB.Close()
+	errs = append(errs, sys.Unmap(sw.memory))
+	return errors.Join(errs...)
+}
+
+// now is the switch's clock: nanoseconds since it started, monotonic.
+func (sw *Switch) now() dataplane.Time { return int64(time.Since(sw.started)) + 1 }
+
+// receiveFailed notes that a port's queue could not be read.
+func (sw *Switch) receiveFailed(id packet.PortID, err error) {
+	if _, known := sw.failed.Swap(id, err.Error()); !known {
+		sw.log.Error("port-receive", "port", sw.portName(id), "error", err)
+	}
+}
+
+// portName returns the name of a port that is live.
+func (sw *Switch) portName(id packet.PortID) string {
+	if l := sw.live.Load(); l != nil && int(id) < len(l.ports) {
+		return l.ports[id].name
+	}
+	return ""
+}
+
+// onWorker runs f on worker i between two batches, and waits for it.
+func (sw *Switch) onWorker(i int, f func(*worker)) bool {
+	w := sw.workers[i]
+	return w.do(func() { f(w) })
+}
