@@ -116,6 +116,7 @@ func TestAnswerND(t *testing.T) {
 func TestAnswerEcho(t *testing.T) {
 	for name, icmp := range map[string]uint8{"icmp_echo_request": 0, "icmpv6_echo_request": 129} {
 		f := seed(t, name)
+		packet.DecTTL(f) // so that the reply's is another
 		body := bytes.Clone(f.Bytes()[f.Headers.L4+4:])
 		src, dst := f.Headers.Key.Src.Netip(), f.Headers.Key.Dst.Netip()
 		if !packet.AnswerEcho(f) {
@@ -185,6 +186,7 @@ func TestAnswersRefuse(t *testing.T) {
 func TestAnswerError(t *testing.T) {
 	big4 := packettest.Make(packettest.Ethernet(), packettest.IPv4(packettest.A4, packettest.B4), packettest.TCP(1024, 443, packet.TCPAckFlag), packettest.Payload(3000))
 	big6 := packettest.Make(packettest.Ethernet(), packettest.IPv6(packettest.A6, packettest.B6), packettest.UDP(1024, 443), packettest.Payload(3000))
+	short := append(bytes.Clone(seed(t, "tcp4_syn").Bytes()), make([]byte, 6)...)
 	cases := []struct {
 		name       string
 		frame      []byte
@@ -193,28 +195,23 @@ func TestAnswerError(t *testing.T) {
 		icmp, code uint8
 		length     int // of the IP packet
 	}{
-		{"time exceeded", big4, packet.ErrorTimeExceeded, 0, 11, 0, 576},
+		{"time exceeded", big4, packet.ErrorTimeExceeded, 1400, 11, 0, 576},
 		{"fragmentation needed", big4, packet.ErrorTooBig, 1400, 3, 4, 576},
 		{"fragmentation needed, mtu beyond 16 bits", big4, packet.ErrorTooBig, 70000, 3, 4, 576},
 		{"no route", big4, packet.ErrorNoRoute, 0, 3, 0, 576},
-		{"no host", big4, packet.ErrorNoHost, 0, 3, 1, 576},
+		{"no host", big4, packet.ErrorNoHost, 1400, 3, 1, 576},
 		{"prohibited", big4, packet.ErrorProhibited, 0, 3, 13, 576},
-		{"time exceeded", big6, packet.ErrorTimeExceeded, 0, 3, 0, 1280},
+		{"time exceeded", big6, packet.ErrorTimeExceeded, 1400, 3, 0, 1280},
 		{"too big", big6, packet.ErrorTooBig, 1400, 2, 0, 1280},
 		{"no route", big6, packet.ErrorNoRoute, 0, 1, 0, 1280},
 		{"no host", big6, packet.ErrorNoHost, 0, 1, 3, 1280},
 		{"prohibited", big6, packet.ErrorProhibited, 0, 1, 1, 1280},
-		{"short packet whole", big4[:0], packet.ErrorTimeExceeded, 0, 11, 0, 20 + 8 + 40},
+		{"short packet whole, padding not", short, packet.ErrorTimeExceeded, 0, 11, 0, 20 + 8 + 40},
 	}
 	for _, c := range cases {
 		for _, tags := range []int{0, 2} {
-			var f *packet.Frame
-			if len(c.frame) == 0 {
-				f = seed(t, "tcp4_syn")
-			} else {
-				f = packettest.Frame(c.frame, packet.Headroom)
-				packet.Parse(f)
-			}
+			f := packettest.Frame(c.frame, packet.Headroom)
+			packet.Parse(f)
 			quoted := bytes.Clone(f.Bytes()[f.Headers.L3:f.Headers.PacketEnd])
 			key := f.Headers.Key
 			for range tags {
@@ -243,7 +240,11 @@ func TestAnswerError(t *testing.T) {
 			}
 			field := f.Bytes()[h.L4+4 : h.L4+8]
 			got := uint32(field[0])<<24 | uint32(field[1])<<16 | uint32(field[2])<<8 | uint32(field[3])
-			if want := min(c.mtu, 0xffff); got != want {
+			want := uint32(0)
+			if c.kind == packet.ErrorTooBig {
+				want = min(c.mtu, 0xffff)
+			}
+			if got != want {
 				t.Errorf("%s: MTU field is %d, want %d", c.name, got, want)
 			}
 			if packet.MayAnswerWithError(f) {

@@ -283,6 +283,18 @@ func TestPartialChecksums(t *testing.T) {
 	}
 }
 
+// What is known of a checksum is not guessed at: a bad one must not be mended.
+func TestPartialChecksumKeepsWhatIsKnown(t *testing.T) {
+	for _, state := range []packet.Checksum{packet.ChecksumGood, packet.ChecksumBad} {
+		f := seed(t, "tcp4_syn")
+		packettest.Partial(f)
+		f.Offload = packet.Offload{Checksum: state}
+		if packet.PartialChecksum(f) || f.Offload.Checksum != state {
+			t.Errorf("state %d became %d", state, f.Offload.Checksum)
+		}
+	}
+}
+
 // Inside a tunnel it is the inner checksum that is finished.
 func TestFinishChecksumInATunnel(t *testing.T) {
 	f := superframe(t, packet.GSOTCP6, 1000, 1000)
