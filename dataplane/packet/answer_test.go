@@ -360,19 +360,44 @@ func TestDecTTL(t *testing.T) {
 	inStep(t, f)
 }
 
-func TestSetMACsAndTOS(t *testing.T) {
+func TestSetMACs(t *testing.T) {
 	f := seed(t, "tcp6_syn")
-	f.Bytes()[14], f.Bytes()[15] = 0x6b, 0x80
 	packet.SetMACs(f, gatewayMAC, packettest.MACB)
 	packettest.Check(t, f.Bytes(), packettest.MACs(gatewayMAC, packettest.MACB))
 	inStep(t, f)
-	if got := f.TOS(); got != 0xb8 {
-		t.Errorf("traffic class is %02x, want b8", got)
+}
+
+// Every type of service and traffic class, over every other, with the rest of
+// the header as it was and its checksum right.
+func TestSetTOS(t *testing.T) {
+	for _, name := range []string{"tcp4_syn", "tcp6_syn"} {
+		f := seed(t, name)
+		want := bytes.Clone(f.Bytes())
+		for i := range 0x10000 {
+			packet.SetTOS(f, uint8(i>>8))
+			packet.SetTOS(f, uint8(i))
+			if got := f.TOS(); got != uint8(i) {
+				t.Fatalf("%s: %02x was written, %02x is read", name, uint8(i), got)
+			}
+			if reason := packet.Parse(f); reason != drop.None {
+				t.Fatalf("%s: %02x over %02x: %s", name, uint8(i), i>>8, reason)
+			}
+		}
+		if packet.SetTOS(f, 0); !bytes.Equal(f.Bytes(), want) {
+			t.Errorf("%s: another frame than before:\n%x, want\n%x", name, f.Bytes(), want)
+		}
 	}
-	g := seed(t, "tcp4_syn")
-	g.Bytes()[15] = 0xb8
-	if got := g.TOS(); got != 0xb8 {
-		t.Errorf("type of service is %02x, want b8", got)
+}
+
+// Of what is no superframe the length on a wire is the packet's, padding not
+// counted, ARP's too: flooding holds it against an MTU.
+func TestWireLen(t *testing.T) {
+	for name, want := range map[string]int{"tcp4_syn": 40, "two_tags_qinq": 40, "tcp6_syn": 60, "arp_request": 28, "nd_solicitation": 72} {
+		f := packettest.Frame(append(bytes.Clone(seed(t, name).Bytes()), make([]byte, 10)...), 0)
+		packet.Parse(f)
+		if got := packet.WireLen(f); got != want || packet.Segments(f) != 1 {
+			t.Errorf("%s: %d bytes in %d frames, want %d in 1", name, got, packet.Segments(f), want)
+		}
 	}
 }
 
