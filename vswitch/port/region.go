@@ -65,10 +65,14 @@ func (r *Region) take(dst []uint32) int {
 	return n
 }
 
-// give puts chunks back.
+// give puts chunks back. More than there are means that one was put back twice
+// and two owners will write to it: nothing can be right after that.
 func (r *Region) give(src []uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.free)+len(src) > r.chunks {
+		panic("port: a chunk of the frame region was put back twice")
+	}
 	r.free = append(r.free, src...)
 }
 

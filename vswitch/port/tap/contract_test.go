@@ -12,7 +12,7 @@ import (
 
 // workload is a port in a namespace of its own and a socket on its device. The
 // address keeps IPv6 silent, so that every frame is the test's.
-func workload(t *testing.T, c Config) porttest.Rig {
+func workload(t testing.TB, c Config) porttest.Rig {
 	c.Name, c.Port, c.Netns = "web", 9, newNetns(t)
 	c.Addrs = []netip.Prefix{netip.MustParsePrefix("192.0.2.9/24")}
 	p := mustOpen(t, c)
