@@ -1,0 +1,136 @@
+// Package compile is the compiler: policy sources in, a ruleset and findings
+// out, a call a pass.
+//
+//	parse (source) ▸ check ▸ test (eval) ▸ lower
+//
+// It touches no files. The same sources, in any order, give the same ruleset
+// on any machine.
+package compile
+
+import (
+	"io"
+	"slices"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/check"
+	"bulkhead/policyc/internal/diag"
+	"bulkhead/policyc/internal/lower"
+	"bulkhead/policyc/internal/source"
+)
+
+// Source is one policy file.
+type Source struct {
+	Name string // as findings name it
+	Text []byte
+}
+
+// Options are what a build needs besides the sources.
+type Options struct {
+	Generation uint64
+}
+
+// Policy is a checked policy, for package eval.
+type Policy = check.Policy
+
+// Subject is one end of a connection, for package eval.
+type Subject = check.Subject
+
+// Findings are what is wrong, or odd, with a policy, in the order of the files.
+type Findings struct{ list *diag.List }
+
+// Failed tells whether the policy cannot be used.
+func (f Findings) Failed() bool { return f.list.Failed() }
+
+// Errors and Warnings count them.
+func (f Findings) Errors() int { return f.list.Count(diag.Error) }
+
+// Warnings counts what does not stop a build.
+func (f Findings) Warnings() int { return f.list.Count(diag.Warning) }
+
+// Render writes the findings for people, each with its line and a caret.
+func (f Findings) Render(w io.Writer) error { return f.list.Render(w) }
+
+// Check parses and checks the sources together, and runs the policy's own
+// tests. The policy is not nil, but is to be used only if nothing failed.
+func Check(sources []Source) (*Policy, Findings) {
+	list := &diag.List{}
+	var files []*source.File
+	var texts []*diag.Source
+	for _, s := range sources {
+		src := diag.NewSource(s.Name, s.Text)
+		texts = append(texts, src)
+		files = append(files, source.Parse(src, list))
+	}
+	p := check.Files(files, list)
+	if !list.Failed() {
+		runTests(p, list)
+	}
+	list.Sort(texts)
+	return p, Findings{list}
+}
+
+// Compile checks the sources and lowers them; the ruleset is nil if something
+// failed.
+func Compile(sources []Source, o Options) (*policy.Ruleset, Findings) {
+	p, findings := Check(sources)
+	if findings.Failed() {
+		return nil, findings
+	}
+	return lower.Policy(p, o.Generation), findings
+}
+
+// runTests asks the policy its own questions. A range must be answered as
+// expected throughout.
+func runTests(p *Policy, list *diag.List) {
+	for _, t := range p.Tests {
+		a := eval.Ask(p, t.From, t.To, t.Ports)
+		if a.Allow && t.Allow || !a.Allow && !a.Part && !t.Allow {
+			continue
+		}
+		d := list.Errorf(t.At, "test %q: expected %s, but it is %s", t.Name, word(t.Allow), verdict(a))
+		if a.By != nil {
+			d.Note(a.By.At, "by rule %q", a.By.Name)
+		}
+		if t.Allow && a.Near != "" {
+			d.With("the nearest rule is %s", a.Near)
+		}
+	}
+}
+
+func word(allow bool) string {
+	if allow {
+		return "allow"
+	}
+	return "deny"
+}
+
+func verdict(a eval.Answer) string {
+	switch {
+	case a.Part:
+		return "allowed in part"
+	case a.Allow:
+		return "allowed"
+	case a.By != nil:
+		return "denied"
+	}
+	return "denied: no rule allows it"
+}
+
+// Ports reads a word of ports, as "tcp/443".
+func Ports(text string) ([]policy.Port, error) {
+	ports, problem := check.ParsePorts(text)
+	if problem != nil {
+		return nil, problem
+	}
+	return slices.Clone(ports), nil
+}
+
+// SubjectOf reads one end of a connection: a service, an address, or labels.
+func SubjectOf(p *Policy, text string) (Subject, error) {
+	s, problem := p.Subject(text)
+	if problem != nil {
+		return s, problem
+	}
+	return s, nil
+}

@@ -1,0 +1,129 @@
+package eval
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/internal/check"
+)
+
+// Answer is what a policy says to a question about one connection, or about a
+// range of ports.
+type Answer struct {
+	Allow bool        // all of it
+	Part  bool        // some of it is allowed and some is not
+	By    *check.Rule // the rule that decided the first part that is denied, else the first; nil: the default deny
+	Near  string      // which allow rule a denied one comes nearest to; may be empty
+}
+
+// Ask answers for every port of a question: the ranges are cut wherever a rule
+// begins or ends, so that each piece has one answer. Where neither end says so
+// by an address, both families are asked.
+func Ask(p *check.Policy, from, to check.Subject, ports []policy.Port) Answer {
+	var out Answer
+	allowed, denied := 0, 0
+	for _, port := range applicable(ports, from, to) {
+		for _, f := range pieces(p, port) {
+			allow, by := Decide(p, from, to, f)
+			if allow {
+				if allowed++; denied == 0 && out.By == nil {
+					out.By = by
+				}
+				continue
+			}
+			if denied++; denied == 1 {
+				out.By, out.Near = by, Nearest(p, from, to, f)
+			}
+		}
+	}
+	out.Allow, out.Part = denied == 0 && allowed > 0, denied > 0 && allowed > 0
+	return out
+}
+
+// applicable leaves out ICMP of the family that an address is not of.
+func applicable(ports []policy.Port, from, to check.Subject) []policy.Port {
+	return slices.DeleteFunc(slices.Clone(ports), func(port policy.Port) bool {
+		for _, a := range []check.Subject{from, to} {
+			if a.Addr.IsValid() && (port.Proto == 1 && a.Addr.Is6() || port.Proto == 58 && a.Addr.Is4()) {
+				return len(ports) > 1
+			}
+		}
+		return false
+	})
+}
+
+// pieces returns a flow for each stretch of a port that no rule cuts.
+func pieces(p *check.Policy, port policy.Port) []Flow {
+	protos := []uint16{port.Proto}
+	if port.Proto == policy.AnyProto {
+		protos = protos[:0]
+		for n := range uint16(256) {
+			protos = append(protos, n)
+		}
+	}
+	var out []Flow
+	for _, proto := range protos {
+		starts := []uint16{port.DstLo}
+		for _, r := range p.Rules {
+			for _, q := range r.Ports {
+				if q.Proto != proto {
+					continue
+				}
+				if q.DstLo > port.DstLo && q.DstLo <= port.DstHi {
+					starts = append(starts, q.DstLo)
+				}
+				if q.DstHi >= port.DstLo && q.DstHi < port.DstHi {
+					starts = append(starts, q.DstHi+1)
+				}
+			}
+		}
+		slices.Sort(starts)
+		for _, at := range slices.Compact(starts) {
+			out = append(out, Flow{uint8(proto), at})
+		}
+	}
+	return out
+}
+
+// Nearest says which allow rule comes nearest to a connection, and how it
+// differs; empty if none shares anything with it.
+func Nearest(p *check.Policy, from, to check.Subject, f Flow) string {
+	best, least := "", 3
+	rules := slices.SortedFunc(slices.Values(p.Rules), func(a, b *check.Rule) int { return strings.Compare(a.Name, b.Name) })
+	for _, r := range rules {
+		if !r.Allow {
+			continue
+		}
+		if how := differs(r, from, to, f); len(how) > 0 && len(how) < least {
+			best, least = fmt.Sprintf("%s (%s)", r.Name, strings.Join(how, "; ")), len(how)
+		}
+	}
+	return best
+}
+
+func differs(r *check.Rule, from, to check.Subject, f Flow) (how []string) {
+	if !inAny(r.From, from) {
+		how = append(how, "from "+setNames(r.From))
+	}
+	if !inAny(r.To, to) {
+		how = append(how, "to "+setNames(r.To))
+	}
+	var names []string
+	for _, q := range r.Ports {
+		if q.Matches(f.Proto, 0, f.Dst) {
+			return how
+		}
+		names = append(names, q.String())
+	}
+	return append(how, "ports "+strings.Join(names, ", "))
+}
+
+func setNames(sets []check.Set) string {
+	var names []string
+	for _, s := range sets {
+		names = append(names, s.Name())
+	}
+	return strings.Join(names, ", ")
+}

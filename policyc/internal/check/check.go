@@ -1,0 +1,288 @@
+package check
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/internal/diag"
+	"bulkhead/policyc/internal/nearest"
+	"bulkhead/policyc/internal/source"
+)
+
+// Files checks the statements of all files together: names are of the policy,
+// not of a file.
+func Files(files []*source.File, list *diag.List) *Policy {
+	c := &checker{p: &Policy{named: map[string]Set{}}, list: list, places: map[string]diag.Span{}, used: map[string]bool{}}
+	for _, f := range files {
+		for i := range f.Services {
+			c.service(&f.Services[i])
+		}
+		for i := range f.Networks {
+			c.network(&f.Networks[i])
+		}
+	}
+	names := map[string]diag.Span{}
+	for _, f := range files {
+		for i := range f.Rules {
+			c.rule(&f.Rules[i], names)
+		}
+	}
+	for _, f := range files {
+		for i := range f.Tests {
+			c.test(&f.Tests[i])
+		}
+	}
+	c.unused()
+	return c.p
+}
+
+type checker struct {
+	p      *Policy
+	list   *diag.List
+	places map[string]diag.Span
+	used   map[string]bool
+}
+
+// define notes a name, if it can be one and is free.
+func (c *checker) define(name source.Text, s Set) {
+	switch first, taken := c.places[name.Value]; {
+	case reserved[name.Value]:
+		c.list.Errorf(name.At, "%q is a built-in name", name.Value).With("choose another name")
+	case !goodName(name.Value):
+		c.list.Errorf(name.At, "%q is no name", name.Value).With("begin with a letter; letters, digits, '_', '-' and '.' after that, at most %d", maxName)
+	case taken:
+		c.list.Errorf(name.At, "%q is already defined", name.Value).With("services and networks share their names: choose another").Note(first, "first defined here")
+	default:
+		c.places[name.Value] = name.At
+		c.p.named[name.Value] = s
+	}
+}
+
+// maxName bounds a name, in bytes.
+const maxName = 128
+
+func goodName(s string) bool {
+	for i, r := range s {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || !(r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.')) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxName
+}
+
+func (c *checker) service(s *source.Service) {
+	out := &Service{Name: s.Name.Value, Labels: labelsOf(&s.Labels), At: s.Name.At}
+	if !s.Labels.Set || len(s.Labels.Items) == 0 {
+		c.list.Errorf(s.Name.At, "service %q has no labels, so it selects nothing", s.Name.Value).
+			With("labels = { app = \"...\" }; for every endpoint there is the built-in any")
+	}
+	c.p.Services = append(c.p.Services, out)
+	c.define(s.Name, Set{Service: out})
+}
+
+func labelsOf(l *source.Labels) map[string]string {
+	m := make(map[string]string, len(l.Items))
+	for _, label := range l.Items {
+		m[label.Key.Value] = label.Value.Value
+	}
+	return m
+}
+
+func (c *checker) network(n *source.Network) {
+	out := &Network{Name: n.Name.Value, At: n.Name.At}
+	if len(n.CIDRs.Items) == 0 {
+		c.list.Errorf(n.Name.At, "network %q has no cidrs, so it selects nothing", n.Name.Value).With("cidrs = [\"192.0.2.0/24\"]")
+	}
+	for _, text := range n.CIDRs.Items {
+		if p, fine := c.prefix(text); fine {
+			out.Prefixes = append(out.Prefixes, p)
+		}
+	}
+	for _, text := range n.Except.Items {
+		p, fine := c.prefix(text)
+		if !fine {
+			continue
+		}
+		inside := slices.ContainsFunc(out.Prefixes, func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) })
+		if !inside {
+			c.list.Errorf(text.At, "%s lies in none of the network's cidrs, so it takes nothing away", p).With("take it out, or add the block around it to cidrs")
+			continue
+		}
+		if slices.Contains(out.Prefixes, p) {
+			c.list.Warnf(text.At, "%s is in cidrs and in except: the exception wins", p)
+		}
+		out.Except = append(out.Except, p)
+	}
+	out.Prefixes, out.Except = prefixSet(out.Prefixes), prefixSet(out.Except)
+	c.p.Networks = append(c.p.Networks, out)
+	c.define(n.Name, Set{Network: out})
+}
+
+func prefixSet(list []netip.Prefix) []netip.Prefix {
+	slices.SortFunc(list, policy.ComparePrefix)
+	return slices.Compact(list)
+}
+
+// prefix reads a prefix; an address alone is not one, so that nobody forgets
+// the length of a block.
+func (c *checker) prefix(t source.Text) (netip.Prefix, bool) {
+	p, err := netip.ParsePrefix(t.Value)
+	if err != nil {
+		d := c.list.Errorf(t.At, "%q is no prefix", t.Value)
+		if a, err := netip.ParseAddr(t.Value); err == nil {
+			d.With("for the one address write %q", netip.PrefixFrom(a, a.BitLen()).String())
+		} else {
+			d.With("write it as \"192.0.2.0/24\" or \"2001:db8::/32\"")
+		}
+		return p, false
+	}
+	if p.Addr().Is4In6() {
+		c.list.Errorf(t.At, "%q is IPv4 written as IPv6", t.Value).With("write it as IPv4")
+		return p, false
+	}
+	if p != p.Masked() {
+		c.list.Errorf(t.At, "%q has bits behind its length", t.Value).With("write %q, or a longer length", p.Masked().String())
+		return p, false
+	}
+	return p, true
+}
+
+func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
+	out := &Rule{Name: r.Name.Value, At: r.At}
+	switch first, taken := names[r.Name.Value]; {
+	case r.Name.Value == "":
+		c.list.Errorf(r.At, "a rule has no name").With("name = \"...\": it is what drops and counters are reported by")
+	case taken:
+		c.list.Errorf(r.Name.At, "two rules are called %q", r.Name.Value).With("rename one: counters and traces go by the name").Note(first, "the first")
+	default:
+		names[r.Name.Value] = r.Name.At
+	}
+	clause := r.Allow
+	switch {
+	case r.Allow != nil && r.Deny != nil:
+		c.list.Errorf(r.At, "rule %q both allows and denies", r.Name.Value).With("make two rules of it")
+	case r.Allow != nil:
+		out.Allow = true
+	case r.Deny != nil:
+		clause = r.Deny
+	default:
+		c.list.Errorf(r.At, "rule %q neither allows nor denies", r.Name.Value).With("allow = { from = [...], to = [...], ports = [...] }")
+		return
+	}
+	out.From = c.sets(clause, &clause.From, "from")
+	out.To = c.sets(clause, &clause.To, "to")
+	out.Ports = c.ports(clause)
+	c.p.Rules = append(c.p.Rules, out)
+}
+
+// sets resolves one side of a rule.
+func (c *checker) sets(clause *source.Clause, names *source.Texts, side string) []Set {
+	if len(names.Items) == 0 {
+		c.list.Errorf(at(names, clause), "no %s: the rule matches nothing", side).With("%s = [\"service\"], or [\"any\"]", side)
+	}
+	var out []Set
+	for _, name := range names.Items {
+		s, found := c.p.Lookup(name.Value)
+		if !found {
+			c.list.Errorf(name.At, "no service or network is called %q", name.Value).Meant(nearest.Name(name.Value, c.p.Names()))
+			continue
+		}
+		c.used[name.Value] = true
+		if slices.Contains(out, s) {
+			c.list.Warnf(name.At, "%q is named twice", name.Value)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func at(list *source.Texts, clause *source.Clause) diag.Span {
+	if list.Set {
+		return list.At
+	}
+	return clause.At
+}
+
+func (c *checker) ports(clause *source.Clause) []policy.Port {
+	if len(clause.Ports.Items) == 0 {
+		c.list.Errorf(at(&clause.Ports, clause), "no ports: the rule matches nothing").With("ports = [\"tcp/443\"], or [\"any\"]")
+	}
+	var out []policy.Port
+	for _, text := range clause.Ports.Items {
+		ports, err := ParsePorts(text.Value)
+		if err != nil {
+			c.list.Errorf(text.At, "%s", err.Text).With("%s", err.Cure).Meant(err.Meant)
+			continue
+		}
+		out = append(out, ports...)
+	}
+	slices.SortFunc(out, policy.ComparePort)
+	return slices.Compact(out)
+}
+
+func (c *checker) test(t *source.Test) {
+	out := &Test{Name: t.Name.Value, At: t.At}
+	if t.Name.Value == "" {
+		c.list.Errorf(t.At, "a test has no name").With("name = \"...\"")
+	}
+	var fine [3]bool
+	out.From, fine[0] = c.subject(&t.From, t.At, "from")
+	out.To, fine[1] = c.subject(&t.To, t.At, "to")
+	ports, err := ParsePorts(t.Port.Value)
+	if err != nil {
+		c.list.Errorf(or(t.Port.At, t.At), "%s", err.Text).With("%s", err.Cure).Meant(err.Meant)
+	}
+	out.Ports, fine[2] = ports, err == nil
+	switch t.Expect.Value {
+	case "allow":
+		out.Allow = true
+	case "deny":
+	default:
+		c.list.Errorf(or(t.Expect.At, t.At), "expect is %q", t.Expect.Value).With("\"allow\" or \"deny\"").Meant(nearest.Name(t.Expect.Value, []string{"allow", "deny"}))
+		return
+	}
+	if fine[0] && fine[1] && fine[2] {
+		c.p.Tests = append(c.p.Tests, out)
+	}
+}
+
+func or(at, otherwise diag.Span) diag.Span {
+	if at.Src == nil {
+		return otherwise
+	}
+	return at
+}
+
+func (c *checker) subject(e *source.Endpoint, whole diag.Span, side string) (Subject, bool) {
+	if !e.Set {
+		c.list.Errorf(whole, "the test has no %s", side).With("%s = \"service\", \"address\" or { labels = { ... } }", side)
+		return Subject{}, false
+	}
+	if e.Labels.Set {
+		return Subject{Text: "labels", Labels: labelsOf(&e.Labels)}, true
+	}
+	c.used[e.Text.Value] = true
+	s, problem := c.p.Subject(e.Text.Value)
+	if problem != nil {
+		c.list.Errorf(e.Text.At, "%s", problem.Text).With("%s", problem.Cure).Meant(problem.Meant)
+	}
+	return s, problem == nil
+}
+
+// unused warns of what no rule and no test names.
+func (c *checker) unused() {
+	names := make([]string, 0, len(c.places))
+	for name := range c.places {
+		if !c.used[name] {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, cmp.Compare[string])
+	for _, name := range names {
+		c.list.Warnf(c.places[name], "no rule names %q", name)
+	}
+}

@@ -1,0 +1,103 @@
+// Package check gives a policy's statements their meaning: names become the
+// services and networks they name, ports become numbers, and whatever cannot
+// mean anything is reported, all of it at once, with the place and the cure.
+//
+// What it returns, a [Policy], is the checked source: what package eval
+// defines the meaning of, and package lower compiles.
+package check
+
+import (
+	"net/netip"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/internal/diag"
+)
+
+// Policy is the checked source of one or several files.
+type Policy struct {
+	Services []*Service
+	Networks []*Network
+	Rules    []*Rule
+	Tests    []*Test
+	named    map[string]Set
+}
+
+// Service is a set of endpoints: those that have all of its labels.
+type Service struct {
+	Name   string
+	Labels map[string]string
+	At     diag.Span
+}
+
+// Network is a set of addresses: those in a prefix and in no exception.
+type Network struct {
+	Name             string
+	Prefixes, Except []netip.Prefix
+	At               diag.Span
+}
+
+// Set is one member of a rule's from or to. One of the three holds.
+type Set struct {
+	Any     bool
+	Service *Service
+	Network *Network
+}
+
+// Name is the set's name in the source.
+func (s Set) Name() string {
+	switch {
+	case s.Service != nil:
+		return s.Service.Name
+	case s.Network != nil:
+		return s.Network.Name
+	}
+	return anyName
+}
+
+// Rule is one statement: From may, or may not, connect To on Ports.
+type Rule struct {
+	Name     string
+	Allow    bool
+	From, To []Set
+	Ports    []policy.Port
+	At       diag.Span
+}
+
+// Test is a connection and what the policy must say to it.
+type Test struct {
+	Name     string
+	From, To Subject
+	Ports    []policy.Port
+	Allow    bool
+	At       diag.Span
+}
+
+// Subject is one end of a connection as people describe it.
+type Subject struct {
+	Text   string
+	Labels map[string]string // an endpoint's; nil for an address outside
+	Addr   netip.Addr        // invalid for an endpoint without one
+}
+
+// anyName is the built-in set of every address. The others are kept for later.
+const anyName = "any"
+
+var reserved = map[string]bool{anyName: true, "host": true, "outside": true}
+
+// Lookup finds a service or network by name, or any.
+func (p *Policy) Lookup(name string) (Set, bool) {
+	if name == anyName {
+		return Set{Any: true}, true
+	}
+	s, found := p.named[name]
+	return s, found
+}
+
+// Names lists what a rule can name.
+func (p *Policy) Names() []string {
+	names := []string{anyName}
+	for name := range p.named {
+		names = append(names, name)
+	}
+	return names
+}

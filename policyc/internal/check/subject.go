@@ -1,0 +1,64 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"strings"
+
+	"bulkhead/policyc/internal/nearest"
+)
+
+// Problem is what is wrong with a word, and how to mend it.
+type Problem struct{ Text, Cure, Meant string }
+
+// Error writes the problem in a line.
+func (p *Problem) Error() string {
+	out := p.Text
+	if p.Meant != "" {
+		out += fmt.Sprintf("; did you mean %q?", p.Meant)
+	}
+	if p.Cure != "" {
+		out += "; " + p.Cure
+	}
+	return out
+}
+
+// Subject reads one end of a connection: a service (an endpoint with exactly
+// its labels), an address, or labels as app=shop,tier=db.
+func (p *Policy) Subject(text string) (Subject, *Problem) {
+	if s, found := p.Lookup(text); found {
+		switch {
+		case s.Service != nil:
+			return Subject{Text: text, Labels: maps.Clone(s.Service.Labels)}, nil
+		case s.Network != nil:
+			return Subject{}, &Problem{Text: fmt.Sprintf("%q is a network, not one address", text), Cure: "name an address in it"}
+		}
+		return Subject{}, &Problem{Text: fmt.Sprintf("%q is everybody", text), Cure: "name a service, an address, or labels"}
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		if a.Is4In6() || a.Zone() != "" {
+			return Subject{}, &Problem{Text: fmt.Sprintf("%q is no address that a packet has", text), Cure: "write IPv4 as IPv4, and no zone"}
+		}
+		return Subject{Text: text, Addr: a}, nil
+	}
+	if strings.Contains(text, "=") {
+		return labelSubject(text)
+	}
+	return Subject{}, &Problem{
+		Text: fmt.Sprintf("no service is called %q", text), Cure: "a service, an address, or labels as app=shop,tier=db",
+		Meant: nearest.Name(text, p.Names()),
+	}
+}
+
+func labelSubject(text string) (Subject, *Problem) {
+	s := Subject{Text: text, Labels: map[string]string{}}
+	for _, pair := range strings.Split(text, ",") {
+		key, value, found := strings.Cut(strings.TrimSpace(pair), "=")
+		if _, twice := s.Labels[key]; !found || key == "" || twice {
+			return s, &Problem{Text: fmt.Sprintf("%q is no list of labels", text), Cure: "each key once, as app=shop,tier=db"}
+		}
+		s.Labels[key] = value
+	}
+	return s, nil
+}

@@ -1,0 +1,123 @@
+// Package lower turns a checked policy into what the switch reads: sets by
+// number, rules in the order of decision, ports in ranges that do not overlap.
+//
+// The order of files and statements does not matter: sets are sorted by kind
+// and name, rules by verdict, deny first, and then by name. Deny first, and
+// the first match decides: so a deny beats every allow.
+package lower
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/internal/check"
+)
+
+// Policy lowers a checked policy.
+func Policy(p *check.Policy, generation uint64) *policy.Ruleset {
+	l := &lowering{numbers: map[string]policy.SetID{}}
+	l.sets(p)
+	for _, r := range p.Rules {
+		l.rs.Rules = append(l.rs.Rules, l.rule(r))
+	}
+	slices.SortFunc(l.rs.Rules, func(a, b policy.Rule) int {
+		return cmp.Or(cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Name, b.Name))
+	})
+	l.rs.Generation = generation
+	l.rs.SourceHash = hash(&l.rs)
+	return &l.rs
+}
+
+type lowering struct {
+	rs      policy.Ruleset
+	numbers map[string]policy.SetID
+}
+
+// sets numbers what rules name; what none names is left out.
+func (l *lowering) sets(p *check.Policy) {
+	used := map[string]check.Set{}
+	for _, r := range p.Rules {
+		for _, side := range [2][]check.Set{r.From, r.To} {
+			for _, s := range side {
+				if !s.Any {
+					used[s.Name()] = s
+				}
+			}
+		}
+	}
+	l.rs.Sets = []policy.Set{{Kind: policy.KindAny, Name: "any"}}
+	for _, s := range used {
+		l.rs.Sets = append(l.rs.Sets, set(s))
+	}
+	slices.SortFunc(l.rs.Sets, func(a, b policy.Set) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
+	for i := range l.rs.Sets {
+		l.numbers[l.rs.Sets[i].Name] = policy.SetID(i)
+	}
+}
+
+func set(s check.Set) policy.Set {
+	if s.Network != nil {
+		return policy.Set{Kind: policy.KindNetwork, Name: s.Network.Name, Prefixes: s.Network.Prefixes, Except: s.Network.Except}
+	}
+	var all policy.Requirements
+	for key, value := range s.Service.Labels {
+		all = append(all, policy.Requirement{Key: key, Op: policy.OpIn, Values: []string{value}})
+	}
+	slices.SortFunc(all, func(a, b policy.Requirement) int { return cmp.Compare(a.Key, b.Key) })
+	return policy.Set{Kind: policy.KindService, Name: s.Service.Name, Selector: policy.Selector{all}}
+}
+
+func (l *lowering) rule(r *check.Rule) policy.Rule {
+	out := policy.Rule{Name: r.Name, From: l.side(r.From), To: l.side(r.To), Ports: merge(r.Ports), File: filepath.Base(r.At.File()), Line: uint32(r.At.Line())}
+	if r.Allow {
+		out.Verdict = policy.Allow
+	}
+	return out
+}
+
+func (l *lowering) side(sets []check.Set) []policy.SetID {
+	var out []policy.SetID
+	for _, s := range sets {
+		if s.Any {
+			return []policy.SetID{policy.Any} // the others add nothing to everybody
+		}
+		out = append(out, l.numbers[s.Name()])
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// merge joins ranges of one protocol that touch or overlap, so that however a
+// range was cut in the source it is the same here.
+func merge(ports []policy.Port) []policy.Port {
+	var out []policy.Port
+	for _, p := range slices.SortedFunc(slices.Values(ports), policy.ComparePort) {
+		if p.Proto == policy.AnyProto {
+			return []policy.Port{p}
+		}
+		if n := len(out); n > 0 && out[n-1].Proto == p.Proto && uint32(p.DstLo) <= uint32(out[n-1].DstHi)+1 {
+			out[n-1].DstHi = max(out[n-1].DstHi, p.DstHi)
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// hash is the SHA-256 of what the rules say, not of where they say it.
+func hash(rs *policy.Ruleset) [32]byte {
+	h := sha256.New()
+	for _, s := range rs.Sets {
+		fmt.Fprintf(h, "%d %q %v %v %v\n", s.Kind, s.Name, s.Selector, s.Prefixes, s.Except)
+	}
+	for _, r := range rs.Rules {
+		fmt.Fprintf(h, "%q %d %v %v %v\n", r.Name, r.Verdict, r.From, r.To, r.Ports)
+	}
+	return [32]byte(h.Sum(nil))
+}
