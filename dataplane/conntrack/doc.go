@@ -11,8 +11,8 @@
 // look-up compares at most 16 tags and reads, nearly always, one session. Both
 // directions are one session; the hash is the same for both, and the session
 // knows which end opened it. A third array holds the links of the timing wheel
-// and of the unanswered sessions of each port. All told a session costs 157
-// bytes: one million, 150 MiB.
+// and of the unanswered sessions of each port. All told a session costs 160
+// bytes: one million, 153 MiB.
 //
 // # Bounds and fairness
 //

@@ -68,13 +68,13 @@ type seg struct {
 }
 
 // The initial sequence numbers of the tests: one wraps at once, one soon.
-const (
-	isnOriginal = 0xffff_ffff
-	isnReply    = 0xffff_f000
+var (
+	isnOriginal uint32 = 0xffff_ffff
+	isnReply    uint32 = 0xffff_f000
 )
 
 func (g seg) frame(k packet.Key, port packet.PortID) *packet.Frame {
-	from, to := uint32(isnOriginal), uint32(isnReply)
+	from, to := isnOriginal, isnReply
 	if g.reply {
 		k, from, to = k.Reverse(), to, from
 	}

@@ -185,8 +185,8 @@ func (t *Table) Open(f *packet.Frame, hash uint64, now Time) (*Session, drop.Rea
 	t.hold(row, s.deadline)
 	t.charge(row)
 	t.stats.Opened++
-	if invariant.Enabled {
-		invariant.Check(hash == t.Hash(&s.Key), "session %v opened under hash %x of another secret", s.Key, hash)
+	if invariant.Enabled && hash != t.Hash(&s.Key) {
+		invariant.Broken("session %v opened under hash %x of another secret", s.Key, hash)
 	}
 	return s, drop.None
 }
@@ -233,8 +233,8 @@ func (t *Table) Remove(s *Session) {
 // drop gives a row back.
 func (t *Table) drop(row uint32) {
 	s := &t.rows[row]
-	if invariant.Enabled {
-		invariant.Check(s.state != StateNone && t.index.Row(s.place) == row, "row %d is not in the index", row)
+	if invariant.Enabled && (s.state == StateNone || t.index.Row(s.place) != row) {
+		invariant.Broken("session %v of row %d is at place %d of the index", s.Key, row, s.place)
 	}
 	t.index.Remove(s.place, t.Hash(&s.Key))
 	t.release(row)

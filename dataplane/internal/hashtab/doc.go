@@ -18,7 +18,7 @@
 // hash names two buckets of eight tags, a cache line each, so a lookup looks
 // at no more than 16 tags, full or not, friendly keys or not. A new row goes
 // into its first bucket while that has room to spare, else into the emptier of
-// the two: at five rows a bucket on average, the load at which [NewIndex]
+// the two: at four rows a bucket on average, the load at which [NewIndex]
 // sizes it, an insertion that finds both full is rarer than one in a million
 // (TestTwoChoicesRarelyFail). Nothing is ever moved, so a row's place is
 // stable and removal is one store.

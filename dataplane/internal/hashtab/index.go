@@ -14,7 +14,7 @@ const Lanes = 8
 const MaxProbes = 2 * Lanes
 
 // fill is the average number of rows a bucket when the index is full.
-const fill = 5
+const fill = 4
 
 // Bucket is one cache line of the index: the tags of eight rows, four to a
 // word so that all are compared at once, and the rows' numbers. Tag zero is an
@@ -134,7 +134,7 @@ func (b *Bucket) match(tag uint64) Match {
 func (x *Index) Insert(hash uint64, row uint32) (at Place, added bool) {
 	i := x.first(hash)
 	b := &x.rows[i]
-	if b.used > fill {
+	if b.used >= fill {
 		j := x.second(hash)
 		if c := &x.rows[j]; c.used < b.used {
 			b.spilled++

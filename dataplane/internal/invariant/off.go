@@ -2,12 +2,11 @@
 
 package invariant
 
-// Enabled says whether checks are compiled in: guard with it what is costly
-// to compute.
+// Enabled says whether checks are compiled in: every check stands behind it.
 const Enabled = false
 
-// Check panics unless ok, in builds with the tag "invariant".
-func Check(ok bool, what string, args ...any) {}
+// Broken is never called without the tag.
+func Broken(what string, args ...any) {}
 
 // Owner notices two goroutines at once inside something that has one owner,
 // in builds with the tag "invariant".

@@ -7,15 +7,12 @@ import (
 	"sync/atomic"
 )
 
-// Enabled says whether checks are compiled in: guard with it what is costly
-// to compute.
+// Enabled says whether checks are compiled in: every check stands behind it.
 const Enabled = true
 
-// Check panics unless ok.
-func Check(ok bool, what string, args ...any) {
-	if !ok {
-		panic("invariant broken: " + fmt.Sprintf(what, args...))
-	}
+// Broken panics.
+func Broken(what string, args ...any) {
+	panic("invariant broken: " + fmt.Sprintf(what, args...))
 }
 
 // Owner notices two goroutines at once inside something that has one owner.
@@ -24,7 +21,7 @@ type Owner struct{ inside atomic.Int32 }
 // Enter is called on the way in.
 func (o *Owner) Enter() {
 	if !o.inside.CompareAndSwap(0, 1) {
-		panic("invariant broken: two goroutines at once use what has one owner")
+		Broken("two goroutines at once use what has one owner")
 	}
 }
 
