@@ -74,9 +74,11 @@ func NewSessions(cfg conntrack.Config, workers int) (*Sessions, error) {
 		n = sessionShards
 	}
 	s := &Sessions{shards: make([]sessionShard, n), shared: n > 1}
-	cfg.Sessions = max(1, cfg.Sessions/uint32(n))
-	cfg.PortQuota = max(1, cfg.PortQuota/uint32(n))
-	cfg.EmbryonicQuota = max(1, cfg.EmbryonicQuota/uint32(n))
+	for _, bound := range []*uint32{&cfg.Sessions, &cfg.PortQuota, &cfg.EmbryonicQuota} {
+		if *bound != 0 {
+			*bound = max(1, *bound/uint32(n))
+		}
+	}
 	for i := range s.shards {
 		table, err := conntrack.New(cfg)
 		if err != nil {
