@@ -33,15 +33,21 @@ type worker struct {
 		list       []func()
 		waiting    atomic.Bool // list is not empty: looked at without the lock
 	}
-	live    *live // what the worker has last loaded
-	watched map[packet.PortID]int
-	stopped chan struct{}
-	stop    atomic.Bool
+	live     *live // what the worker has last loaded
+	watched  map[packet.PortID]int
+	lastBusy time.Time // when it last had a port with frames
+	stopped  chan struct{}
+	stop     atomic.Bool
 }
 
 // lookAround is how many rounds a busy worker makes before it asks the kernel
 // which other ports have frames.
 const lookAround = 4
+
+// spinFor is how long a worker that has just had frames goes on looking before
+// it sleeps: an answer to what it has just sent often comes sooner than a
+// sleeping thread is awake again. A silent switch does not spin.
+const spinFor = 50 * time.Microsecond
 
 // idleWait bounds a sleep, so that sessions expire on a silent switch, too.
 const idleWait = 500 * time.Millisecond
@@ -72,11 +78,17 @@ func (w *worker) run() {
 		if live := w.sw.live.Load(); live != w.live {
 			w.adopt(live)
 		}
-		if len(w.active) == 0 {
+		switch {
+		case len(w.active) > 0:
+			w.lastBusy = time.Now()
+			if round%lookAround == 0 {
+				w.wait(0)
+			}
+		case time.Since(w.lastBusy) < spinFor:
+			w.wait(0)
+		default:
 			w.wait(idleWait)
 			w.tick()
-		} else if round%lookAround == 0 {
-			w.wait(0)
 		}
 		w.round()
 	}
