@@ -33,9 +33,10 @@ type worker struct {
 		list       []func()
 		waiting    atomic.Bool // list is not empty: looked at without the lock
 	}
-	live     *live // what the worker has last loaded
-	watched  map[packet.PortID]int
-	lastBusy time.Time // when it last had a port with frames
+	live     *live                 // what the worker has last loaded
+	watched  map[packet.PortID]int // descriptors that epoll has, by port
+	polled   []packet.PortID       // ports without a descriptor: asked in turn
+	lastBusy time.Time             // when it last had a port with frames
 	stopped  chan struct{}
 	stop     atomic.Bool
 }
@@ -48,6 +49,9 @@ const lookAround = 4
 // it sleeps: an answer to what it has just sent often comes sooner than a
 // sleeping thread is awake again. A silent switch does not spin.
 const spinFor = 50 * time.Microsecond
+
+// pollEvery is how often a port without a descriptor is asked (captures).
+const pollEvery = time.Millisecond
 
 // idleWait bounds a sleep, so that sessions expire on a silent switch, too.
 const idleWait = 500 * time.Millisecond
@@ -100,6 +104,12 @@ func (w *worker) run() {
 func (w *worker) wait(timeout time.Duration) {
 	if w.commands.waiting.Load() {
 		timeout = 0
+	}
+	if len(w.polled) > 0 {
+		timeout = min(timeout, pollEvery)
+		for _, id := range w.polled {
+			w.activate(id)
+		}
 	}
 	err := w.epoll.Wait(timeout, func(tag int32) { w.activate(packet.PortID(tag)) })
 	if err != nil {
@@ -165,11 +175,15 @@ func (w *worker) adopt(live *live) {
 			delete(w.watched, id)
 		}
 	}
-	w.live = live
+	w.live, w.polled = live, w.polled[:0]
 	for i := range live.ports {
 		id := packet.PortID(i)
 		q := live.queue(id, w.number)
-		if q == nil || q.FD() < 0 || !live.owns(id, w.number) {
+		if q == nil || !live.owns(id, w.number) {
+			continue
+		}
+		if q.FD() < 0 {
+			w.polled = append(w.polled, id)
 			continue
 		}
 		if _, already := w.watched[id]; already {

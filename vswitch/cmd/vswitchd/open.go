@@ -7,6 +7,7 @@ import (
 	"bulkhead/vswitch"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/pcap"
 	"bulkhead/vswitch/port/tap"
 )
 
@@ -16,6 +17,8 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 	switch c.Driver {
 	case "tap":
 		return tap.Open(tapConfig(c, o))
+	case "pcap":
+		return pcap.Open(pcap.Config{Name: c.Name, Port: o.ID, MAC: c.MAC, MTU: c.MTU, In: c.File})
 	}
 	return nil, fmt.Errorf("driver %q is not in this build", c.Driver)
 }
