@@ -358,6 +358,7 @@ func (o *Operator) Counters() (*api.Counters, error) {
 	}
 	o.sw.mu.Lock()
 	defer o.sw.mu.Unlock()
+	out.DefaultDeny += o.sw.defaultDeny
 	if rs := l.snapshot.Rules; rs != nil {
 		for i := range rs.Rules {
 			out.Rules[rs.Rules[i].Name] += hits[i]

@@ -90,6 +90,9 @@ func (sw *Switch) settle() {
 
 // keepRuleHits adds the hits of a snapshot that is over to the totals by name.
 func (sw *Switch) keepRuleHits(old *live) {
+	for _, row := range old.ruleHits {
+		sw.defaultDeny += row[len(row)-1]
+	}
 	rules := old.snapshot.Rules
 	if rules == nil {
 		return

@@ -62,7 +62,9 @@ type Switch struct {
 	opened     []openPort
 	nextPort   packet.PortID
 	ruleTotals map[string]uint64 // hits of rules of earlier snapshots, by name
-	closed     bool
+	// defaultDeny is the same for what no rule decided.
+	defaultDeny uint64
+	closed      bool
 }
 
 // New makes a switch of a configuration: tables, workers and the policy, but

@@ -57,8 +57,8 @@ vsctl status
 
 # --- servers -----------------------------------------------------------------
 serve() { # NAMESPACE PORT
-	ip netns exec "$1" nc -lk4 "$2" >/dev/null 2>&1 </dev/null &
-	ip netns exec "$1" nc -lk6 "$2" >/dev/null 2>&1 </dev/null &
+	ip netns exec "$1" nc -lk4 "$2" >/dev/null 2>&1 </dev/null & disown
+	ip netns exec "$1" nc -lk6 "$2" >/dev/null 2>&1 </dev/null & disown
 }
 serve bh-api 8080
 serve bh-db 5432
@@ -96,7 +96,6 @@ row intruder db 5432 no
 
 # --- move --------------------------------------------------------------------
 say "4. Move the database to another port: nothing is recompiled"
-ip netns exec bh-spare true
 mac=$(ip netns exec bh-db cat /sys/class/net/eth0/address)
 ip -n bh-db link set eth0 down
 ip -n bh-spare link set eth0 down
@@ -116,7 +115,7 @@ row intruder db 5432 no
 
 # --- revoke ------------------------------------------------------------------
 say "5. Revoke api-to-db under an open connection: it is cut at its next packet"
-ip netns exec bh-spare nc -l4 5433 </dev/null >"$work/received" &
+ip netns exec bh-spare nc -l4 5433 </dev/null >"$work/received" & disown
 cat >"$work/open.toml" <<'TOML'
 version = 1
 [services.api]
@@ -133,7 +132,7 @@ sed 's/5432-5433/5432/' "$work/open.toml" >"$work/revoked.toml"
 vsctl policy load "$work/open.bhp" >/dev/null
 sleep 0.2
 (for i in $(seq 1 40); do echo "line $i"; sleep 0.1; done) |
-	ip netns exec bh-api timeout 5 nc -4 10.77.2.20 5433 >/dev/null 2>&1 &
+	ip netns exec bh-api timeout 5 nc -4 10.77.2.20 5433 >/dev/null 2>&1 & disown
 sleep 1.5
 got=$(wc -l <"$work/received")
 vsctl policy load "$work/revoked.bhp" >/dev/null
@@ -150,10 +149,9 @@ vsctl policy load "$work/policy.bhp" >/dev/null
 
 # --- speed -------------------------------------------------------------------
 say "6. TCP throughput api -> db through the switch, policy on"
-ip netns exec bh-spare iperf3 -s -1 -p 5432 >/dev/null 2>&1 &
-ip netns pids bh-spare | xargs -r ps -o pid=,args= -p 2>/dev/null | awk '/nc -lk/ {print $1}' | xargs -r kill 2>/dev/null || true
-sleep 0.3
-ip netns exec bh-spare iperf3 -s -1 -p 5432 >/dev/null 2>&1 &
+ip netns pids bh-spare | xargs -r kill # the servers of step 4 hold the port
+sleep 0.2
+ip netns exec bh-spare iperf3 -s -1 -p 5432 >/dev/null 2>&1 & disown
 sleep 0.3
 ip netns exec bh-api iperf3 -c 10.77.2.20 -p 5432 -t 3 -f g | awk '/receiver/ {print "   " $7, $8}'
 

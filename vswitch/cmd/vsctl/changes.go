@@ -1,0 +1,173 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/vswitch/control/api"
+)
+
+func endpointCommand(v *view) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "endpoint", Short: "Add, move or delete a workload", Args: cobra.NoArgs,
+		Long: "Changes who is where. The policy is not compiled again: it does not name places.",
+		Example: `  vsctl endpoint add cache --port p7 --mac 02:00:00:00:00:07 --ip 10.0.0.7 --label app=shop,tier=cache
+  vsctl endpoint move db --to-port spare
+  vsctl endpoint del cache`,
+	}
+	cmd.AddCommand(addCommand(v), moveCommand(v), delCommand(v))
+	return cmd
+}
+
+func addCommand(v *view) *cobra.Command {
+	c := api.EndpointChange{Op: api.EndpointAdd}
+	cmd := &cobra.Command{
+		Use: "add NAME", Short: "Bind a workload to a port, or register it at a peer", Args: cobra.ExactArgs(1),
+		Example: `  vsctl endpoint add cache --port p7 --mac 02:00:00:00:00:07 --ip 10.0.0.7 --label app=shop,tier=cache
+  vsctl endpoint add far --peer host2 --segment shop --mac 02:00:00:00:00:08 --ip 10.0.0.8
+  vsctl endpoint add dual --port p9 --mac 02:00:00:00:00:09 --ip 10.0.0.9 --ip fd00::9`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.Name = args[0]
+			return v.change(cmd, "/v1/endpoint", &c)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.Port, "port", "", "it is on `PORT` of this host")
+	f.StringVar(&c.Peer, "peer", "", "it is behind `PEER`")
+	f.StringVar(&c.Segment, "segment", "", "its `SEGMENT`, if behind a peer")
+	f.StringVar(&c.MAC, "mac", "", "its `MAC`")
+	f.StringSliceVar(&c.IPs, "ip", nil, "its `IP`; may be given again")
+	f.StringToStringVar(&c.Labels, "label", nil, "its labels, as `KEY=VALUE`,...")
+	_ = cmd.RegisterFlagCompletionFunc("port", v.completePorts)
+	return cmd
+}
+
+func moveCommand(v *view) *cobra.Command {
+	c := api.EndpointChange{Op: api.EndpointMove}
+	cmd := &cobra.Command{
+		Use: "move NAME --to-port PORT", Short: "A workload is elsewhere now", Args: cobra.ExactArgs(1),
+		Example: `  vsctl endpoint move db --to-port spare
+  vsctl endpoint move db --to-peer host2
+  vsctl endpoint move db --to-port spare -o json`,
+		ValidArgsFunction: v.completeEndpoints,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (c.Port == "") == (c.Peer == "") {
+				return errors.New("name one of --to-port and --to-peer")
+			}
+			c.Name = args[0]
+			return v.change(cmd, "/v1/endpoint", &c)
+		},
+	}
+	cmd.Flags().StringVar(&c.Port, "to-port", "", "to `PORT` of this host")
+	cmd.Flags().StringVar(&c.Peer, "to-peer", "", "to `PEER`")
+	_ = cmd.RegisterFlagCompletionFunc("to-port", v.completePorts)
+	return cmd
+}
+
+func delCommand(v *view) *cobra.Command {
+	return &cobra.Command{
+		Use: "del NAME", Short: "A workload is gone: nothing passes to or from it", Args: cobra.ExactArgs(1),
+		Example:           "  vsctl endpoint del db\n  vsctl endpoint del db -o json\n  vsctl endpoints && vsctl endpoint del db",
+		ValidArgsFunction: v.completeEndpoints,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return v.change(cmd, "/v1/endpoint", &api.EndpointChange{Op: api.EndpointDel, Name: args[0]})
+		},
+	}
+}
+
+func policyLoadCommand(v *view) *cobra.Command {
+	return &cobra.Command{
+		Use: "load FILE", Short: "Put a compiled policy in force", Args: cobra.ExactArgs(1),
+		Long: `Loads what policyc build wrote. It comes into force whole, between two batches of
+frames, or not at all. Open connections are asked about again at their next packet.`,
+		Example: "  vsctl policy load policy.bhp\n  policyc build p.toml -o p.bhp && vsctl policy load p.bhp\n  vsctl policy load /etc/bulkhead/policy.bhp -o json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			return v.change(cmd, "/v1/policy", &api.PolicyLoad{File: path})
+		},
+	}
+}
+
+func reloadCommand(v *view) *cobra.Command {
+	return &cobra.Command{
+		Use: "reload", Short: "Read configuration and policy again: all or nothing", Args: cobra.NoArgs,
+		Example: "  vsctl reload\n  vswitchd check -c bulkhead.toml && vsctl reload\n  vsctl reload -o json",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return v.change(cmd, "/v1/reload", nil) },
+	}
+}
+
+func captureCommand(v *view) *cobra.Command {
+	var r api.CaptureRequest
+	var file string
+	cmd := &cobra.Command{
+		Use: "capture -w FILE", Short: "Record frames, each with how it ended", Args: cobra.NoArgs,
+		Long: `Writes pcapng. Each frame carries a comment: where it went, or the reason it was
+dropped for, and the rule. Ends with --count, --seconds or an interrupt.`,
+		Example: `  vsctl capture -w all.pcapng --seconds 10
+  vsctl capture -w - --drops --port web | tshark -r -
+  vsctl capture -w denied.pcapng --reason no-rule --count 100`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			if file != "-" {
+				f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+				if err != nil {
+					return fmt.Errorf("%w; name a file to write with -w FILE", err)
+				}
+				defer f.Close()
+				out = io.Writer(f)
+			}
+			return v.client().Stream(cmd.Context(), "/v1/capture", &r, out)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&file, "write", "w", "", "write to `FILE`; - is standard output")
+	f.StringVar(&r.Port, "port", "", "only frames in or out by `PORT`")
+	f.BoolVar(&r.Drops, "drops", false, "only frames that were dropped")
+	f.StringVar(&r.Reason, "reason", "", "only those dropped for `REASON`")
+	f.StringVar(&r.Rule, "rule", "", "only those that `RULE` decided")
+	f.IntVar(&r.Count, "count", 0, "stop after `N` frames")
+	f.IntVar(&r.Snaplen, "snaplen", 0, "keep `N` bytes of each")
+	f.IntVar(&r.Seconds, "seconds", 0, "stop after `N` seconds")
+	_ = cmd.MarkFlagRequired("write")
+	_ = cmd.RegisterFlagCompletionFunc("port", v.completePorts)
+	return cmd
+}
+
+// completePorts completes names of ports by asking the switch.
+func (v *view) completePorts(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+	var ports []api.Port
+	if v.client().Get(cmd.Context(), "/v1/ports", &ports) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, p := range ports {
+		if strings.HasPrefix(p.Name, begun) {
+			names = append(names, p.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeEndpoints completes names of endpoints by asking the switch.
+func (v *view) completeEndpoints(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+	var all []api.Endpoint
+	if v.client().Get(cmd.Context(), "/v1/endpoints", &all) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, e := range all {
+		if strings.HasPrefix(e.Name, begun) {
+			names = append(names, e.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

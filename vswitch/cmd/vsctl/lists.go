@@ -1,0 +1,187 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/vswitch/control/api"
+)
+
+// list makes a command that shows something.
+func list[T any](v *view, use, short, long, example, path string, table func(io.Writer, *T)) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long, Example: example, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return show(cmd, v, path, table) },
+	}
+	cmd.Flags().DurationVar(&v.watch, "watch", 0, "show it again every `TIME`, as 1s")
+	return cmd
+}
+
+// columns writes rows under a header, aligned.
+func columns(w io.Writer, header string, rows func(row func(cells ...any))) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, header)
+	rows(func(cells ...any) {
+		texts := make([]string, len(cells))
+		for i, c := range cells {
+			if texts[i] = fmt.Sprint(c); texts[i] == "" {
+				texts[i] = "-"
+			}
+		}
+		fmt.Fprintln(t, strings.Join(texts, "\t"))
+	})
+	_ = t.Flush()
+}
+
+func statusCommand(v *view) *cobra.Command {
+	return list(v, "status", "How the switch is", "Shows version, policy, ports, sessions, and what is wrong.",
+		"  vsctl status\n  vsctl status -o json\n  vsctl status --watch 1s", "/v1/status", func(w io.Writer, s *api.Status) {
+			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+			fmt.Fprintf(t, "version\t%s\nprocess\t%d, up %s\n", s.Version, s.PID, time.Since(s.Started).Round(time.Second))
+			fmt.Fprintf(t, "policy\t%s%s\n", s.Policy, ofFile(s))
+			fmt.Fprintf(t, "generation\t%d\nsegments\t%d\nports\t%d, %d up\nendpoints\t%d\n", s.Generation, s.Segments, s.Ports, s.PortsUp, s.Endpoints)
+			fmt.Fprintf(t, "sessions\t%d of %d\nworkers\t%d\nframe memory\t%d of %d free\n", s.Sessions, s.SessionsMax, s.Workers, s.FramesFree, s.Frames)
+			fmt.Fprintf(t, "huge pages\t%v\nprocesses\tone: the dataplane has the daemon's privileges\n", s.HugePages)
+			_ = t.Flush()
+			if s.PolicyError != "" {
+				fmt.Fprintln(w, "warning: policy:", s.PolicyError)
+			}
+			for _, warning := range s.Warnings {
+				fmt.Fprintln(w, "warning:", warning)
+			}
+		})
+}
+
+func ofFile(s *api.Status) string {
+	if s.PolicyFile == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%s, %d rules)", s.PolicyFile, s.Rules)
+}
+
+func portsCommand(v *view) *cobra.Command {
+	return list(v, "ports", "The ports, how they run and what they carried", "A superframe counts as one frame.",
+		"  vsctl ports\n  vsctl ports -o json | jq '.[].mode'\n  vsctl ports --watch 1s", "/v1/ports", func(w io.Writer, ports *[]api.Port) {
+			columns(w, "PORT\tROLE\tSEGMENT\tDRIVER\tDEVICE\tNETNS\tUP\tRX\tTX\tDROPPED\tMODE", func(row func(...any)) {
+				for _, p := range *ports {
+					mode := p.Mode
+					if p.Error != "" {
+						mode = p.Error
+					}
+					row(p.Name, p.Role, p.Segment, p.Driver, p.Device, p.Netns, p.Up, p.RxFrames, p.TxFrames, sum(p.Drops), mode)
+				}
+			})
+		})
+}
+
+func sum(m map[string]uint64) (n uint64) {
+	for _, v := range m {
+		n += v
+	}
+	return n
+}
+
+func fdbCommand(v *view) *cobra.Command {
+	return list(v, "fdb", "Which MAC is where", "MACs that are bound to endpoints, and those learned from peers.",
+		"  vsctl fdb\n  vsctl fdb -o json\n  vsctl fdb --watch 5s", "/v1/fdb", func(w io.Writer, entries *[]api.FDBEntry) {
+			columns(w, "SEGMENT\tMAC\tPORT\tPEER\tKIND\tENDPOINT\tIDLE", func(row func(...any)) {
+				for _, e := range *entries {
+					idle := ""
+					if e.Kind == "learned" {
+						idle = fmt.Sprintf("%.0fs", e.IdleSeconds)
+					}
+					row(e.Segment, e.MAC, e.Port, e.Peer, e.Kind, e.Endpoint, idle)
+				}
+			})
+		})
+}
+
+func sessionsCommand(v *view) *cobra.Command {
+	limit := 100
+	cmd := &cobra.Command{
+		Use: "sessions", Short: "The open connections, and the rule that allowed each", Args: cobra.NoArgs,
+		Long:    "A session without a rule was judged by an earlier policy: its next packet asks again.",
+		Example: "  vsctl sessions\n  vsctl sessions --limit 10000 -o json\n  vsctl sessions --watch 1s",
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return show(cmd, v, fmt.Sprintf("/v1/sessions?limit=%d", limit), func(w io.Writer, s *api.Sessions) {
+			columns(w, "PROTO\tSOURCE\tDESTINATION\tSTATE\tRULE\tFRAMES\tBYTES\tBACK\tBYTES\tLEFT", func(row func(...any)) {
+				for _, x := range s.Sessions {
+					row(x.Proto, x.Source, x.Destination, x.State, x.Rule, x.Frames, x.Bytes, x.ReplyFrames, x.ReplyBytes, fmt.Sprintf("%.0fs", x.ExpiresAfter))
+				}
+			})
+			if s.More {
+				fmt.Fprintf(w, "%d of %d shown; --limit shows more\n", len(s.Sessions), s.Total)
+			}
+		})
+	}
+	cmd.Flags().IntVar(&limit, "limit", limit, "show at most `N`")
+	cmd.Flags().DurationVar(&v.watch, "watch", 0, "show it again every `TIME`, as 1s")
+	return cmd
+}
+
+func endpointsCommand(v *view) *cobra.Command {
+	return list(v, "endpoints", "The workloads: who, where, and in which services", "",
+		"  vsctl endpoints\n  vsctl endpoints -o json\n  vsctl endpoints | grep shop", "/v1/endpoints", func(w io.Writer, all *[]api.Endpoint) {
+			columns(w, "ENDPOINT\tSEGMENT\tPORT\tPEER\tMAC\tIPS\tSERVICES\tLABELS\tBY", func(row func(...any)) {
+				for _, e := range *all {
+					row(e.Name, e.Segment, e.Port, e.Peer, e.MAC, strings.Join(e.IPs, ","), strings.Join(e.Services, ","), labelText(e.Labels), e.Source)
+				}
+			})
+		})
+}
+
+func labelText(labels map[string]string) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		out = append(out, k+"="+labels[k])
+	}
+	return strings.Join(out, ",")
+}
+
+func policyCommand(v *view) *cobra.Command {
+	cmd := list(v, "policy", "The policy in force, rule by rule", "Hits are connections that the rule decided.",
+		"  vsctl policy\n  vsctl policy -o json\n  vsctl policy load /etc/bulkhead/policy.bhp", "/v1/policy", func(w io.Writer, p *api.Policy) {
+			if !p.Loaded {
+				fmt.Fprintln(w, "no policy is loaded: everything is denied")
+				return
+			}
+			fmt.Fprintf(w, "%s: generation %d, source %.12s, %d services, %d networks\n", p.File, p.Generation, p.SourceHash, p.Services, p.Networks)
+			t := p.Tables
+			fmt.Fprintf(w, "tables: %d identities, %d x %d classes, %d port classes, %d programs, %d bytes, at most %d memory touches a lookup\n\n",
+				t.Identities, t.SourceClasses, t.DestClasses, t.PortClasses, t.Programs, t.Bytes, t.Touches)
+			columns(w, "RULE\tVERDICT\tFROM\tTO\tPORTS\tHITS\tPLACE", func(row func(...any)) {
+				for _, r := range p.Rules {
+					row(r.Name, r.Verdict, strings.Join(r.From, ","), strings.Join(r.To, ","), strings.Join(r.Ports, ","), r.Hits, r.Place)
+				}
+			})
+		})
+	cmd.AddCommand(policyLoadCommand(v))
+	return cmd
+}
+
+func countersCommand(v *view) *cobra.Command {
+	return list(v, "counters", "Every drop by port and reason, every rule by its hits", "in + copies = out + consumed + dropped, exactly.",
+		"  vsctl counters\n  vsctl counters --watch 1s\n  vsctl counters -o json | jq .drops", "/v1/counters", func(w io.Writer, c *api.Counters) {
+			fmt.Fprintf(w, "in %d  copies %d  out %d  consumed %d  dropped %d\n\n", c.In, c.Copies, c.Out, c.Consumed, c.Dropped)
+			columns(w, "PORT\tREASON\tSTAGE\tFRAMES\tMEANS", func(row func(...any)) {
+				for _, d := range c.Drops {
+					row(d.Port, d.Reason, d.Stage, d.Frames, d.Meant)
+				}
+			})
+			fmt.Fprintln(w)
+			columns(w, "RULE\tHITS", func(row func(...any)) {
+				for _, name := range slices.Sorted(maps.Keys(c.Rules)) {
+					row(name, c.Rules[name])
+				}
+				row("(default deny)", c.DefaultDeny)
+			})
+		})
+}
