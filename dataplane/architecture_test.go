@@ -102,6 +102,7 @@ var linked = map[string]string{
 	"github.com/gaissmai/bart":            "builds route tables",
 	"github.com/spf13/cobra":              "the command line",
 	"github.com/google/gopacket":          "reads captures, for the pcap port only",
+	"golang.org/x/net":                    "brought in by gopacket, to read captures",
 	// brought in by client_golang
 	"github.com/prometheus/client_model": "", "github.com/prometheus/common": "", "github.com/prometheus/procfs": "",
 	"github.com/beorn7/perks": "", "github.com/cespare/xxhash/v2": "", "google.golang.org/protobuf": "",

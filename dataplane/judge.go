@@ -29,6 +29,9 @@ func (x *walk) judge(f *packet.Frame, p *passage) drop.Reason {
 func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
 	s, dir := table.Find(&h.Key, hash, x.now)
+	if s != nil && x.rec == nil && table.Renews(s, dir, f) {
+		s = nil // a new connection in the place of one that is finished
+	}
 	if s == nil {
 		return x.judgeNew(table, hash, f, p)
 	}
@@ -41,6 +44,11 @@ func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *
 	if x.rec != nil {
 		x.rec.note("known", "open session, %s, allowed by rule %s", dir, x.ruleName(s.Rule))
 		return drop.None
+	}
+	// Only a packet whose checksum is right may change what is known of a
+	// connection: its receiver will drop it otherwise, and we would differ.
+	if h.Key.Proto == packet.ProtoTCP && !packet.VerifyChecksum(f) {
+		return drop.BadChecksum
 	}
 	return table.Advance(s, dir, f, x.now)
 }

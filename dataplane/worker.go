@@ -99,6 +99,9 @@ func (s *Sessions) Close() {
 	}
 }
 
+// Shards returns the number of shards.
+func (s *Sessions) Shards() int { return len(s.shards) }
+
 // hash returns a flow's symmetric, keyed hash: the same for both directions.
 func (s *Sessions) hash(k *packet.Key) uint64 { return s.shards[0].table.Hash(k) }
 

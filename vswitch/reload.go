@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 
+	"bulkhead/dataplane"
+	"bulkhead/dataplane/conntrack"
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
@@ -217,6 +219,8 @@ func (p *plan) finish(sw *Switch) {
 	for _, id := range p.added {
 		o := &p.open[id]
 		sw.failed.Delete(id)
+		sw.state.FDB.FlushPort(id) // what its number's last port had learned
+		sw.setQuota(id)
 		if err := o.port.Up(); err != nil {
 			sw.failed.Store(id, err.Error())
 			sw.log.Error("port-up", "port", o.name, "error", err)
@@ -225,6 +229,30 @@ func (p *plan) finish(sw *Switch) {
 		info := o.port.Info()
 		sw.log.Info("port-up", "port", o.name, "driver", info.Driver, "device", info.Device, "mode", info.Mode)
 	}
+}
+
+// setQuota bounds the sessions of a port: an uplink speaks for many hosts, so
+// the table's own bound is its only one.
+func (sw *Switch) setQuota(id packet.PortID) {
+	l := sw.live.Load()
+	sessions, embryonic := uint32(sw.cfg.Limits.SessionsPerPort), uint32(sw.cfg.Limits.EmbryonicPerPort)
+	if l.snapshot.Ports[id].Role == dataplane.RoleUplink {
+		sessions, embryonic = 0, uint32(sw.cfg.Limits.Sessions)
+	}
+	shards := uint32(sw.state.Sessions.Shards())
+	sw.onWorker(0, func(w *worker) {
+		w.lane.State.Sessions.Each(func(t *conntrack.Table) {
+			t.SetQuota(id, share(sessions, shards), share(embryonic, shards))
+		})
+	})
+}
+
+// share is a shard's part of a bound; none stays none.
+func share(n, shards uint32) uint32 {
+	if n == 0 {
+		return 0
+	}
+	return max(1, n/shards)
 }
 
 // portConfig returns the configuration that a port was opened with.

@@ -50,6 +50,13 @@ const lookAround = 4
 // sleeping thread is awake again. A silent switch does not spin.
 const spinFor = 50 * time.Microsecond
 
+// sweepEvery and sweepBuckets are how often the first worker looks for learned
+// MACs that have aged, and at how many buckets of them.
+const (
+	sweepEvery   = 256
+	sweepBuckets = 16
+)
+
 // pollEvery is how often a port without a descriptor is asked (captures).
 const pollEvery = time.Millisecond
 
@@ -93,6 +100,9 @@ func (w *worker) run() {
 		default:
 			w.wait(idleWait)
 			w.tick()
+		}
+		if round%sweepEvery == 0 && w.number == 0 {
+			w.sw.state.FDB.Expire(w.sw.now(), sweepBuckets)
 		}
 		w.round()
 	}

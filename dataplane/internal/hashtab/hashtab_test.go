@@ -126,7 +126,8 @@ func TestSecretsDiffer(t *testing.T) {
 	if len(vectors) != 20 {
 		t.Errorf("20 starts gave %d bucket vectors", len(vectors))
 	}
-	if Boot() != Boot() || Boot() == (Secret{}) || known.OrBoot() != known || (Secret{}).OrBoot() != Boot() {
+	first, again := Boot(), Boot()
+	if first != again || first == (Secret{}) || known.OrBoot() != known || (Secret{}).OrBoot() != first {
 		t.Error("the secret of this boot is not one secret")
 	}
 }

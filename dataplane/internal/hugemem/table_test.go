@@ -57,7 +57,7 @@ func TestMakeRefusesWhatIsNoTable(t *testing.T) {
 }
 
 func TestRowsWithPointersPanic(t *testing.T) {
-	type hidden struct{ a [2]struct{ s string } }
+	type hidden [2]struct{ deep struct{ string } }
 	for name, try := range map[string]func(){
 		"pointer":   func() { Make[*int](1) },
 		"string":    func() { Make[string](1) },

@@ -35,11 +35,15 @@ func Poll(timeout time.Duration, fds ...int) (ready bool, err error) {
 	}
 }
 
-// Event wakes a sleeper: an eventfd that is readable from Set until Clear. Its
-// methods may be called from any goroutine, but for Close.
+// Event wakes a sleeper: an eventfd that is readable from Set until Clear. Set
+// may be called from any goroutine, Clear from one at a time.
 type Event struct {
-	fd int
+	fd    int
+	count [8]byte // what Clear reads
 }
+
+// one is what Set adds: any number but zero will do.
+var one = [8]byte{1}
 
 // NewEvent makes an event that is not set.
 func NewEvent() (*Event, error) {
@@ -55,15 +59,13 @@ func (e *Event) FD() int { return e.fd }
 
 // Set makes the descriptor readable. Setting it twice is setting it once.
 func (e *Event) Set() {
-	one := [8]byte{1}
 	_, _ = unix.Write(e.fd, one[:])
 }
 
 // Clear makes the descriptor unreadable and tells whether it was set.
 func (e *Event) Clear() bool {
-	var count [8]byte
-	n, _ := unix.Read(e.fd, count[:])
-	return n == len(count)
+	n, _ := unix.Read(e.fd, e.count[:])
+	return n == len(e.count)
 }
 
 // Close frees the descriptor. Nobody may be using the event.
