@@ -9,6 +9,7 @@ import (
 	"bulkhead/vswitch/port"
 	"bulkhead/vswitch/port/pcap"
 	"bulkhead/vswitch/port/tap"
+	"bulkhead/vswitch/port/xdp"
 )
 
 // openPort opens a port with the driver that its configuration names: the one
@@ -17,6 +18,8 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 	switch c.Driver {
 	case "tap":
 		return tap.Open(tapConfig(c, o))
+	case "xdp":
+		return xdp.Open(xdp.Config{Name: c.Name, Device: c.Device, Mode: c.Mode, MTU: c.MTU, Queues: c.Queues, Port: o.ID, Region: o.Region})
 	case "pcap":
 		return pcap.Open(pcap.Config{Name: c.Name, Port: o.ID, MAC: c.MAC, MTU: c.MTU, In: c.File})
 	}

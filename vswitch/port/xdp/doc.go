@@ -1,0 +1,37 @@
+// Package xdp is AF_XDP ports: frames of a device, past the host's stack,
+// through rings shared with the kernel.
+//
+// # Memory
+//
+// Every socket registers the one frame region of the switch, so a frame moves
+// from one AF_XDP port to another as a number. A chunk is in one place at any
+// time: a pool, this socket's fill or receive ring (the kernel's), its transmit
+// or completion ring, or a batch. What the kernel hands back is believed only
+// if it names a chunk that was given to it, once, and bytes inside that chunk:
+// drivers have handed out stale descriptors before.
+//
+// # Failing closed
+//
+// The program redirects every frame of the device to the socket of its queue,
+// and where there is none it drops: XDP_DROP is the fallback of the redirect.
+// The link that attaches it is pinned in bpffs, so it outlives the process: a
+// plain link would go with it, and the host's kernel would route the
+// workload's packets. The next start takes the pinned link over and changes
+// its program in place, so there is no moment without one.
+//
+// The host's end of a veth speaks by itself (MLD, DAD, router solicitations):
+// it is told not to before its link goes up.
+//
+// # Checksums
+//
+// A sender on a veth leaves its checksums to a device that is not there. Recv
+// finds them by what such a field holds, the folded pseudo-header sum, and
+// marks the frame; Send finishes them. So TCP works through veths as they are.
+//
+// # Threads
+//
+// Recv is for the worker that owns the queue. Send takes a lock, because
+// several workers may share a queue. The rings' indices are shared with the
+// kernel by acquiring loads and releasing stores (sync/atomic). One goroutine a
+// port watches the device; Close ends it.
+package xdp

@@ -1,0 +1,131 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	axdp "github.com/asavie/xdp"
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// PinDir is where links are pinned, a file a device.
+const PinDir = "/sys/fs/bpf/bulkhead"
+
+// actions of XDP (linux/bpf.h).
+const xdpDrop = 1
+
+// newProgram makes the program and its map of sockets: every frame goes to the
+// socket of its queue, and where there is none it is dropped.
+func newProgram(queues int) (*axdp.Program, error) {
+	sockets, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name: "bulkhead_xsks", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(queues),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the map of sockets: %w; it needs CAP_BPF", err)
+	}
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "bulkhead_port", Type: ebpf.XDP, License: "Apache-2.0",
+		Instructions: asm.Instructions{
+			asm.LoadMem(asm.R2, asm.R1, 16, asm.Word), // xdp_md.rx_queue_index
+			asm.LoadMapPtr(asm.R1, sockets.FD()),
+			asm.Mov.Imm(asm.R3, xdpDrop), // without a socket: fail closed
+			asm.FnRedirectMap.Call(),
+			asm.Return(),
+		},
+	})
+	if err != nil {
+		sockets.Close()
+		return nil, fmt.Errorf("load the XDP program: %w", err)
+	}
+	return &axdp.Program{Program: program, Sockets: sockets}, nil
+}
+
+// attachment is a program on a device, by a link that is pinned.
+type attachment struct {
+	link link.Link
+	path string
+	mode string
+}
+
+// attach puts the program on the device. A pinned link that an earlier switch
+// left is taken over: its program is changed in place, so that the device is
+// never without one.
+func attach(program *ebpf.Program, device string, index int, mode string) (*attachment, error) {
+	if err := mountBPF(); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(PinDir, device)
+	if a := adopt(program, path, index); a != nil {
+		return a, nil
+	}
+	l, got, err := attachNew(program, index, mode)
+	if err != nil {
+		return nil, fmt.Errorf("attach to %s: %w; is another XDP program on it? ip link show %s tells, ip link set %s xdp off removes it", device, err, device, device)
+	}
+	if err := l.Pin(path); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("pin the link at %s: %w", path, err)
+	}
+	return &attachment{link: l, path: path, mode: got}, nil
+}
+
+// adopt takes over the link pinned at path, if it is of this device still.
+func adopt(program *ebpf.Program, path string, index int) *attachment {
+	l, err := link.LoadPinnedLink(path, nil)
+	if err != nil {
+		return nil
+	}
+	info, err := l.Info()
+	if err == nil && info.XDP() != nil && int(info.XDP().Ifindex) == index && l.Update(program) == nil {
+		return &attachment{link: l, path: path, mode: "adopted"}
+	}
+	_ = l.Unpin() // of a device that is gone
+	l.Close()
+	return nil
+}
+
+// attachNew tries the driver's own mode first, unless one mode is asked for.
+func attachNew(program *ebpf.Program, index int, mode string) (link.Link, string, error) {
+	var errs []error
+	for _, m := range []struct {
+		name  string
+		flags link.XDPAttachFlags
+	}{{"native", link.XDPDriverMode}, {"generic", link.XDPGenericMode}} {
+		if mode != "auto" && mode != m.name {
+			continue
+		}
+		l, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: index, Flags: m.flags})
+		if err == nil {
+			return l, m.name, nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", m.name, err))
+	}
+	return nil, "", errors.Join(errs...)
+}
+
+// remove takes the program off the device, for good.
+func (a *attachment) remove() error {
+	return errors.Join(a.link.Unpin(), a.link.Close())
+}
+
+// bpfMagic is bpffs' magic number (linux/magic.h).
+const bpfMagic = 0xcafe4a11
+
+// mountBPF makes sure that links can be pinned.
+func mountBPF() error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs("/sys/fs/bpf", &fs); err != nil || uint32(fs.Type) != bpfMagic {
+		if err := unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, ""); err != nil {
+			return fmt.Errorf("mount bpffs at /sys/fs/bpf: %w", err)
+		}
+	}
+	if err := os.MkdirAll(PinDir, 0o700); err != nil {
+		return fmt.Errorf("pin directory: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,262 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/port"
+)
+
+// where says in which of the kernel's hands a chunk is.
+type where uint8
+
+const (
+	ours where = iota // a pool, a batch, or another port
+	receiving
+	sending
+)
+
+// queue is one queue of a device with its socket.
+type queue struct {
+	*socket
+	name   string
+	id     packet.PortID
+	region *port.Region
+	limit  int // longest frame sent
+	gone   atomic.Bool
+	down   atomic.Bool
+
+	mu    sync.Mutex // guards what follows, and the rings' indices
+	pool  *port.Pool
+	at    []where // by chunk
+	stats counters
+}
+
+// counters are a queue's accounts; read under its lock.
+type counters struct {
+	rxFrames, rxBytes, txFrames, txBytes uint64
+	kicks                                uint64
+	drops                                [drop.Count]uint64
+}
+
+func newQueue(s *socket, c *Config) *queue {
+	return &queue{
+		socket: s, name: c.Name, id: c.Port, region: c.Region, limit: c.MTU + ethernetLen + 2*vlanLen,
+		pool: port.NewPool(c.Region), at: make([]where, c.Region.Chunks()),
+	}
+}
+
+// FD is readable when frames wait.
+func (q *queue) FD() int { return q.fd }
+
+// Recv implements port.Queue.
+func (q *queue) Recv(b *packet.Batch) error {
+	if q.gone.Load() {
+		return fmt.Errorf("receive from port %s: %w", q.name, port.ErrGone)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(q.rx.ready(), uint32(b.Room()))
+	for i := range n {
+		q.takeIn(q.rx.get(i), b)
+	}
+	if n > 0 {
+		q.rx.release(n)
+	}
+	q.refill()
+	return nil
+}
+
+// takeIn adds a received frame to the batch, if its descriptor is one that the
+// kernel may give: bytes inside one chunk that it had been given.
+func (q *queue) takeIn(d unix.XDPDesc, b *packet.Batch) {
+	chunk := d.Addr / port.ChunkSize
+	start := d.Addr % port.ChunkSize
+	if chunk >= uint64(len(q.at)) || q.at[chunk] != receiving || start+uint64(d.Len) > port.ChunkSize || start < packet.Headroom {
+		q.stats.drops[drop.RxDescriptor]++
+		return
+	}
+	q.at[chunk] = ours
+	f := b.Next()
+	f.Begin(q.region.Chunk(uint32(chunk)), uint32(start), uint32(start)+d.Len, q.id)
+	f.Chunk = uint32(chunk) + 1
+	q.stats.rxFrames++
+	q.stats.rxBytes += uint64(d.Len)
+	// The sender may have left the checksum to us. To know, the headers must
+	// be read here; the walk reads them again, from the cache.
+	if packet.Parse(f) == drop.None {
+		packet.PartialChecksum(f)
+	}
+}
+
+// refill keeps the fill ring full.
+func (q *queue) refill() {
+	room := q.fill.space()
+	n := uint32(0)
+	for ; n < room; n++ {
+		chunk, ok := q.pool.Get()
+		if !ok {
+			break
+		}
+		q.at[chunk] = receiving
+		q.fill.put(n, uint64(chunk)*port.ChunkSize)
+	}
+	if n > 0 {
+		q.fill.submit(n)
+	}
+	if q.fill.needsWakeup() {
+		q.stats.kicks++
+		kickFill(q.fd)
+	}
+}
+
+// Send implements port.Queue. Frames in the region are handed over; others are
+// copied.
+func (q *queue) Send(frames []*packet.Frame) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.reap()
+	room, n := q.tx.space(), uint32(0)
+	for _, f := range frames {
+		if reason := q.fits(f, n < room); reason != drop.None {
+			q.refuse(f, reason)
+			continue
+		}
+		packet.FinishChecksum(f)
+		d, ok := q.giveOut(f)
+		if !ok {
+			q.refuse(f, drop.TxFull)
+			continue
+		}
+		q.tx.put(n, d)
+		n++
+		q.stats.txFrames++
+		q.stats.txBytes += uint64(d.Len)
+	}
+	if n > 0 {
+		q.tx.submit(n)
+	}
+	q.push()
+}
+
+func (q *queue) refuse(f *packet.Frame, reason drop.Reason) {
+	f.Reason = reason
+	q.stats.drops[reason]++
+}
+
+func (q *queue) fits(f *packet.Frame, room bool) drop.Reason {
+	switch {
+	case q.gone.Load() || q.down.Load():
+		return drop.PortDown
+	case f.Offload.GSO != packet.GSONone || f.Len() > q.limit:
+		return drop.TxOversize
+	case !room:
+		return drop.TxFull
+	}
+	return drop.None
+}
+
+// giveOut makes the descriptor of a frame, whose chunk it keeps.
+func (q *queue) giveOut(f *packet.Frame) (unix.XDPDesc, bool) {
+	if f.Chunk != 0 {
+		chunk := f.Chunk - 1
+		f.Chunk = 0
+		q.at[chunk] = sending
+		return unix.XDPDesc{Addr: uint64(chunk)*port.ChunkSize + uint64(f.Start), Len: uint32(f.Len())}, true
+	}
+	chunk, ok := q.pool.Get()
+	if !ok {
+		return unix.XDPDesc{}, false
+	}
+	copy(q.region.Chunk(chunk)[packet.Headroom:], f.Bytes())
+	q.at[chunk] = sending
+	return unix.XDPDesc{Addr: uint64(chunk)*port.ChunkSize + packet.Headroom, Len: uint32(f.Len())}, true
+}
+
+// reap takes back the chunks of frames that have been sent.
+func (q *queue) reap() {
+	n := q.done.ready()
+	for i := range n {
+		chunk := q.done.get(i) / port.ChunkSize
+		if chunk >= uint64(len(q.at)) || q.at[chunk] != sending {
+			q.stats.drops[drop.RxDescriptor]++
+			continue
+		}
+		q.at[chunk] = ours
+		q.pool.Put(uint32(chunk))
+	}
+	if n > 0 {
+		q.done.release(n)
+	}
+}
+
+// kickBatch is how many frames the kernel sends at a call (TX_BATCH_SIZE of
+// net/xdp/xsk.c).
+const kickBatch = 32
+
+// push has the kernel send what is in the ring, in as many calls as that takes
+// and no more.
+func (q *queue) push() {
+	waiting := q.tx.mask + 1 - q.tx.space()
+	for calls := waiting/kickBatch + 1; calls > 0 && q.tx.needsWakeup() && q.tx.space() <= q.tx.mask; calls-- {
+		q.stats.kicks++
+		switch errno := kick(q.fd); errno {
+		case 0, unix.EAGAIN, unix.EBUSY, unix.ENOBUFS, unix.EINTR:
+		case unix.ENETDOWN:
+			q.down.Store(true)
+			return
+		case unix.ENXIO, unix.ENODEV:
+			q.gone.Store(true)
+			return
+		default:
+			return
+		}
+	}
+}
+
+// Counts is where the chunks are that are not in the region or a batch, for
+// the proof that none is lost: filled with the kernel to receive into, sending
+// on their way out, pooled free here.
+type Counts struct{ Receiving, Sending, Pooled int }
+
+func (q *queue) counts() (c Counts) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, w := range q.at {
+		switch w {
+		case receiving:
+			c.Receiving++
+		case sending:
+			c.Sending++
+		}
+	}
+	c.Pooled = q.pool.Len()
+	return c
+}
+
+// shut closes the socket; the chunks that the kernel had are the region's
+// again, because no kernel touches them any more.
+func (q *queue) shut() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.fd < 0 {
+		return errors.New("closed twice")
+	}
+	q.gone.Store(true)
+	q.socket.close()
+	for chunk, w := range q.at {
+		if w != ours {
+			q.at[chunk] = ours
+			q.pool.Put(uint32(chunk))
+		}
+	}
+	q.pool.Drain()
+	q.fd = -1
+	return nil
+}

@@ -1,0 +1,300 @@
+package xdp
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+
+	axdp "github.com/asavie/xdp"
+	"github.com/vishvananda/netlink"
+
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/port"
+)
+
+const (
+	ethernetLen = 14
+	vlanLen     = 4
+	// maxMTU is what fits a chunk behind the kernel's own headroom.
+	kernelHeadroom = 256
+	maxMTU         = port.ChunkSize - kernelHeadroom - ethernetLen - 2*vlanLen
+)
+
+// Config describes an AF_XDP port.
+type Config struct {
+	Name   string // the port's name in the switch
+	Device string // the device in the switch's namespace, e.g. the host's end of a veth
+	Mode   string // auto, native, generic
+	MTU    int    // bytes of IP a frame sent may carry
+	Queues int    // sockets; the device must have as many queues, and no more
+	Port   packet.PortID
+	Region *port.Region
+}
+
+// Port is an open AF_XDP port.
+type Port struct {
+	info    port.Info
+	index   int
+	program *axdp.Program
+	attach  *attachment
+	queues  []*queue
+	watcher chan struct{} // closing it ends the watch
+	watched sync.WaitGroup
+	mu      sync.Mutex // guards closed and err
+	err     string
+	closed  bool
+}
+
+var _ port.Port = (*Port)(nil)
+
+// Open attaches to the device; its link is taken down, and stays so until Up.
+// What it began it undoes on failure.
+func Open(c Config) (p *Port, err error) {
+	dev, err := netlink.LinkByName(c.Device)
+	if err != nil {
+		return nil, fmt.Errorf("device %q: %w; create it before the switch starts", c.Device, err)
+	}
+	if c.MTU > maxMTU {
+		return nil, fmt.Errorf("MTU %d: a frame must fit a chunk; at most %d", c.MTU, maxMTU)
+	}
+	if n := receiveQueues(c.Device); n != c.Queues {
+		return nil, fmt.Errorf("device %q has %d receive queues and the port %d: frames of a queue without a socket would be lost; set queues = %d", c.Device, n, c.Queues, n)
+	}
+	p = &Port{index: dev.Attrs().Index}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	if err := quiet(dev); err != nil {
+		return p, err
+	}
+	if p.program, err = newProgram(c.Queues); err != nil {
+		return p, err
+	}
+	if p.attach, err = attach(p.program.Program, c.Device, p.index, c.Mode); err != nil {
+		return p, err
+	}
+	if err := p.openQueues(&c); err != nil {
+		return p, err
+	}
+	p.describe(&c, dev)
+	return p, p.watch()
+}
+
+// receiveQueues counts the queues that a device receives on now; a device may
+// have room for more.
+func receiveQueues(device string) int {
+	queues, err := filepath.Glob("/sys/class/net/" + device + "/queues/rx-*")
+	if err != nil {
+		return 1
+	}
+	return max(1, len(queues))
+}
+
+// quiet takes the link down and keeps the host from speaking on it: a veth's
+// host end otherwise sends neighbour discovery to the workload by itself.
+func quiet(dev netlink.Link) error {
+	if err := netlink.LinkSetDown(dev); err != nil {
+		return fmt.Errorf("set %s down: %w", dev.Attrs().Name, err)
+	}
+	// Without IPv6 in the kernel there is nothing to silence.
+	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+dev.Attrs().Name+"/disable_ipv6", []byte("1"), 0)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("disable IPv6 on %s: %w", dev.Attrs().Name, err)
+	}
+	return nil
+}
+
+func (p *Port) openQueues(c *Config) error {
+	for i := range c.Queues {
+		s, err := openSocket(c.Region)
+		if err != nil {
+			return err
+		}
+		q := newQueue(s, c)
+		p.queues = append(p.queues, q)
+		q.mu.Lock()
+		q.refill()
+		q.mu.Unlock()
+		if err := s.bind(p.index, i); err != nil {
+			return err
+		}
+		if err := p.program.Sockets.Put(uint32(i), uint32(s.fd)); err != nil {
+			return fmt.Errorf("register the socket of queue %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (p *Port) describe(c *Config, dev netlink.Link) {
+	copying := "zero-copy"
+	if p.queues[0].copies() {
+		copying = "copy"
+	}
+	p.info = port.Info{
+		Name: c.Name, Driver: "xdp", Device: c.Device, MTU: c.MTU,
+		Mode: fmt.Sprintf("%s, %s, %d queues", p.attach.mode, copying, c.Queues),
+		Caps: port.Caps{PartialChecksum: true, MaxFrame: c.MTU + ethernetLen + 2*vlanLen},
+	}
+	copy(p.info.MAC[:], dev.Attrs().HardwareAddr)
+}
+
+// watch follows the device: an AF_XDP socket is not told when it goes.
+func (p *Port) watch() error {
+	updates := make(chan netlink.LinkUpdate, 16)
+	p.watcher = make(chan struct{})
+	if err := netlink.LinkSubscribe(updates, p.watcher); err != nil {
+		p.watcher = nil
+		return fmt.Errorf("watch the device: %w", err)
+	}
+	p.watched.Add(1)
+	go func() {
+		defer p.watched.Done()
+		for u := range updates {
+			if int(u.Index) == p.index {
+				p.see(u)
+			}
+		}
+	}()
+	return nil
+}
+
+// see takes in one change of the device.
+func (p *Port) see(u netlink.LinkUpdate) {
+	const delLink = 17 // RTM_DELLINK
+	gone := u.Header.Type == delLink
+	up := u.Attrs().RawFlags&0x40 != 0 // IFF_RUNNING
+	for _, q := range p.queues {
+		if gone {
+			q.gone.Store(true)
+		}
+		q.down.Store(!up)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case gone:
+		p.err = "the device is gone"
+	case !up:
+		p.err = "the link is down"
+	default:
+		p.err = ""
+	}
+}
+
+// Info implements port.Port.
+func (p *Port) Info() port.Info { return p.info }
+
+// Up implements port.Port.
+func (p *Port) Up() error {
+	dev, err := netlink.LinkByIndex(p.index)
+	if err != nil {
+		return fmt.Errorf("device %q: %w", p.info.Device, err)
+	}
+	if err := netlink.LinkSetUp(dev); err != nil {
+		return fmt.Errorf("set %s up: %w", p.info.Device, err)
+	}
+	return nil
+}
+
+// Queues implements port.Port.
+func (p *Port) Queues() []port.Queue {
+	out := make([]port.Queue, len(p.queues))
+	for i, q := range p.queues {
+		out[i] = q
+	}
+	return out
+}
+
+// Status implements port.Port.
+func (p *Port) Status() port.Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != "" {
+		return port.Status{Err: p.err}
+	}
+	dev, err := netlink.LinkByIndex(p.index)
+	if err != nil {
+		return port.Status{Err: err.Error()}
+	}
+	if dev.Attrs().RawFlags&0x40 == 0 {
+		return port.Status{Err: "the link is down"}
+	}
+	return port.Status{Up: true}
+}
+
+// Stats implements port.Port. The six statistics of XDP are in Extra; those
+// that mean lost frames are drops as well.
+func (p *Port) Stats() (s port.Stats) {
+	s.Extra = map[string]uint64{}
+	for _, q := range p.queues {
+		q.mu.Lock()
+		c, open := q.stats, q.fd >= 0
+		var x = map[string]uint64{}
+		if open {
+			st := q.statistics()
+			x = map[string]uint64{
+				"rx_dropped": st.Rx_dropped, "rx_invalid_descs": st.Rx_invalid_descs, "tx_invalid_descs": st.Tx_invalid_descs,
+				"rx_ring_full": st.Rx_ring_full, "rx_fill_ring_empty_descs": st.Rx_fill_ring_empty_descs, "tx_ring_empty_descs": st.Tx_ring_empty_descs,
+			}
+		}
+		q.mu.Unlock()
+		for name := range maps.Keys(x) {
+			s.Extra[name] += x[name]
+		}
+		s.Extra["kicks"] += c.kicks
+		s.RxFrames, s.RxBytes = s.RxFrames+c.rxFrames, s.RxBytes+c.rxBytes
+		s.TxFrames, s.TxBytes = s.TxFrames+c.txFrames, s.TxBytes+c.txBytes
+		for r := range c.drops {
+			s.Drops[r] += c.drops[r]
+		}
+		s.Drops[drop.RxOversize] += x["rx_dropped"]
+		s.Drops[drop.RxError] += x["rx_ring_full"]
+	}
+	return s
+}
+
+// Counts tells where the chunks are that the port holds.
+func (p *Port) Counts() (sum Counts) {
+	for _, q := range p.queues {
+		c := q.counts()
+		sum.Receiving += c.Receiving
+		sum.Sending += c.Sending
+		sum.Pooled += c.Pooled
+	}
+	return sum
+}
+
+// Close implements port.Port: link down, program off, pin gone, memory back.
+func (p *Port) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	p.mu.Unlock()
+	var errs []error
+	if dev, err := netlink.LinkByIndex(p.index); err == nil {
+		errs = append(errs, netlink.LinkSetDown(dev)) // before the program goes: nothing passes by
+	}
+	if p.watcher != nil {
+		close(p.watcher)
+		p.watched.Wait()
+	}
+	for _, q := range p.queues {
+		errs = append(errs, q.shut())
+	}
+	if p.attach != nil {
+		errs = append(errs, p.attach.remove())
+	}
+	if p.program != nil {
+		errs = append(errs, p.program.Sockets.Close(), p.program.Program.Close())
+	}
+	return errors.Join(errs...)
+}
