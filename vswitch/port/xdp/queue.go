@@ -47,7 +47,7 @@ type counters struct {
 
 func newQueue(s *socket, c *Config) *queue {
 	return &queue{
-		socket: s, name: c.Name, id: c.Port, region: c.Region, limit: c.MTU + ethernetLen + 2*vlanLen,
+		socket: s, name: c.Name, id: c.Port, region: c.Region, limit: c.MTU + ethernetLen,
 		pool: port.NewPool(c.Region), at: make([]where, c.Region.Chunks()),
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	axdp "github.com/asavie/xdp"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/packet"
@@ -44,8 +45,7 @@ type Port struct {
 	queues  []*queue
 	watcher chan struct{} // closing it ends the watch
 	watched sync.WaitGroup
-	mu      sync.Mutex // guards closed and err
-	err     string
+	mu      sync.Mutex // guards closed
 	closed  bool
 }
 
@@ -139,7 +139,7 @@ func (p *Port) describe(c *Config, dev netlink.Link) {
 	p.info = port.Info{
 		Name: c.Name, Driver: "xdp", Device: c.Device, MTU: c.MTU,
 		Mode: fmt.Sprintf("%s, %s, %d queues", p.attach.mode, copying, c.Queues),
-		Caps: port.Caps{PartialChecksum: true, MaxFrame: c.MTU + ethernetLen + 2*vlanLen},
+		Caps: port.Caps{PartialChecksum: true, MaxFrame: c.MTU + ethernetLen},
 	}
 	copy(p.info.MAC[:], dev.Attrs().HardwareAddr)
 }
@@ -168,23 +168,20 @@ func (p *Port) watch() error {
 func (p *Port) see(u netlink.LinkUpdate) {
 	const delLink = 17 // RTM_DELLINK
 	gone := u.Header.Type == delLink
-	up := u.Attrs().RawFlags&0x40 != 0 // IFF_RUNNING
+	up := carries(u.Attrs())
 	for _, q := range p.queues {
 		if gone {
 			q.gone.Store(true)
 		}
 		q.down.Store(!up)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case gone:
-		p.err = "the device is gone"
-	case !up:
-		p.err = "the link is down"
-	default:
-		p.err = ""
-	}
+}
+
+// carries tells whether a device is up and has a carrier. Its operational
+// state would say so up to a second later.
+func carries(a *netlink.LinkAttrs) bool {
+	const wanted = unix.IFF_UP | unix.IFF_LOWER_UP
+	return a.RawFlags&wanted == wanted
 }
 
 // Info implements port.Port.
@@ -211,22 +208,27 @@ func (p *Port) Queues() []port.Queue {
 	return out
 }
 
-// Status implements port.Port.
+// Status implements port.Port. It asks the kernel now: the watch may be a
+// moment behind.
 func (p *Port) Status() port.Status {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.err != "" {
-		return port.Status{Err: p.err}
-	}
 	dev, err := netlink.LinkByIndex(p.index)
-	if err != nil {
+	var missing netlink.LinkNotFoundError
+	switch {
+	case errors.As(err, &missing) || p.gone():
+		return port.Status{Err: "the device is gone"}
+	case err != nil:
 		return port.Status{Err: err.Error()}
-	}
-	if dev.Attrs().RawFlags&0x40 == 0 {
+	case !carries(dev.Attrs()):
 		return port.Status{Err: "the link is down"}
+	}
+	for _, q := range p.queues {
+		q.down.Store(false)
 	}
 	return port.Status{Up: true}
 }
+
+// gone tells whether the watch, or a call, has seen the device go.
+func (p *Port) gone() bool { return len(p.queues) > 0 && p.queues[0].gone.Load() }
 
 // Stats implements port.Port. The six statistics of XDP are in Extra; those
 // that mean lost frames are drops as well.

@@ -1,0 +1,131 @@
+package xdp
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/internal/sys"
+	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/porttest"
+)
+
+// root skips, and says so, where the test may not make devices.
+func root(t testing.TB) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, for network namespaces and XDP")
+	}
+}
+
+func ip(t testing.TB, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+var rigs int
+
+// veth makes a namespace with one end of a veth; the other, the port's, stays
+// here under the name returned.
+func veth(t testing.TB) (netns, device string) {
+	t.Helper()
+	rigs++
+	netns, device = fmt.Sprintf("bpt%dn%d", os.Getpid(), rigs), fmt.Sprintf("xt%dn%d", os.Getpid()%100000, rigs)
+	ip(t, "netns", "add", netns)
+	t.Cleanup(func() { _ = sys.RemoveNetns(netns) })
+	ip(t, "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", netns)
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", device).Run() })
+	ip(t, "netns", "exec", netns, "sysctl", "-qw", "net.ipv6.conf.eth0.disable_ipv6=1")
+	ip(t, "-n", netns, "link", "set", "eth0", "up")
+	return netns, device
+}
+
+// workload is a port on a veth and a socket at its other end.
+func workload(t testing.TB, mode string) porttest.Rig {
+	netns, device := veth(t)
+	region, err := port.NewRegion(mapped(t, 4096*port.ChunkSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Open(Config{Name: "web", Device: device, Mode: mode, MTU: 1500, Queues: 1, Port: 9, Region: region})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	s, err := porttest.OpenSocket(netns, "eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return porttest.Rig{
+		Port: p, ID: 9, Pool: port.NewPool(region), End: &peer{Socket: s, netns: netns},
+		Link: func(up bool) error {
+			state := "down"
+			if up {
+				state = "up"
+			}
+			return exec.Command("ip", "link", "set", device, state).Run()
+		},
+		Destroy: func() error { return exec.Command("ip", "link", "del", device).Run() },
+		Gone: func(t *testing.T) {
+			if _, err := os.Stat(filepath.Join(PinDir, device)); err == nil {
+				t.Error("the pin is still there")
+			}
+			if dev, err := net.InterfaceByName(device); err == nil {
+				out, _ := exec.Command("ip", "link", "show", dev.Name).Output()
+				if strings.Contains(string(out), "xdp") {
+					t.Errorf("a program is still attached: %s", out)
+				}
+			}
+		},
+	}
+}
+
+// peer is a socket on the far end of a veth. Once a veth has a carrier the
+// kernel gives its device a queue a moment later, and drops what is sent before:
+// so the first frame waits until the device is operational.
+type peer struct {
+	*porttest.Socket
+	netns string
+	ready bool
+}
+
+func (p *peer) Inject(frame []byte, o packet.Offload) error {
+	for end := time.Now().Add(2 * time.Second); !p.ready && time.Now().Before(end); {
+		out, err := exec.Command("ip", "-n", p.netns, "link", "show", "eth0").Output()
+		if err != nil {
+			return err
+		}
+		if p.ready = strings.Contains(string(out), "state UP"); !p.ready {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	return p.Socket.Inject(frame, o)
+}
+
+func mapped(t testing.TB, n int) []byte {
+	t.Helper()
+	mem, err := sys.MapAnonymous(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sys.Unmap(mem) })
+	return mem
+}
+
+func TestContract(t *testing.T) {
+	root(t)
+	for _, mode := range []string{"native", "generic"} {
+		t.Run(mode, func(t *testing.T) {
+			porttest.Run(t, func(t *testing.T) porttest.Rig { return workload(t, mode) })
+		})
+	}
+}
