@@ -51,6 +51,9 @@ func (w *worker) sendTo(id packet.PortID, frames []*packet.Frame) {
 	whole := frames[:0]
 	for _, f := range frames {
 		if takesWhole(caps, f) {
+			if !caps.PartialChecksum {
+				packet.FinishChecksum(f)
+			}
 			whole = append(whole, f)
 			continue
 		}
