@@ -21,7 +21,7 @@ const mldv2Report = 143
 func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
 	h.Key.Zone = p.seg.Zone
-	if martian(&h.Key.Dst) {
+	if martian(&h.Key.Dst) || noSource(&h.Key.Src) {
 		return drop.Martian
 	}
 	if p.peer != NoPeer {
@@ -122,6 +122,13 @@ func martian(a *packet.Addr) bool {
 		return false
 	}
 	return *a == (packet.Addr{}) || *a == packet.Addr{15: 1}
+}
+
+// noSource tells of a source that no packet may have: a group's, a loopback or
+// a broadcast address (RFC 1122 3.2.1.3). The unspecified address is left to
+// who may use it.
+func noSource(a *packet.Addr) bool {
+	return isMulticast(a) || *a == limitedBroadcast || martian(a) && *a != packet.Addr{} && *a != zero4
 }
 
 var limitedBroadcast = packet.AddrFrom4([4]byte{255, 255, 255, 255})
