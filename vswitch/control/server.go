@@ -126,8 +126,7 @@ func (s *Server) Close() error {
 	return errors.Join(err, s.lock.Close())
 }
 
-// routes is the API: a line a call. openapi.yaml says the same, and a test
-// holds the two together.
+// routes is the API: a line a call; package api has what they take and answer.
 func routes(sw Switch) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", get(sw.Status))
@@ -180,10 +179,10 @@ func body[B any](w http.ResponseWriter, r *http.Request) (*B, error) {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(b); err != nil {
-		return nil, api.Invalid("the request's body: "+err.Error(), "see openapi.yaml")
+		return nil, api.Invalid("the request's body: "+err.Error(), "send the one JSON object that the call takes, and only its fields")
 	}
 	if dec.More() {
-		return nil, api.Invalid("the request's body holds more than one value", "see openapi.yaml")
+		return nil, api.Invalid("the request's body holds more than one value", "send the one JSON object that the call takes, and only its fields")
 	}
 	return b, nil
 }

@@ -1,0 +1,89 @@
+package fuzz
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/compile"
+	"bulkhead/vswitch/config"
+)
+
+func seedFile(f *testing.F, name string) []byte {
+	f.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	return b
+}
+
+// FuzzArtifact: a file is refused, or is a ruleset that writes the same file.
+func FuzzArtifact(f *testing.F) {
+	source := seedFile(f, "../examples/three-tier/policy.toml")
+	rs, findings := compile.Compile([]compile.Source{{Name: "three-tier", Text: source}}, compile.Options{})
+	if findings.Failed() {
+		f.Fatal("the example does not compile")
+	}
+	good, err := policy.Encode(rs)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		rs, err := policy.Decode(b)
+		if err != nil {
+			return
+		}
+		again, err := policy.Encode(rs)
+		if err != nil || !bytes.Equal(again, b) {
+			t.Fatalf("was read, but writes another file: %v", err)
+		}
+	})
+}
+
+// FuzzPolicySource: any text compiles or is explained; what compiles can be
+// written, and means the same twice.
+func FuzzPolicySource(f *testing.F) {
+	seedFile(f, "../examples/three-tier/policy.toml")
+	f.Add([]byte("version = 1\n[networks.n]\ncidrs = [\"10.0.0.0/8\"]\nexcept = [\"10.1.0.0/16\"]\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		sources := []compile.Source{{Name: "fuzz.toml", Text: b}}
+		rs, findings := compile.Compile(sources, compile.Options{})
+		if findings.Failed() {
+			if findings.Errors() == 0 {
+				t.Fatal("failed without an error")
+			}
+			return
+		}
+		if _, err := policy.Encode(rs); err != nil {
+			t.Fatalf("compiled, but cannot be written: %v", err)
+		}
+		if again, _ := compile.Compile(sources, compile.Options{}); again.SourceHash != rs.SourceHash {
+			t.Fatal("compiled twice, to two policies")
+		}
+	})
+}
+
+// FuzzConfig: any text is a configuration or a list of mistakes with places.
+func FuzzConfig(f *testing.F) {
+	seedFile(f, "../examples/three-tier/bulkhead.toml")
+	f.Add([]byte("workers = 99999\n[[ports]]\nname = \"\"\nmac = \"x\"\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		cfg, err := config.Parse("fuzz.toml", b)
+		mistakes, isList := err.(config.Mistakes)
+		switch {
+		case err == nil && cfg == nil:
+			t.Fatal("neither a configuration nor mistakes")
+		case err != nil && (!isList || len(mistakes) == 0):
+			t.Fatalf("an error that is no list of mistakes: %v", err)
+		}
+		for _, m := range mistakes {
+			if m.Line < 1 || m.Text == "" {
+				t.Fatalf("a mistake without a place or a text: %+v", m)
+			}
+		}
+	})
+}
