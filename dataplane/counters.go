@@ -35,15 +35,19 @@ func NewCounters() *Counters {
 	return &Counters{Ports: make([]PortCounters, packet.MaxPorts)}
 }
 
+// begin books a frame as it was received: the walk may take its tunnel off or
+// put it into one.
+func (c *Counters) begin(f *packet.Frame) {
+	p := &c.Ports[f.Ingress%packet.MaxPorts]
+	p.In++
+	p.InBytes += uint64(f.Len())
+}
+
 // end books a frame's outcome. It is called once for each frame of a batch.
 func (c *Counters) end(f *packet.Frame) {
 	p := &c.Ports[f.Ingress%packet.MaxPorts]
-	switch {
-	case f.Copy:
+	if f.Copy {
 		p.Copies++
-	default:
-		p.In++
-		p.InBytes += uint64(f.Len())
 	}
 	switch {
 	case f.Reason != drop.None:

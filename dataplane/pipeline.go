@@ -21,7 +21,9 @@ func Run(w *Worker, s *Snapshot, now Time, b *packet.Batch) {
 	x := walk{Worker: w, s: s, now: now, batch: b}
 	received := b.Len()
 	for i := 0; i < received; i++ {
-		x.frame(b.Frame(i))
+		f := b.Frame(i)
+		w.Counters.begin(f)
+		x.frame(f)
 	}
 	for i := 0; i < b.Len(); i++ {
 		w.Counters.end(b.Frame(i))
