@@ -46,6 +46,9 @@ bench: ## every Go benchmark once, then the walk's table
 	$(GO) test -run '^$$' -bench . -benchtime 200ms -benchmem ./...
 	$(GO) run ./bench/cmd/vsbench run walk
 
+compare: ## benchmarks beside another revision: make compare BASE=main~1 P=./dataplane/... B=Find
+	@bench/compare.sh $(or $(BASE),HEAD) $(or $(P),./dataplane/...) $(or $(B),.)
+
 demo: deps build ## three-tier app in namespaces: who reaches whom and why (root, under a minute)
 	examples/three-tier/run.sh
 
