@@ -1,106 +1,55 @@
 // Package report is what a benchmark found: figures by rounds, their spread,
-// and ratios between contestants that ran in turn.
+// and ratios between subjects that ran in turn.
 //
 // Absolute figures of a shared machine mean little; what is said of two
-// contestants is the ratio of the same round, and who wins is said only where
+// subjects is the ratio of the same round, and who wins is said only where
 // the spreads do not overlap.
+//
+// The JSON form is for programs: Schema counts up whenever a field changes its
+// name or meaning. The package is pure; any goroutine may call it.
 package report
 
 import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"text/tabwriter"
+	"time"
 )
 
-// Figure is one quantity measured in several rounds.
-type Figure struct {
-	Scenario string    `json:"scenario"`
-	Case     string    `json:"case"`    // e.g. "64 B, 1000 sessions"
-	Subject  string    `json:"subject"` // who was measured
-	Unit     string    `json:"unit"`    // e.g. "ns/frame"; "Gb/s"
-	Better   string    `json:"better"`  // "lower" or "higher"
-	Rounds   []float64 `json:"rounds"`
-	Note     string    `json:"note,omitempty"`
-}
-
-// Median, Min and Max of the rounds; zero without one.
-func (f *Figure) Median() float64 { return quantile(f.Rounds, 0.5) }
-
-// Min returns the least round.
-func (f *Figure) Min() float64 { return quantile(f.Rounds, 0) }
-
-// Max returns the largest round.
-func (f *Figure) Max() float64 { return quantile(f.Rounds, 1) }
-
-func quantile(v []float64, q float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	s := slices.Sorted(slices.Values(v))
-	at := q * float64(len(s)-1)
-	lo := int(at)
-	if lo == len(s)-1 {
-		return s[lo]
-	}
-	return s[lo] + (at-float64(lo))*(s[lo+1]-s[lo])
-}
-
-// Ratio compares two figures of one case, round by round.
-type Ratio struct {
-	Scenario string  `json:"scenario"`
-	Case     string  `json:"case"`
-	Subject  string  `json:"subject"`
-	Peer     string  `json:"peer"`
-	Median   float64 `json:"median"`
-	Min      float64 `json:"min"`
-	Max      float64 `json:"max"`
-	Verdict  string  `json:"verdict"` // "ahead", "behind", "no winner: the spreads overlap"
-}
-
-// Compare makes the ratio of a to b. Both ran in the same rounds.
-func Compare(a, b *Figure) Ratio {
-	n := min(len(a.Rounds), len(b.Rounds))
-	ratios := make([]float64, 0, n)
-	for i := range n {
-		if b.Rounds[i] != 0 {
-			ratios = append(ratios, a.Rounds[i]/b.Rounds[i])
-		}
-	}
-	r := Ratio{
-		Scenario: a.Scenario, Case: a.Case, Subject: a.Subject, Peer: b.Subject,
-		Median: quantile(ratios, 0.5), Min: quantile(ratios, 0), Max: quantile(ratios, 1),
-	}
-	ahead, behind := r.Min > 1, r.Max < 1
-	if a.Better == "lower" {
-		ahead, behind = behind, ahead
-	}
-	switch {
-	case n < 3:
-		r.Verdict = "too few rounds for a verdict"
-	case ahead && apart(a, b):
-		r.Verdict = "ahead"
-	case behind && apart(a, b):
-		r.Verdict = "behind"
-	default:
-		r.Verdict = "no winner: the spreads overlap"
-	}
-	return r
-}
-
-// apart tells whether the spreads of two figures do not overlap.
-func apart(a, b *Figure) bool { return a.Min() > b.Max() || b.Min() > a.Max() }
+// Schema is the version of the JSON form.
+const Schema = 1
 
 // Report is everything that one call measured.
 type Report struct {
-	Command string   `json:"command"`
-	Machine string   `json:"machine"`
-	Figures []Figure `json:"figures"`
-	Ratios  []Ratio  `json:"ratios"`
+	Schema   int       `json:"schema"`
+	Command  string    `json:"command"` // the command line that made it
+	Revision string    `json:"revision"`
+	Started  time.Time `json:"started"`
+	Seed     uint64    `json:"seed"`
+	Machine  Machine   `json:"machine"`
+	Figures  []Figure  `json:"figures"`
+	Ratios   []Ratio   `json:"ratios"`
+	Remarks  []string  `json:"remarks,omitempty"` // what a reader must know besides
+	Failures []string  `json:"failures,omitempty"`
 }
 
-// JSON writes the report for machines.
+// Machine is where it was measured.
+type Machine struct {
+	Kernel string `json:"kernel"`
+	CPU    string `json:"cpu"`
+	CPUs   int    `json:"cpus"`
+	Go     string `json:"go"`
+	Arch   string `json:"arch"`
+	Load   string `json:"load"` // of 1, 5 and 15 minutes, before it began
+}
+
+// String writes the machine in a line.
+func (m Machine) String() string {
+	return fmt.Sprintf("Linux %s, %d x %s, %s, %s, load before %s", m.Kernel, m.CPUs, m.CPU, m.Go, m.Arch, m.Load)
+}
+
+// JSON writes the report for programs.
 func (r *Report) JSON(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -109,20 +58,72 @@ func (r *Report) JSON(w io.Writer) error {
 
 // Text writes the report for people.
 func (r *Report) Text(w io.Writer) error {
-	fmt.Fprintf(w, "%s\n%s\n\n", r.Command, r.Machine)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SCENARIO\tCASE\tSUBJECT\tMEDIAN\tMIN\tMAX\tUNIT\tROUNDS\tNOTE")
-	for i := range r.Figures {
-		f := &r.Figures[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.4g\t%.4g\t%.4g\t%s\t%d\t%s\n", f.Scenario, f.Case, f.Subject, f.Median(), f.Min(), f.Max(), f.Unit, len(f.Rounds), f.Note)
-	}
-	if err := t.Flush(); err != nil || len(r.Ratios) == 0 {
+	fmt.Fprintf(w, "$ %s\n%s\nrevision %s, seed %d, %s\n", r.Command, r.Machine, r.Revision, r.Seed, r.Started.Format(time.RFC3339))
+	if err := r.figures(w); err != nil {
 		return err
 	}
-	fmt.Fprintln(w)
-	fmt.Fprintln(t, "SCENARIO\tCASE\tRATIO\tMEDIAN\tMIN\tMAX\tVERDICT")
+	if err := r.ratios(w); err != nil {
+		return err
+	}
+	r.notes(w)
+	return nil
+}
+
+func (r *Report) figures(w io.Writer) error {
+	if len(r.Figures) == 0 {
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nSCENARIO\tCASE\tSUBJECT\tMEDIAN\tMIN\tMAX\tUNIT\tROUNDS\tSAMPLES")
+	for i := range r.Figures {
+		f := &r.Figures[i]
+		samples := "-"
+		if f.Samples > 0 {
+			samples = fmt.Sprint(f.Samples)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", f.Scenario, f.Case, f.Subject, short(f.Median()), short(f.Min()), short(f.Max()), f.Unit, len(f.Rounds), samples)
+	}
+	return t.Flush()
+}
+
+// short writes a number with three or four digits that count.
+func short(v float64) string {
+	switch {
+	case v >= 1000:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 100:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+func (r *Report) ratios(w io.Writer) error {
+	if len(r.Ratios) == 0 {
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nSCENARIO\tCASE\tRATIO\tMEDIAN\tMIN\tMAX\tVERDICT")
 	for _, x := range r.Ratios {
 		fmt.Fprintf(t, "%s\t%s\t%s : %s\t%.2f\t%.2f\t%.2f\t%s\n", x.Scenario, x.Case, x.Subject, x.Peer, x.Median, x.Min, x.Max, x.Verdict)
 	}
 	return t.Flush()
+}
+
+// notes writes what each subject is, once, then remarks and failures.
+func (r *Report) notes(w io.Writer) {
+	said := map[string]bool{}
+	fmt.Fprintln(w)
+	for i := range r.Figures {
+		line := r.Figures[i].Subject + ": " + r.Figures[i].Note
+		if r.Figures[i].Note != "" && !said[line] {
+			said[line] = true
+			fmt.Fprintln(w, line)
+		}
+	}
+	for _, line := range r.Remarks {
+		fmt.Fprintln(w, "remark:", line)
+	}
+	for _, line := range r.Failures {
+		fmt.Fprintln(w, "FAILED:", line)
+	}
 }

@@ -2,55 +2,55 @@ package report
 
 import (
 	"bytes"
-	"strings"
+	"flag"
+	"os"
 	"testing"
+	"time"
 )
 
-func TestQuantiles(t *testing.T) {
-	f := Figure{Rounds: []float64{5, 1, 3}}
-	if f.Median() != 3 || f.Min() != 1 || f.Max() != 5 {
-		t.Errorf("median %v min %v max %v of 1 3 5", f.Median(), f.Min(), f.Max())
+var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
+
+// sample has every field that a report may have.
+func sample() *Report {
+	figures := []Figure{
+		{Scenario: "tap-tcp", Case: "one flow", Subject: "bulkhead-tap", Unit: "Gb/s", Better: Higher, Rounds: []float64{17.5, 18.25, 16}, Note: "policy on, stateful"},
+		{Scenario: "tap-tcp", Case: "one flow", Subject: "bridge", Unit: "Gb/s", Better: Higher, Rounds: []float64{20, 19, 21}, Note: "no policy"},
+		{Scenario: "tap-rtt", Case: "TCP round trip, p99.99", Subject: "bulkhead-tap", Unit: "us", Better: Lower, Rounds: []float64{1234.5, 310.25, 88.5}, Samples: 61234, Note: "policy on, stateful"},
 	}
-	even := Figure{Rounds: []float64{1, 2, 3, 4}}
-	if even.Median() != 2.5 {
-		t.Errorf("median of 1 2 3 4 is %v", even.Median())
-	}
-	var none Figure
-	if none.Median() != 0 {
-		t.Error("a figure without rounds has a median")
+	return &Report{
+		Schema: Schema, Command: "vsbench run tap-tcp tap-rtt --rounds 3", Revision: "0123456789ab", Seed: 7,
+		Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Machine: Machine{Kernel: "6.18.44", CPU: "AMD EPYC", CPUs: 2, Go: "go1.26.8", Arch: "linux/amd64", Load: "0.10 0.20 0.30"},
+		Figures: figures, Ratios: Ratios(figures[:2]),
+		Remarks: []string{"tap-rtt: p99.999 is left out"}, Failures: []string{"xdp-tcp: no such device"},
 	}
 }
 
-func TestVerdictNeedsSpreadsApart(t *testing.T) {
-	cases := []struct {
-		name, better string
-		a, b         []float64
-		want         string
+// Programs read the JSON form: a change of a field is seen here, and counts
+// Schema up. People read the text.
+func TestGolden(t *testing.T) {
+	for _, c := range []struct {
+		file  string
+		write func(*Report, *bytes.Buffer) error
 	}{
-		{"clearly_faster", "higher", []float64{10, 11, 12}, []float64{5, 6, 7}, "ahead"},
-		{"clearly_slower", "higher", []float64{5, 6, 7}, []float64{10, 11, 12}, "behind"},
-		{"less_is_better", "lower", []float64{5, 6, 7}, []float64{10, 11, 12}, "ahead"},
-		{"overlap", "higher", []float64{5, 9, 12}, []float64{4, 8, 10}, "no winner: the spreads overlap"},
-		{"too_few", "higher", []float64{5}, []float64{1}, "too few rounds for a verdict"},
-	}
-	for _, c := range cases {
-		r := Compare(&Figure{Better: c.better, Rounds: c.a}, &Figure{Better: c.better, Rounds: c.b})
-		if r.Verdict != c.want {
-			t.Errorf("%s: %q, want %q", c.name, r.Verdict, c.want)
+		{"testdata/report.json", func(r *Report, b *bytes.Buffer) error { return r.JSON(b) }},
+		{"testdata/report.txt", func(r *Report, b *bytes.Buffer) error { return r.Text(b) }},
+	} {
+		var got bytes.Buffer
+		if err := c.write(sample(), &got); err != nil {
+			t.Fatal(err)
 		}
-	}
-}
-
-func TestTextHasEveryFigure(t *testing.T) {
-	r := Report{Command: "vsbench run x", Figures: []Figure{{Scenario: "x", Case: "c", Subject: "s", Unit: "ns", Rounds: []float64{1}}}}
-	r.Ratios = []Ratio{Compare(&r.Figures[0], &r.Figures[0])}
-	var out bytes.Buffer
-	if err := r.Text(&out); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"vsbench run x", "MEDIAN", "RATIO"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %q in\n%s", want, out.String())
+		if *rewrite {
+			if err := os.WriteFile(c.file, got.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Bytes(), want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", c.file, got.Bytes(), want)
 		}
 	}
 }

@@ -1,18 +1,25 @@
 package walk
 
-import "testing"
+import (
+	"context"
+	"testing"
+	"time"
+
+	"bulkhead/dataplane/packet"
+)
 
 // Every frame of a rig is of an open session, so every one is sent on, and
 // none costs memory.
 func TestRigSendsEverythingAndAllocatesNothing(t *testing.T) {
 	for _, c := range []Case{{Sessions: 1}, {Sessions: 1000, IMIX: true}} {
-		r, err := NewRig(c, 1)
+		r, err := NewRig(c.Sessions, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		if n := r.Batch(); n != 64 {
-			t.Errorf("%s: %d of 64 frames were sent on", c.Name(), n)
+		r.Load(c.IMIX)
+		if n := r.Batch(); n != packet.BatchSize {
+			t.Errorf("%s: %d of %d frames were sent on", c.Name(), n, packet.BatchSize)
 		}
 		if n := testing.AllocsPerRun(100, func() { r.Batch() }); n != 0 {
 			t.Errorf("%s: %v allocations a batch", c.Name(), n)
@@ -20,18 +27,99 @@ func TestRigSendsEverythingAndAllocatesNothing(t *testing.T) {
 	}
 }
 
+// IMIX is what it says, also across batches.
+func TestIMIXIsSevenFourOne(t *testing.T) {
+	r, err := NewRig(10, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	r.Load(true)
+	sizes := map[int]int{}
+	for range len(imix) {
+		r.Batch()
+		for i := range r.batch.Len() {
+			sizes[r.batch.Frame(i).Len()]++
+		}
+	}
+	n := packet.BatchSize
+	if len(sizes) != 3 || sizes[60] != 7*n || sizes[566] != 4*n || sizes[1514] != n {
+		t.Errorf("%v, want 7:4:1 of 60, 566 and 1514 B in %d frames", sizes, 12*n)
+	}
+}
+
+// One seed gives one order of sessions, another seed another.
+func TestSeedOrdersSessions(t *testing.T) {
+	order := func(seed uint64) []uint32 {
+		r, err := NewRig(1000, seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		return r.order
+	}
+	differ := func(a, b []uint32) (n int) {
+		for i := range a {
+			if a[i] != b[i] {
+				n++
+			}
+		}
+		return n
+	}
+	if n := differ(order(1), order(1)); n != 0 {
+		t.Errorf("the same seed gave %d differences", n)
+	}
+	if n := differ(order(1), order(2)); n < 900 {
+		t.Errorf("two seeds differ in only %d of 1000", n)
+	}
+}
+
+func TestMeasureRunsEveryCaseInEveryRound(t *testing.T) {
+	var said []string
+	cases := []Case{{Sessions: 1}, {Sessions: 1, IMIX: true}, {Sessions: 100}}
+	o := Options{Rounds: 2, For: 3 * time.Millisecond, Seed: 1, Progress: func(s string) { said = append(said, s) }}
+	figures, err := Measure(context.Background(), cases, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range figures {
+		if f.Case != cases[i].Name() || len(f.Rounds) != 2 || f.Min() <= 0 || f.Samples < packet.BatchSize {
+			t.Errorf("%+v", f)
+		}
+	}
+	// Two rigs are opened, then A B C A B C.
+	want := []string{"walk: 64 B, 1 sessions, round 1 of 2", "walk: IMIX, 1 sessions, round 1 of 2", "walk: 64 B, 100 sessions, round 1 of 2", "walk: 64 B, 1 sessions, round 2 of 2"}
+	if len(said) != 2+6 {
+		t.Fatalf("%d steps: %q", len(said), said)
+	}
+	for i, w := range want {
+		if said[2+i] != w {
+			t.Errorf("step %d: %q, want %q", i, said[2+i], w)
+		}
+	}
+}
+
+func TestMeasureEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Measure(ctx, Cases(), Options{Rounds: 1, For: time.Hour, Progress: func(string) {}}); err == nil {
+		t.Error("measured although it was cancelled")
+	}
+}
+
 func BenchmarkWalk(b *testing.B) {
 	for _, c := range Cases() {
 		b.Run(c.Name(), func(b *testing.B) {
-			r, err := NewRig(c, 1)
+			r, err := NewRig(c.Sessions, 1)
 			if err != nil {
 				b.Fatal(err)
 			}
 			defer r.Close()
+			r.Load(c.IMIX)
 			for b.Loop() {
 				r.Batch()
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/frame")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/packet.BatchSize, "ns/frame")
 		})
 	}
 }

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/bench/scenario"
+)
+
+func listCommand() *cobra.Command {
+	var long bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the scenarios", Args: cobra.NoArgs,
+		Example: "  vsbench list\n  vsbench list --long\n  vsbench run $(vsbench list | grep xdp)",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, s := range scenario.All() {
+				if !long {
+					fmt.Fprintln(t, s.Name)
+					continue
+				}
+				fmt.Fprintf(t, "%s\t%s\t%s\n", s.Name, s.About, strings.Join(s.Subjects, " "))
+			}
+			return t.Flush()
+		},
+	}
+	cmd.Flags().BoolVarP(&long, "long", "l", false, "with what each measures, and of whom")
+	return cmd
+}

@@ -1,0 +1,42 @@
+package peers
+
+import (
+	"fmt"
+
+	"bulkhead/bench/rig"
+)
+
+// bulkheadXDP is the switch with AF_XDP ports on the host ends of two veths, in
+// native mode. Nobody touches the veths' offloads: the switch finishes partial
+// checksums itself. (The kernel takes TSO off the far end of a veth when a
+// program is attached to the near end.)
+var bulkheadXDP = Peer{
+	Name:  "bulkhead-xdp",
+	Tools: []Tool{toolIP},
+	Up: func(r *rig.Rig) (Link, error) {
+		return Link{To: addressB.Addr(), Note: "vswitchd, AF_XDP ports on veths in native mode, stateful policy on"}, upXDP(r)
+	},
+}
+
+func upXDP(r *rig.Rig) error {
+	// The switch pins its links by the device's name, for the whole host.
+	a, b := fmt.Sprintf("xa%d", r.Number()), fmt.Sprintf("xb%d", r.Number())
+	if err := veths(r, a, b); err != nil {
+		return err
+	}
+	if err := r.Run(
+		"ip -n "+r.A+" link set eth0 address "+macA,
+		"ip -n "+r.B+" link set eth0 address "+macB,
+	); err != nil {
+		return err
+	}
+	if err := addresses(r); err != nil {
+		return err
+	}
+	xdp := func(device string) string {
+		return fmt.Sprintf("driver = \"xdp\"\ndevice = %q\nmode = \"native\"", device)
+	}
+	return upSwitch(r,
+		workload{"a", xdp(a), macA, addressA.Addr().String()},
+		workload{"b", xdp(b), macB, addressB.Addr().String()})
+}
