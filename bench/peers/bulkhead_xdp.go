@@ -19,9 +19,9 @@ var bulkheadXDP = Peer{
 }
 
 func upXDP(r *rig.Rig) error {
-	// The switch pins its links by the device's name, for the whole host.
-	a, b := fmt.Sprintf("xa%d", r.Number()), fmt.Sprintf("xb%d", r.Number())
-	if err := veths(r, a, b); err != nil {
+	// The switch pins its links by the device's name, for the whole host: so
+	// the devices have names that no other run has.
+	if err := veths(r, r.A, r.B); err != nil {
 		return err
 	}
 	if err := r.Run(
@@ -37,6 +37,6 @@ func upXDP(r *rig.Rig) error {
 		return fmt.Sprintf("driver = \"xdp\"\ndevice = %q\nmode = \"native\"", device)
 	}
 	return upSwitch(r,
-		workload{"a", xdp(a), macA, addressA.Addr().String()},
-		workload{"b", xdp(b), macB, addressB.Addr().String()})
+		workload{"a", xdp(r.A), macA, addressA.Addr().String()},
+		workload{"b", xdp(r.B), macB, addressB.Addr().String()})
 }

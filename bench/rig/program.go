@@ -16,8 +16,9 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// stopWithin is how long a program may take to stop when it is asked to.
-const stopWithin = 5 * time.Second
+// stopWithin is how long a program may take to stop when it is asked to. Only
+// tests change it.
+var stopWithin = 5 * time.Second
 
 // readyWithin is how long a daemon may take to say that it is ready.
 const readyWithin = 10 * time.Second

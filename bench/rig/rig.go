@@ -27,7 +27,7 @@ const (
 
 // Rig is the namespaces, a directory, and how to undo what was done.
 type Rig struct {
-	A, B, Middle string // names of namespaces
+	A, B, Middle string // names of namespaces, of this run only; short enough for a device
 	Dir          string // for files of the run
 	VSwitchd     string // path of the daemon; empty: not known
 	ctx          context.Context
@@ -88,10 +88,6 @@ func (r *Rig) Write(name string, data []byte) (string, error) {
 	path := filepath.Join(r.Dir, name)
 	return path, os.WriteFile(path, data, 0o600)
 }
-
-// Number is what makes names of this run unique on the host; at most seven
-// digits.
-func (r *Rig) Number() int { return os.Getpid() }
 
 func run(ctx context.Context, name string, args ...string) error {
 	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()

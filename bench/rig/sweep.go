@@ -19,6 +19,8 @@ var left = []struct {
 	{"/run/netns/" + spacePrefix + "*", regexp.MustCompile(`/` + spacePrefix + `(\d+)[abm]$`), func(path string) error {
 		return run(context.Background(), "ip", "netns", "del", filepath.Base(path))
 	}},
+	// Links that a switch had pinned, of devices named like the namespaces.
+	{"/sys/fs/bpf/bulkhead/" + spacePrefix + "*", regexp.MustCompile(`/` + spacePrefix + `(\d+)[ab]$`), os.Remove},
 	{filepath.Join(os.TempDir(), dirPrefix+"*"), regexp.MustCompile(`/` + regexp.QuoteMeta(dirPrefix) + `(\d+)\.\d+$`), os.RemoveAll},
 }
 
@@ -30,8 +32,13 @@ func Sweep() error {
 		paths, err := filepath.Glob(kind.glob)
 		errs = append(errs, err)
 		for _, path := range paths {
-			if m := kind.number.FindStringSubmatch(path); m != nil && dead(m[1]) {
-				errs = append(errs, kind.remove(path))
+			m := kind.number.FindStringSubmatch(path)
+			if m == nil || !dead(m[1]) {
+				continue
+			}
+			// Another run may sweep at the same time: gone is gone.
+			if err := kind.remove(path); err != nil && !gone(path) {
+				errs = append(errs, err)
 			}
 		}
 	}
@@ -41,7 +48,9 @@ func Sweep() error {
 	return nil
 }
 
-func dead(pid string) bool {
-	_, err := os.Stat("/proc/" + pid)
+func dead(pid string) bool { return gone("/proc/" + pid) }
+
+func gone(path string) bool {
+	_, err := os.Lstat(path)
 	return errors.Is(err, os.ErrNotExist)
 }

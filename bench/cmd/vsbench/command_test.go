@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func execute(args ...string) (stdout string, err error) {
+	cmd := command()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SetArgs(args)
+	err = cmd.ExecuteContext(context.Background())
+	return out.String(), err
+}
+
+func TestListNamesEveryScenario(t *testing.T) {
+	out, err := execute("list")
+	if err != nil || out != "walk\ntap-tcp\ntap-pps\ntap-rtt\nxdp-tcp\nxdp-pps\nxdp-rtt\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+	long, err := execute("list", "--long")
+	if err != nil || !strings.Contains(long, "xdp-tcp  throughput of one TCP connection") || !strings.Contains(long, "bulkhead-xdp bridge nftables") {
+		t.Errorf("%q, %v", long, err)
+	}
+}
+
+func TestMistakesAreTold(t *testing.T) {
+	cases := []struct {
+		args []string
+		want string
+	}{
+		{[]string{"run"}, "one of walk, tap-tcp"},
+		{[]string{"run", "walk", "tap-tpc"}, `"tap-tpc"; one of walk`},
+		{[]string{"run", "walk", "--rounds", "0"}, "--rounds is at least 1"},
+		{[]string{"run", "walk", "--seconds", "0"}, "--seconds is 0.05"},
+		{[]string{"run", "walk", "-o", "yaml"}, `"yaml": text or json`},
+		{[]string{"list", "walk"}, "unknown command"},
+	}
+	for _, c := range cases {
+		if out, err := execute(c.args...); err == nil || !strings.Contains(err.Error(), c.want) || out != "" {
+			t.Errorf("%v: %v, printed %q; want %q", c.args, err, out, c.want)
+		}
+	}
+}
+
+func TestFindTakesEachOnce(t *testing.T) {
+	got, err := find([]string{"xdp-rtt", "walk", "xdp-rtt"})
+	if err != nil || len(got) != 2 || got[0].Name != "xdp-rtt" || got[1].Name != "walk" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if all, err := find([]string{"all"}); err != nil || len(all) != 7 {
+		t.Errorf("%d scenarios, %v", len(all), err)
+	}
+}
+
+// The command line of a report can be pasted into a shell.
+func TestCommandLineIsQuoted(t *testing.T) {
+	got := commandLine([]string{"/usr/local/bin/vsbench", "run", "walk", "--vswitchd", "/tmp/it's here", "--seed=2", ""})
+	if want := `vsbench run walk --vswitchd '/tmp/it'\''s here' --seed=2 ''`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for err, want := range map[error]int{
+		fmt.Errorf("x: %w", context.Canceled): exitInterrupted,
+		fmt.Errorf("%w: x", errFailed):        exitFailed,
+		errors.New("x"):                       exitError,
+	} {
+		if got := exitCode(err); got != want {
+			t.Errorf("%v: exit code %d, want %d", err, got, want)
+		}
+	}
+}
+
+func TestDaemonIsWhereItIsNamed(t *testing.T) {
+	if got := daemon("/opt/vswitchd"); got != "/opt/vswitchd" {
+		t.Error(got)
+	}
+	t.Setenv("PATH", t.TempDir())
+	if got := daemon(""); got != "" {
+		t.Errorf("found %q where there is none", got)
+	}
+}
+
+// A terminal sees what is under way, on one line that is cleared at the end; a
+// file sees nothing.
+func TestProgressIsForTerminals(t *testing.T) {
+	file, err := os.Create(t.TempDir() + "/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	p := newProgress(file)
+	p.show("round 1")
+	p.clear()
+	if text, _ := os.ReadFile(file.Name()); len(text) != 0 {
+		t.Errorf("a file got %q", text)
+	}
+	master, slave := terminal(t)
+	p = newProgress(slave)
+	p.show("round 1")
+	p.clear()
+	b := make([]byte, 100)
+	n, err := master.Read(b)
+	if got := string(b[:n]); err != nil || got != "\r\x1b[Kround 1\r\x1b[K" {
+		t.Errorf("a terminal got %q, %v", got, err)
+	}
+}
+
+func terminal(t *testing.T) (master, slave *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("this machine gives no terminals: %v", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	fd := int(master.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetUint32(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("this machine gives no terminals: %v", err)
+	}
+	t.Cleanup(func() { slave.Close() })
+	return master, slave
+}

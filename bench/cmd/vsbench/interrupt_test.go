@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bulkhead/bench/report"
+)
+
+func root(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, for network namespaces and devices")
+	}
+}
+
+// build makes vsbench and, beside it, vswitchd.
+func build(t *testing.T) (vsbench string) {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.Command("go", "build", "-o", dir, "bulkhead/bench/cmd/vsbench", "bulkhead/vswitch/cmd/vswitchd")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return filepath.Join(dir, "vsbench")
+}
+
+// The command as a user runs it: it finds the daemon beside itself, prints a
+// report that a program can read, and no progress.
+func TestRunPrintsAReport(t *testing.T) {
+	root(t)
+	cmd := exec.Command(build(t), "run", "tap-tcp", "-o", "json", "--rounds", "1", "--seconds", "0.1", "--seed", "9")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil || stderr.Len() > 0 {
+		t.Fatalf("%v: %s", err, stderr.String())
+	}
+	var r report.Report
+	d := json.NewDecoder(&stdout)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Schema != report.Schema || r.Seed != 9 || r.Command != "vsbench run tap-tcp -o json --rounds 1 --seconds 0.1 --seed 9" || r.Machine.Kernel == "" || r.Started.IsZero() {
+		t.Errorf("%+v", r)
+	}
+	if len(r.Figures) != 3 || len(r.Ratios) != 2 {
+		t.Errorf("%d figures, %d ratios", len(r.Figures), len(r.Ratios))
+	}
+}
+
+// Without the tools a scenario fails by name, with the cure, and the exit code
+// says that something failed.
+func TestRunWithoutTools(t *testing.T) {
+	root(t)
+	cmd := exec.Command(build(t), "run", "tap-tcp", "--rounds", "1", "--seconds", "0.1")
+	cmd.Env = []string{"PATH=" + t.TempDir()}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitFailed || !strings.Contains(string(out), "apt-get install iproute2 nftables") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// An interrupt in the middle of a measurement ends it at once, with the exit
+// code of an interrupt, and leaves no namespace, process, pin or file.
+func TestInterruptLeavesNothing(t *testing.T) {
+	root(t)
+	vsbench := build(t)
+	for _, scenario := range []string{"tap-tcp", "tap-pps", "xdp-tcp", "xdp-rtt"} {
+		for name, signal := range map[string]syscall.Signal{"interrupt": syscall.SIGINT, "terminate": syscall.SIGTERM} {
+			t.Run(scenario+"_"+name, func(t *testing.T) {
+				cmd, daemon := begin(t, vsbench, scenario)
+				start := time.Now()
+				if err := cmd.Process.Signal(signal); err != nil {
+					t.Fatal(err)
+				}
+				err := cmd.Wait()
+				var exit *exec.ExitError
+				if !errors.As(err, &exit) || exit.ExitCode() != exitInterrupted {
+					t.Errorf("ended with %v: %s", err, cmd.Stderr)
+				}
+				if took := time.Since(start); took > 20*time.Second {
+					t.Errorf("took %s", took)
+				}
+				if left := remains(cmd.Process.Pid, daemon); left != nil {
+					t.Errorf("left: %q", left)
+				}
+			})
+		}
+	}
+}
+
+// A run that is killed cannot clean up: its daemon dies with it, and the next
+// run removes the rest.
+func TestKillIsSweptByTheNextRun(t *testing.T) {
+	root(t)
+	vsbench := build(t)
+	cmd, daemon := begin(t, vsbench, "xdp-tcp")
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	for deadline := time.Now().Add(5 * time.Second); running(daemon) && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if running(daemon) {
+		t.Error("the daemon outlived the run")
+	}
+	// What is left now is the next run's to remove, or that of another run of
+	// this machine that happens to start.
+	if out, err := exec.Command(vsbench, "run", "tap-tcp", "--rounds", "1", "--seconds", "0.05").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if left := remains(cmd.Process.Pid, daemon); left != nil {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// begin starts a long run and waits until its daemon runs, and a moment more
+// for the traffic.
+func begin(t *testing.T, vsbench, scenario string) (cmd *exec.Cmd, daemon string) {
+	t.Helper()
+	cmd = exec.Command(vsbench, "run", scenario, "--seconds", "600")
+	cmd.Stderr = new(bytes.Buffer)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	dir := fmt.Sprintf("%s/vsbench.%d.*", os.TempDir(), cmd.Process.Pid)
+	for range 1000 {
+		logs, _ := filepath.Glob(dir + "/log")
+		if len(logs) == 1 {
+			if text, _ := os.ReadFile(logs[0]); strings.Contains(string(text), `"ready"`) {
+				time.Sleep(200 * time.Millisecond)
+				return cmd, child(t, cmd.Process.Pid)
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	_ = cmd.Process.Kill()
+	t.Fatalf("the daemon does not start: %s", cmd.Stderr)
+	return nil, ""
+}
+
+// child returns the number of the one process that a process has started.
+func child(t *testing.T, pid int) string {
+	t.Helper()
+	out, err := exec.Command("ps", "-o", "pid=", "--ppid", fmt.Sprint(pid)).Output()
+	children := strings.Fields(string(out))
+	if err != nil || len(children) != 1 {
+		t.Fatalf("children %v of the run, %v", children, err)
+	}
+	return children[0]
+}
+
+func running(pid string) bool {
+	_, err := os.Stat("/proc/" + pid)
+	return err == nil
+}
+
+// remains lists what is left of a run.
+func remains(pid int, daemon string) (left []string) {
+	for _, glob := range []string{"/run/netns/vsb%d[abm]", "/sys/fs/bpf/bulkhead/vsb%d[ab]", os.TempDir() + "/vsbench.%d.*"} {
+		found, _ := filepath.Glob(fmt.Sprintf(glob, pid))
+		left = append(left, found...)
+	}
+	if running(daemon) {
+		left = append(left, "process "+daemon)
+	}
+	slices.Sort(left)
+	return left
+}

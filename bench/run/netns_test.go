@@ -1,0 +1,96 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bulkhead/bench/report"
+	"bulkhead/bench/scenario"
+)
+
+// cases are what each kind of traffic tells even in a moment.
+var cases = map[scenario.Kind][]string{
+	scenario.TCP:  {"one flow"},
+	scenario.UDP:  {"64 B UDP, one flow, arrived", "64 B UDP, one flow, lost"},
+	scenario.Echo: {"TCP round trip, p50", "TCP round trip, p90", "TCP round trip, max", "UDP round trip, p50", "UDP round trip, p90", "UDP round trip, max", "UDP round trip, lost"},
+}
+
+// Every scenario of real traffic runs, for a moment and one round, with all its
+// subjects, finds figures of each, and leaves nothing behind.
+func TestEveryScenarioMeasures(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, for network namespaces and devices")
+	}
+	o := Options{Rounds: 1, For: 150 * time.Millisecond, Seed: 1, VSwitchd: build(t), Progress: quiet}
+	for _, sc := range scenario.All() {
+		if sc.Kind == scenario.Walk {
+			continue
+		}
+		t.Run(sc.Name, func(t *testing.T) {
+			var r report.Report
+			if err := All(context.Background(), []scenario.Scenario{sc}, o, &r); err != nil || r.Failures != nil {
+				t.Fatalf("%v; %q", err, r.Failures)
+			}
+			if len(sc.Subjects) != 3 {
+				t.Fatalf("subjects %v", sc.Subjects)
+			}
+			for _, subject := range sc.Subjects {
+				for _, name := range cases[sc.Kind] {
+					checkFigure(t, &r, subject, name)
+				}
+			}
+			if len(r.Ratios) == 0 {
+				t.Error("nothing is compared")
+			}
+		})
+	}
+	leftovers(t)
+}
+
+func checkFigure(t *testing.T, r *report.Report, subject, name string) {
+	t.Helper()
+	at := slices.IndexFunc(r.Figures, func(f report.Figure) bool { return f.Subject == subject && f.Case == name })
+	if at < 0 {
+		t.Errorf("%s: no figure %q", subject, name)
+		return
+	}
+	f := r.Figures[at]
+	v := f.Median()
+	share := f.Unit == "%"
+	if len(f.Rounds) != 1 || f.Note == "" || !share && v <= 0 || share && (v < 0 || v >= 100) {
+		t.Errorf("%+v", f)
+	}
+}
+
+// leftovers finds what this process's runs have not removed.
+func leftovers(t *testing.T) {
+	t.Helper()
+	pid := fmt.Sprint(os.Getpid())
+	for _, glob := range []string{"/run/netns/vsb" + pid + "*", "/sys/fs/bpf/bulkhead/vsb" + pid + "*", filepath.Join(os.TempDir(), "vsbench."+pid+".*")} {
+		if left, _ := filepath.Glob(glob); left != nil {
+			t.Errorf("left: %v", left)
+		}
+	}
+	out, err := exec.Command("ps", "-o", "args=", "--ppid", pid).Output()
+	if err == nil && strings.Contains(string(out), "vswitchd") {
+		t.Errorf("running: %s", out)
+	}
+}
+
+func build(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "vswitchd")
+	cmd := exec.Command("go", "build", "-o", path, "bulkhead/vswitch/cmd/vswitchd")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build vswitchd: %v\n%s", err, out)
+	}
+	return path
+}
