@@ -4,8 +4,8 @@ package report
 const (
 	Ahead     = "ahead"
 	Behind    = "behind"
-	NoWinner  = "no winner: the spreads overlap"
-	TooFew    = "too few rounds for a verdict"
+	NoWinner  = "no winner" // the spreads overlap
+	TooFew    = "too few rounds"
 	minRounds = 3 // fewer have no spread to speak of
 )
 

@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 )
 
@@ -54,76 +53,4 @@ func (r *Report) JSON(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(r)
-}
-
-// Text writes the report for people.
-func (r *Report) Text(w io.Writer) error {
-	fmt.Fprintf(w, "$ %s\n%s\nrevision %s, seed %d, %s\n", r.Command, r.Machine, r.Revision, r.Seed, r.Started.Format(time.RFC3339))
-	if err := r.figures(w); err != nil {
-		return err
-	}
-	if err := r.ratios(w); err != nil {
-		return err
-	}
-	r.notes(w)
-	return nil
-}
-
-func (r *Report) figures(w io.Writer) error {
-	if len(r.Figures) == 0 {
-		return nil
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\nSCENARIO\tCASE\tSUBJECT\tMEDIAN\tMIN\tMAX\tUNIT\tROUNDS\tSAMPLES")
-	for i := range r.Figures {
-		f := &r.Figures[i]
-		samples := "-"
-		if f.Samples > 0 {
-			samples = fmt.Sprint(f.Samples)
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", f.Scenario, f.Case, f.Subject, short(f.Median()), short(f.Min()), short(f.Max()), f.Unit, len(f.Rounds), samples)
-	}
-	return t.Flush()
-}
-
-// short writes a number with three or four digits that count.
-func short(v float64) string {
-	switch {
-	case v >= 1000:
-		return fmt.Sprintf("%.0f", v)
-	case v >= 100:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return fmt.Sprintf("%.3g", v)
-}
-
-func (r *Report) ratios(w io.Writer) error {
-	if len(r.Ratios) == 0 {
-		return nil
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\nSCENARIO\tCASE\tRATIO\tMEDIAN\tMIN\tMAX\tVERDICT")
-	for _, x := range r.Ratios {
-		fmt.Fprintf(t, "%s\t%s\t%s : %s\t%.2f\t%.2f\t%.2f\t%s\n", x.Scenario, x.Case, x.Subject, x.Peer, x.Median, x.Min, x.Max, x.Verdict)
-	}
-	return t.Flush()
-}
-
-// notes writes what each subject is, once, then remarks and failures.
-func (r *Report) notes(w io.Writer) {
-	said := map[string]bool{}
-	fmt.Fprintln(w)
-	for i := range r.Figures {
-		line := r.Figures[i].Subject + ": " + r.Figures[i].Note
-		if r.Figures[i].Note != "" && !said[line] {
-			said[line] = true
-			fmt.Fprintln(w, line)
-		}
-	}
-	for _, line := range r.Remarks {
-		fmt.Fprintln(w, "remark:", line)
-	}
-	for _, line := range r.Failures {
-		fmt.Fprintln(w, "FAILED:", line)
-	}
 }
