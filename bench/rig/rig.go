@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 const (
@@ -47,7 +48,7 @@ func New(ctx context.Context, vswitchd string) (*Rig, error) {
 		if err := r.Run("ip netns add " + space); err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
-		r.Undo(func() error { return run(context.Background(), "ip", "netns", "del", space) })
+		r.Undo(func() error { return run("ip", "netns", "del", space) })
 		if err := r.Run("ip -n " + space + " link set lo up"); err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
@@ -69,11 +70,16 @@ func (r *Rig) Close() error {
 	return errors.Join(errs...)
 }
 
-// Run runs lines of commands, words split by blanks, until one fails.
+// Run runs lines of commands, words split by blanks, until one fails or the run
+// is interrupted. A command that has begun is let finish: of one that was killed
+// nobody could say what it has made.
 func (r *Rig) Run(lines ...string) error {
 	for _, line := range lines {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
 		words := strings.Fields(line)
-		if err := run(r.ctx, words[0], words[1:]...); err != nil {
+		if err := run(words[0], words[1:]...); err != nil {
 			return err
 		}
 	}
@@ -89,9 +95,10 @@ func (r *Rig) Write(name string, data []byte) (string, error) {
 	return path, os.WriteFile(path, data, 0o600)
 }
 
-func run(ctx context.Context, name string, args ...string) error {
-	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
-	if err != nil {
+func run(name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is for us
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
 	return nil

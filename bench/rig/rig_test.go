@@ -60,7 +60,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 func TestNewThatFailsHalfWayLeavesNothing(t *testing.T) {
 	first := newRig(t) // its names are those that the second wants
-	if err := run(context.Background(), "ip", "netns", "del", first.A); err != nil {
+	if err := run("ip", "netns", "del", first.A); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := New(context.Background(), ""); err == nil {
@@ -72,7 +72,7 @@ func TestNewThatFailsHalfWayLeavesNothing(t *testing.T) {
 	if dirs, _ := filepath.Glob(first.Dir[:strings.LastIndex(first.Dir, ".")] + ".*"); len(dirs) != 1 {
 		t.Errorf("directories %v", dirs)
 	}
-	if err := run(context.Background(), "ip", "netns", "add", first.A); err != nil {
+	if err := run("ip", "netns", "add", first.A); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -102,7 +102,7 @@ func TestSweepTakesOnlyWhatDeadRunsLeft(t *testing.T) {
 	if err := r.Run("ip netns add "+dead, "ip netns add "+other); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = run(context.Background(), "ip", "netns", "del", other) }()
+	defer func() { _ = run("ip", "netns", "del", other) }()
 	if err := Sweep(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +16,7 @@ var left = []struct {
 	remove func(path string) error
 }{
 	{"/run/netns/" + spacePrefix + "*", regexp.MustCompile(`/` + spacePrefix + `(\d+)[abm]$`), func(path string) error {
-		return run(context.Background(), "ip", "netns", "del", filepath.Base(path))
+		return run("ip", "netns", "del", filepath.Base(path))
 	}},
 	// Links that a switch had pinned, of devices named like the namespaces.
 	{"/sys/fs/bpf/bulkhead/" + spacePrefix + "*", regexp.MustCompile(`/` + spacePrefix + `(\d+)[ab]$`), os.Remove},

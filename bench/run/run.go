@@ -35,7 +35,7 @@ func All(ctx context.Context, scenarios []scenario.Scenario, o Options, r *repor
 	for _, sc := range scenarios {
 		figures, err := one(ctx, sc, o)
 		if ctx.Err() != nil {
-			return errors.Join(ctx.Err(), err)
+			return fmt.Errorf("interrupted: %w", errors.Join(ctx.Err(), err))
 		}
 		if err != nil {
 			r.Failures = append(r.Failures, fmt.Sprintf("%s: %v", sc.Name, err))

@@ -102,6 +102,31 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	}
 }
 
+// Whenever the interrupt comes, also while namespaces and devices are being
+// made, nothing is left.
+func TestInterruptAtAnyMoment(t *testing.T) {
+	root(t)
+	vsbench := build(t)
+	for i := range 16 {
+		cmd := exec.Command(vsbench, "run", []string{"tap-tcp", "xdp-tcp"}[i%2], "--seconds", "600")
+		cmd.Stderr = new(bytes.Buffer)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		delay := time.Duration(i) * 18 * time.Millisecond
+		time.Sleep(delay)
+		// To the whole group, as a terminal does.
+		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if left := remains(cmd.Process.Pid, "none"); left != nil {
+			t.Errorf("after %s left: %q; %s", delay, left, cmd.Stderr)
+		}
+	}
+}
+
 // A run that is killed cannot clean up: its daemon dies with it, and the next
 // run removes the rest.
 func TestKillIsSweptByTheNextRun(t *testing.T) {
