@@ -2,6 +2,7 @@ package run
 
 import (
 	"fmt"
+	"slices"
 
 	"bulkhead/bench/report"
 )
@@ -23,17 +24,19 @@ func (f *Figures) Add(scenario, subject, note string, v report.Value) {
 	*f = append(*f, g)
 }
 
-// complete leaves out the figures that some round lacks: rounds are compared by
-// their number, so a hole would compare one round with another. What it leaves
-// out it says.
+// complete leaves out the cases that some subject lacks in some round: rounds
+// are compared by their number, so a hole would compare one round with another.
+// What it leaves out it says.
 func complete(figures []report.Figure, rounds int) (whole []report.Figure, remarks []string) {
+	holes := map[string]bool{}
 	for _, f := range figures {
-		if len(f.Rounds) == rounds {
-			whole = append(whole, f)
+		if len(f.Rounds) == rounds || holes[f.Case] {
 			continue
 		}
-		remarks = append(remarks, fmt.Sprintf("%s: %s of %s is left out: only %d of %d rounds had samples enough for it; more --seconds give more",
+		holes[f.Case] = true
+		remarks = append(remarks, fmt.Sprintf("%s: %s is left out: %s had samples enough for it in only %d of %d rounds; more --seconds give more",
 			f.Scenario, f.Case, f.Subject, len(f.Rounds), rounds))
 	}
+	whole = slices.DeleteFunc(slices.Clone(figures), func(f report.Figure) bool { return holes[f.Case] })
 	return whole, remarks
 }

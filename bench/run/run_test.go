@@ -47,18 +47,21 @@ func TestAFailureNamesSubjectAndRound(t *testing.T) {
 	}
 }
 
-// A figure that some round lacks would compare rounds that were not measured
-// together: it is left out, and the report says so.
-func TestFiguresWithHolesAreLeftOut(t *testing.T) {
+// A case that some subject lacks in some round would compare rounds that were
+// not measured together: it is left out, and the report says so.
+func TestCasesWithHolesAreLeftOut(t *testing.T) {
 	var f Figures
-	f.Add("rtt", "a", "", report.Value{Case: "p50"})
-	f.Add("rtt", "a", "", report.Value{Case: "p99.99"})
-	f.Add("rtt", "a", "", report.Value{Case: "p50"})
+	for _, v := range []struct{ subject, name string }{
+		{"a", "p50"}, {"a", "p99.99"}, {"b", "p50"},
+		{"a", "p50"}, {"a", "p99.99"}, {"b", "p50"}, {"b", "p99.99"},
+	} {
+		f.Add("rtt", v.subject, "", report.Value{Case: v.name})
+	}
 	whole, remarks := complete(f, 2)
-	if len(whole) != 1 || whole[0].Case != "p50" {
+	if len(whole) != 2 || whole[0].Case != "p50" || whole[1].Case != "p50" {
 		t.Errorf("%+v", whole)
 	}
-	if len(remarks) != 1 || !strings.Contains(remarks[0], "p99.99 of a") || !strings.Contains(remarks[0], "1 of 2 rounds") {
+	if len(remarks) != 1 || !strings.Contains(remarks[0], "p99.99 is left out: b had") || !strings.Contains(remarks[0], "1 of 2 rounds") {
 		t.Errorf("%q", remarks)
 	}
 }
