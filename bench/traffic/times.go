@@ -11,9 +11,10 @@ type Times struct {
 	Lost   int // datagrams without an answer within the patience of a socket
 }
 
-// minBeyond is how many samples a percentile needs beyond it to be stated: of
-// fewer it would be the luck of the draw.
-const minBeyond = 3
+// minBeyond is how many samples a percentile needs beyond it: without one it
+// would be the maximum by another name. How far it jumps from round to round is
+// told by its spread.
+const minBeyond = 1
 
 // Percentile returns the p-th percentile by nearest rank, in microseconds, and whether there
 // are samples enough to state it.
