@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -110,9 +111,11 @@ func TestProgressIsForTerminals(t *testing.T) {
 	p = newProgress(slave)
 	p.show("round 1")
 	p.clear()
-	b := make([]byte, 100)
-	n, err := master.Read(b)
-	if got := string(b[:n]); err != nil || got != "\r\x1b[Kround 1\r\x1b[K" {
+	if _, err := slave.WriteString("."); err != nil {
+		t.Fatal(err)
+	}
+	got, err := bufio.NewReader(master).ReadString('.')
+	if err != nil || got != "\r\x1b[Kround 1\r\x1b[K." {
 		t.Errorf("a terminal got %q, %v", got, err)
 	}
 }
