@@ -15,21 +15,58 @@
 // SIGCOMM 1999), and kept small by giving one number to what no rule tells
 // apart:
 //
-//	source identity      -> source class       (identities named by the same rules)
-//	destination identity -> destination class
-//	protocol, two ports  -> port class         (headers named by the same ports)
+//	source identity      -> source classes      (identities named by the same rules)
+//	destination identity -> destination classes
+//	protocol, two ports  -> port class          (headers named by the same rules' ports)
 //	source class x destination class -> program: shape, base
 //	rules[base + shape[port class]]  -> the rule
 //
 // What a pair of classes is left with is a short list of rules. Its shape says,
 // for each port class, which position of the list matches first; its base, where
-// the list's rules stand. Shapes and lists repeat, and are kept once.
+// the list's rules stand. Shapes and lists repeat, and are kept once. A shape is
+// kept in pages of port classes, which repeat even more: most are empty.
+//
+// # Broad and narrow
+//
+// Classes of all identities x classes of all identities is a product that a
+// city of services does not survive, and one set that half the identities are
+// in (any, an environment, a /8) makes nearly every pair a pair with rules. So
+// sets are split by breadth, on either side. An identity has a broad class, by
+// the broad sets it is in, and a narrow class, by the others; there are few
+// broad classes, and few pairs of narrow ones have a rule:
+//
+//	              broad destination    narrow destination
+//	broad source  few x few            few x many
+//	narrow source many x few           many x many, nearly all empty
+//
+// Each of the four is a matrix or, where fewer pairs have a rule, a table of
+// those that do. A lookup asks all four and takes the least rule. Where to split
+// is tried at each power of two, and the smallest tables win; a policy whose
+// one matrix is small is not split at all. Rules between the same sets are one
+// bundle while linking, so that a thousand rules between two services cost the
+// pair tables what one does.
 //
 // # Cost
 //
-// A lookup is eleven loads, whatever the number of rules, and no packet changes
-// any table. The price is memory for the pair matrix, which is budgeted: a
-// policy over it is refused, never run slowly.
+// A lookup is at most 12 loads where nothing is split, at most 31 where all is,
+// whatever the number of rules, and no packet changes any table; [Stats] has
+// the number of an engine. The price is memory, which follows what rules really
+// tell apart, and is bounded: a policy over a bound is refused by name, never
+// run slowly.
+//
+//	port cells      2^22, 16 MiB    source x destination ranges x protocols
+//	matrix cells    2^24, 64 MiB
+//	pairs           2^24, 288 MiB   two cache lines to look at, 90 % full
+//	programs        2^24, 128 MiB
+//	shapes' pages   2^25, 128 MiB   and their directories as much
+//	lists of rules  2^26, 256 MiB
+//
+// BenchmarkDecide, BenchmarkLink and the tests of bench/classbench print what a
+// policy takes: 70,000 rules between 10,000 services of 100,000 endpoints link
+// in about a second to about 70 MiB.
+//
+// No number is narrower than 32 bits where rules, sets or classes could
+// overflow it; the axes of ports have 65,536 classes at the most.
 //
 // [Linear] is the meaning: the list, searched. It is the oracle of the tests.
 //

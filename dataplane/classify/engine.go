@@ -7,22 +7,21 @@ import (
 
 // Engine is a policy linked to the identities there are.
 type Engine struct {
-	src, dst       []uint32 // by identity: its class
-	ports          portTable
-	pairs          pairTable
-	programs       []program
-	shapes         []uint16 // rows of ports.classes entries: position in the list, plus one
-	rules          []uint32 // lists of rule ids
-	verdicts       []policy.Verdict
-	shapeCount     int
-	sources, dests int
+	src, dst []place // by identity
+	ports    portTable
+
+	pairs  [2][2]pairTable // by part of the source, part of the destination
+	single bool            // every set is broad: the first table is all
+
+	programs []program
+	dirs     []uint32 // of shapes: the pages of each
+	pages    []uint32 // of 1<<pageBits port classes: position in the list, plus one
+	pageBits uint32
+	paged    bool     // a shape has more than one page
+	rules    []uint32 // lists of rule ids
+	verdicts []policy.Verdict
+	stats    Stats
 }
-
-// program is what a pair of classes is left with.
-type program struct{ shape, base uint32 }
-
-// Touches is how many loads a lookup makes, at the most and always.
-const Touches = 11
 
 // Decide returns the rule that decides a connection, and what it says;
 // policy.NoRule and Deny where none does. For ICMP sport is zero and dport is
@@ -32,36 +31,33 @@ func (e *Engine) Decide(from, to identity.ID, proto uint8, sport, dport uint16) 
 	if int(from) >= len(e.src) || int(to) >= len(e.dst) {
 		return policy.NoRule, policy.Deny
 	}
-	p := e.programs[e.pairs.program(e.src[from], e.dst[to])]
-	position := e.shapes[p.shape+e.ports.class(proto, sport, dport)]
-	if position == 0 {
+	s, d, class := &e.src[from], &e.dst[to], e.ports.class(proto, sport, dport)
+	rule := e.first(e.pairs[broad][broad].program(s[broad], d[broad]), class)
+	if !e.single {
+		rule = min(rule,
+			e.first(e.pairs[broad][narrow].program(s[broad], d[narrow]), class),
+			e.first(e.pairs[narrow][broad].program(s[narrow], d[broad]), class),
+			e.first(e.pairs[narrow][narrow].program(s[narrow], d[narrow]), class))
+	}
+	if rule == noRule {
 		return policy.NoRule, policy.Deny
 	}
-	rule := e.rules[p.base+uint32(position)-1]
 	return policy.RuleID(rule), e.verdicts[rule]
 }
 
-// Stats is how large an engine is.
-type Stats struct {
-	Rules         int
-	Identities    int
-	SourceClasses int
-	DestClasses   int
-	PortClasses   int
-	Programs      int
-	Shapes        int
-	Bytes         int // of all tables
-	Touches       int // loads a lookup, at the most
-}
-
-// Stats measures the engine.
-func (e *Engine) Stats() Stats {
-	return Stats{
-		Rules: len(e.verdicts), Identities: len(e.src) - 1,
-		SourceClasses: e.sources, DestClasses: e.dests, PortClasses: int(e.ports.classes),
-		Programs: len(e.programs), Shapes: e.shapeCount,
-		Bytes: 4*(len(e.src)+len(e.dst)) + e.ports.bytes() + 4*len(e.pairs.cells) + 8*len(e.programs) +
-			2*len(e.shapes) + 4*len(e.rules) + len(e.verdicts),
-		Touches: Touches,
+// first returns the first rule of a program that names a port class, or noRule.
+func (e *Engine) first(number, class uint32) uint32 {
+	if number == 0 {
+		return noRule
 	}
+	p := e.programs[number]
+	at := p.shape
+	if e.paged {
+		at = e.dirs[p.shape+class>>e.pageBits] << e.pageBits
+	}
+	position := e.pages[at+class&(1<<e.pageBits-1)]
+	if position == 0 {
+		return noRule
+	}
+	return e.rules[p.base+position-1]
 }

@@ -1,185 +1,162 @@
 package classify
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 
 	"bulkhead/dataplane/policy"
 )
 
-// Link works a policy out for the identities there are: sets has, by
-// identity.ID, the policy sets of each, sorted; identity 0 has none. It fails
-// if the tables would not fit in their budget.
+// Link works a valid policy out for the identities there are: sets has, by
+// identity.ID, the policy sets of each; identity 0 has none. It fails if the
+// tables would not fit in their bounds, which the package comment states.
 func Link(rs *policy.Ruleset, sets [][]uint32) (*Engine, error) {
-	l := &linking{rs: rs, e: &Engine{}, programs: map[string]uint32{}, shapes: map[string]uint32{}}
-	ports, number := distinctPorts(rs)
-	l.e.ports, l.named = buildPorts(ports)
-	l.number = number
-	for i := range rs.Rules {
-		l.e.verdicts = append(l.e.verdicts, rs.Rules[i].Verdict)
+	return link(rs, sets, newPlan)
+}
+
+// link is Link under a plan that choose makes: tests choose others.
+func link(rs *policy.Ruleset, sets [][]uint32, choose func(*bundles, *side, *side) (plan, error)) (*Engine, error) {
+	if len(sets) == 0 {
+		sets = [][]uint32{nil} // nobody, at least
 	}
-	var sources, dests [][]uint32
-	l.e.src, sources = classes(rs, sets, func(r *policy.Rule) []policy.SetID { return r.From })
-	l.e.dst, dests = classes(rs, sets, func(r *policy.Rule) []policy.SetID { return r.To })
-	l.e.sources, l.e.dests = len(sources), len(dests)
-	return l.e, l.pairUp(sources, dests)
+	ports, err := buildPorts(rs)
+	if err != nil {
+		return nil, err
+	}
+	b := newBundles(rs, ports)
+	src, dst := newSide(len(rs.Sets), b.from, sets), newSide(len(rs.Sets), b.to, sets)
+	p, err := choose(b, src, dst)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, blame(rs, b, src, dst))
+	}
+	e := &Engine{ports: ports.table, single: p.single()}
+	for i := range rs.Rules {
+		e.verdicts = append(e.verdicts, rs.Rules[i].Verdict)
+	}
+	l := &linking{e: e, bundles: b, programs: newPrograms(rs, b, ports)}
+	e.src, l.sources = src.places(p.src.limit)
+	e.dst, l.dests = dst.places(p.dst.limit)
+	if err := l.pairUp(&p); err != nil {
+		return nil, err
+	}
+	l.finish()
+	return e, nil
 }
 
 type linking struct {
-	rs       *policy.Ruleset
-	e        *Engine
-	named    [][]uint32 // by distinct port: the port classes it names
-	number   map[policy.Port]int
-	programs map[string]uint32 // by list of rules
-	shapes   map[string]uint32 // by row
-	row      []uint16
-}
-
-// classes puts identities that the same rules name into one class. It returns
-// the class of each identity, and the rules of each class in order.
-func classes(rs *policy.Ruleset, sets [][]uint32, side func(*policy.Rule) []policy.SetID) ([]uint32, [][]uint32) {
-	bySet := make([][]uint32, len(rs.Sets))
-	for r := range rs.Rules {
-		for _, s := range side(&rs.Rules[r]) {
-			bySet[s] = append(bySet[s], uint32(r))
-		}
-	}
-	class := make([]uint32, len(sets))
-	known := map[string]uint32{}
-	var lists [][]uint32
-	for id, members := range sets {
-		list := unite(bySet, members)
-		key := keyOf(list)
-		c, have := known[key]
-		if !have {
-			c = uint32(len(lists))
-			known[key] = c
-			lists = append(lists, list)
-		}
-		class[id] = c
-	}
-	return class, lists
-}
-
-// unite merges the rule lists of an identity's sets: sorted, each rule once.
-func unite(bySet [][]uint32, members []uint32) []uint32 {
-	var list []uint32
-	for _, s := range members {
-		if int(s) < len(bySet) {
-			list = append(list, bySet[s]...)
-		}
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
-func keyOf(list []uint32) string {
-	key := make([]byte, 0, 4*len(list))
-	for _, r := range list {
-		key = binary.LittleEndian.AppendUint32(key, r)
-	}
-	return string(key)
+	e              *Engine
+	bundles        *bundles
+	programs       *programs
+	sources, dests [2]*interner // by part: the bundles of each class
+	both           []uint32
 }
 
 // pairUp makes the program of every pair of classes.
-func (l *linking) pairUp(sources, dests [][]uint32) error {
-	var err error
-	if l.e.pairs, err = newPairTable(len(sources), len(dests)); err != nil {
-		return err
-	}
-	l.row = make([]uint16, l.e.ports.classes)
-	var both []uint32
-	for s := range sources {
-		for d := range dests {
-			both = intersect(both[:0], sources[s], dests[d])
-			p, err := l.program(both)
-			if err != nil {
+func (l *linking) pairUp(p *plan) error {
+	for s, sources := range l.sources {
+		for d, dests := range l.dests {
+			if p.single() && s+d > 0 {
+				continue
+			}
+			if err := l.table(&l.e.pairs[s][d], p.matrix[s][d], sources, dests); err != nil {
 				return err
 			}
-			l.e.pairs.set(s, d, p)
 		}
 	}
-	l.e.shapeCount = len(l.shapes)
 	return nil
 }
 
-// intersect appends what two sorted lists share.
-func intersect(out, a, b []uint32) []uint32 {
-	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0] == b[0]:
-			out = append(out, a[0])
-			a, b = a[1:], b[1:]
-		case a[0] < b[0]:
-			a = skip(a, b[0])
-		default:
-			b = skip(b, a[0])
+func (l *linking) table(t *pairTable, matrix bool, sources, dests *interner) error {
+	if matrix {
+		return l.matrix(t, sources, dests)
+	}
+	pairs, err := l.pairs(sources, dests)
+	if err != nil {
+		return err
+	}
+	t.sparse = newSparse(pairs)
+	l.e.stats.Pairs += len(pairs)
+	return nil
+}
+
+// matrix makes the programs of all pairs of two lists of classes.
+func (l *linking) matrix(t *pairTable, sources, dests *interner) error {
+	t.cells, t.width = make([]uint32, sources.len()*dests.len()), uint32(dests.len())
+	for s := range sources.len() {
+		from := sources.list(uint32(s))
+		row := t.cells[s*dests.len():][:dests.len()]
+		for d := range row {
+			l.both = l.bundles.shared(l.both[:0], from, dests.list(uint32(d)))
+			if len(l.both) > 0 {
+				row[d] = l.programs.of(l.both)
+			}
+		}
+		if err := l.programs.fits(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pairs makes the programs of those pairs that a bundle names. It goes from a
+// source by its bundles to their destinations, so pairs that nothing names cost
+// nothing.
+func (l *linking) pairs(sources, dests *interner) ([]pair, error) {
+	named := inverse(dests, l.bundles.len())
+	var out []pair
+	var found []uint64 // destination << 32 | bundle
+	for s := range sources.len() {
+		found = found[:0]
+		for _, bundle := range sources.list(uint32(s)) {
+			for _, d := range named[bundle] {
+				found = append(found, uint64(d)<<32|uint64(bundle))
+			}
+		}
+		slices.Sort(found)
+		for len(found) > 0 {
+			d := uint32(found[0] >> 32)
+			l.both = l.both[:0]
+			for len(found) > 0 && uint32(found[0]>>32) == d {
+				l.both = append(l.both, uint32(found[0]))
+				found = found[1:]
+			}
+			out = append(out, pair{uint32(s), d, l.programs.of(l.both)})
+		}
+		if err := l.programs.fits(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// inverse returns the classes that have each bundle.
+func inverse(classes *interner, bundles int) [][]uint32 {
+	out := make([][]uint32, bundles)
+	for c := range classes.len() {
+		for _, bundle := range classes.list(uint32(c)) {
+			out[bundle] = append(out[bundle], uint32(c))
 		}
 	}
 	return out
 }
 
-// skip drops what is below least from a sorted list, in growing strides: a
-// short list against a long one costs about what the short one is long.
-func skip(list []uint32, least uint32) []uint32 {
-	stride := 1
-	for stride < len(list) && list[stride] < least {
-		stride *= 2
+// finish copies out of the builders what a lookup needs.
+func (l *linking) finish() {
+	e, p := l.e, l.programs
+	e.pages, e.dirs, e.rules = slices.Clip(p.pages.words), slices.Clip(p.dirs.words), slices.Clip(p.lists.words)
+	e.pageBits, e.paged = p.pageBits, len(p.dirty) > 1
+	e.programs = make([]program, p.all.len())
+	for i := range e.programs {
+		parts := p.all.list(uint32(i))
+		e.programs[i] = program{shape: parts[0], base: parts[1]}
 	}
-	from := stride / 2
-	at, _ := slices.BinarySearch(list[from:min(stride, len(list))], least)
-	return list[from+at:]
-}
-
-// program makes the program of a list of rules, or finds it.
-func (l *linking) program(list []uint32) (uint32, error) {
-	key := keyOf(list)
-	if p, have := l.programs[key]; have {
-		return p, nil
+	e.stats.Shapes = len(p.made)
+	for part := range l.sources {
+		e.stats.SourceClasses += l.sources[part].len()
+		e.stats.DestClasses += l.dests[part].len()
 	}
-	clear(l.row)
-	base := len(l.e.rules)
-	for _, r := range list {
-		position := len(l.e.rules) - base + 1
-		if position > 65535 {
-			return 0, fmt.Errorf("more than 65,535 rules are left between two services; the first is %q", l.rs.Rules[list[0]].Name)
-		}
-		if l.claim(r, uint16(position)) {
-			l.e.rules = append(l.e.rules, r)
-		}
+	if e.single { // the narrow part is one class, of nobody
+		e.stats.SourceClasses--
+		e.stats.DestClasses--
 	}
-	p := uint32(len(l.e.programs))
-	l.e.programs = append(l.e.programs, program{shape: l.shape(), base: uint32(base)})
-	l.programs[key] = p
-	return p, nil
-}
-
-// claim gives a rule the port classes that no earlier rule has; it says
-// whether there were any. A rule without is covered, and takes no place.
-func (l *linking) claim(rule uint32, position uint16) (claimed bool) {
-	for _, port := range l.rs.Rules[rule].Ports {
-		for _, c := range l.named[l.number[port]] {
-			if l.row[c] == 0 {
-				l.row[c] = position
-				claimed = true
-			}
-		}
-	}
-	return claimed
-}
-
-// shape keeps the row, or finds it among those kept.
-func (l *linking) shape() uint32 {
-	key := make([]byte, 0, 2*len(l.row))
-	for _, v := range l.row {
-		key = binary.LittleEndian.AppendUint16(key, v)
-	}
-	at, have := l.shapes[string(key)]
-	if !have {
-		at = uint32(len(l.e.shapes))
-		l.shapes[string(key)] = at
-		l.e.shapes = append(l.e.shapes, l.row...)
-	}
-	return at
 }

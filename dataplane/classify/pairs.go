@@ -1,24 +1,18 @@
 package classify
 
-import "fmt"
-
-// maxPairs bounds the pair matrix: 64 MiB.
-const maxPairs = 1 << 24
-
-// pairTable gives the program of a pair of classes: a dense matrix.
+// pairTable gives the program of a pair of classes: as a matrix where most
+// pairs have one, else as a table of those that do.
 type pairTable struct {
-	cells []uint32
-	width uint32
+	cells  []uint32 // of a matrix; nil if sparse
+	width  uint32
+	sparse sparse
 }
 
-func newPairTable(sources, dests int) (pairTable, error) {
-	if sources*dests > maxPairs {
-		return pairTable{}, fmt.Errorf("%d source classes x %d destination classes are more than the %d pairs there is memory for: fewer services that rules tell apart, or fewer identities on one host",
-			sources, dests, maxPairs)
+func (t *pairTable) program(src, dst uint32) uint32 {
+	if t.cells != nil {
+		return t.cells[src*t.width+dst]
 	}
-	return pairTable{cells: make([]uint32, sources*dests), width: uint32(dests)}, nil
+	return t.sparse.program(src, dst)
 }
 
-func (t *pairTable) program(src, dst uint32) uint32 { return t.cells[src*t.width+dst] }
-
-func (t *pairTable) set(src, dst int, program uint32) { t.cells[src*int(t.width)+dst] = program }
+func (t *pairTable) bytes() int { return 4*len(t.cells) + 64*len(t.sparse.buckets) }

@@ -1,18 +1,23 @@
 package classify
 
 import (
-	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"bulkhead/dataplane/policy"
 )
 
+const (
+	maxPortCells = 1 << 22 // of the three axes' product: 16 MiB
+	maxPortWork  = 1 << 31 // cells named, over all lists of ports: seconds
+)
+
 // portTable gives a transport header its port class. Each axis (source port,
 // destination port, protocol) is cut where a port of any rule begins or ends;
-// a cell of the three is named by the same ports throughout, and cells that
-// are named alike are one class. Class 0 is named by none.
+// a cell of the three is named by the same rules' ports throughout, and cells
+// that are named alike are one class.
 type portTable struct {
-	src, dst []uint16 // axis interval of each of the 65,536 ports
+	src, dst []uint16 // axis class of each of the 65,536 ports
 	proto    [256]uint16
 	cells    []uint32
 	dsts     uint32
@@ -26,102 +31,144 @@ func (t *portTable) class(proto uint8, sport, dport uint16) uint32 {
 
 func (t *portTable) bytes() int { return 2*(len(t.src)+len(t.dst)) + 2*256 + 4*len(t.cells) }
 
-// buildPorts makes the table of all distinct ports, and returns with it the
-// classes that each of them names.
-func buildPorts(ports []policy.Port) (t portTable, named [][]uint32) {
-	t.src, t.dst = make([]uint16, 65536), make([]uint16, 65536)
-	srcs := cutAxis(t.src, ports, func(p policy.Port) (lo, hi uint16) { return p.SrcLo, p.SrcHi })
-	dsts := cutAxis(t.dst, ports, func(p policy.Port) (lo, hi uint16) { return p.DstLo, p.DstHi })
-	protos := cutProtos(&t.proto, ports)
-	t.dsts, t.protos = uint32(dsts), uint32(protos)
-	t.cells = make([]uint32, srcs*dsts*protos)
-	members := make([][]byte, len(t.cells))
-	for i, p := range ports {
-		t.eachCell(p, func(cell int) {
-			members[cell] = binary.LittleEndian.AppendUint32(members[cell], uint32(i))
-		})
-	}
-	t.classes = 1
-	known := map[string]uint32{"": 0}
-	named = make([][]uint32, len(ports))
-	for cell, m := range members {
-		class, have := known[string(m)]
-		if !have {
-			class = t.classes
-			t.classes++
-			known[string(m)] = class
-			for ; len(m) > 0; m = m[4:] {
-				i := binary.LittleEndian.Uint32(m)
-				named[i] = append(named[i], class)
-			}
-		}
-		t.cells[cell] = class
-	}
-	return t, named
+// run is a stretch of port classes, hi excluded.
+type run struct{ lo, hi uint32 }
+
+// portLists is every distinct list of ports that a rule has.
+type portLists struct {
+	table portTable
+	of    []uint32        // by rule: its list
+	lists [][]policy.Port // by list
+	total []bool          // by list: it names every header
+	runs  [][]run         // by list: the classes it names
+
+	srcs, dsts *axis
+	cells      *partition
+	seen       []uint32 // by cell: the list it was last found in, plus one
+	bufS, bufD []uint32
 }
 
-// cutAxis numbers the elementary intervals of one axis, and returns how many
-// there are. 65,535 + 1 is a boundary, too: 32 bits hold it.
-func cutAxis(axis []uint16, ports []policy.Port, span func(policy.Port) (lo, hi uint16)) int {
-	cuts := []uint32{0, 65536}
-	for _, p := range ports {
-		lo, hi := span(p)
-		cuts = append(cuts, uint32(lo), uint32(hi)+1)
-	}
-	slices.Sort(cuts)
-	cuts = slices.Compact(cuts)
-	for i := range len(cuts) - 1 {
-		for port := cuts[i]; port < cuts[i+1]; port++ {
-			axis[port] = uint16(i)
+// buildPorts makes the table of all ports of the rules.
+func buildPorts(rs *policy.Ruleset) (*portLists, error) {
+	l := &portLists{}
+	l.collect(rs)
+	var srcs, dsts []span
+	for _, list := range l.lists {
+		for _, p := range list {
+			srcs, dsts = append(srcs, span{p.SrcLo, p.SrcHi}), append(dsts, span{p.DstLo, p.DstHi})
 		}
 	}
-	return len(cuts) - 1
-}
-
-// cutProtos numbers the protocols that ports name; 0 is every other.
-func cutProtos(axis *[256]uint16, ports []policy.Port) int {
-	n := 1
-	for _, p := range ports {
-		if p.Proto < 256 && axis[p.Proto] == 0 {
-			axis[p.Proto] = uint16(n)
-			n++
-		}
+	l.srcs, l.dsts = newAxis(srcs), newAxis(dsts)
+	l.table.src, l.table.dst, l.table.dsts = l.srcs.of, l.dsts.of, l.dsts.classes
+	l.cutProtos()
+	cells := int(l.srcs.classes) * int(l.dsts.classes) * int(l.table.protos)
+	if cells > maxPortCells {
+		return nil, fmt.Errorf("rules tell %d source ranges x %d destination ranges x %d protocols apart: %d cells are more than the %d there is memory for; name fewer source ports",
+			l.srcs.classes, l.dsts.classes, l.table.protos, cells, maxPortCells)
 	}
-	return n
+	return l, l.refine(cells)
 }
 
-// eachCell visits the cells that a port names.
-func (t *portTable) eachCell(p policy.Port, visit func(cell int)) {
-	for s := int(t.src[p.SrcLo]); s <= int(t.src[p.SrcHi]); s++ {
-		for d := int(t.dst[p.DstLo]); d <= int(t.dst[p.DstHi]); d++ {
-			row := (s*int(t.dsts) + d) * int(t.protos)
-			if p.Proto < 256 {
-				visit(row + int(t.proto[p.Proto]))
-				continue
-			}
-			for proto := range int(t.protos) {
-				visit(row + proto)
-			}
-		}
-	}
-}
-
-// distinctPorts returns every port of the rules once, sorted, and the number
-// of each.
-func distinctPorts(rs *policy.Ruleset) ([]policy.Port, map[policy.Port]int) {
-	number := map[policy.Port]int{}
-	var all []policy.Port
+// collect numbers the lists.
+func (l *portLists) collect(rs *policy.Ruleset) {
+	var known interner
+	var key []uint32
 	for i := range rs.Rules {
-		for _, p := range rs.Rules[i].Ports {
-			if _, have := number[p]; !have {
-				number[p] = 0
-				all = append(all, p)
+		ports := rs.Rules[i].Ports
+		key = key[:0]
+		for _, p := range ports {
+			key = append(key, uint32(p.Proto), uint32(p.SrcLo)<<16|uint32(p.SrcHi), uint32(p.DstLo)<<16|uint32(p.DstHi))
+		}
+		n := known.number(key)
+		if int(n) == len(l.lists) {
+			l.lists = append(l.lists, ports)
+			l.total = append(l.total, slices.ContainsFunc(ports, func(p policy.Port) bool { return p.Proto == policy.AnyProto }))
+		}
+		l.of = append(l.of, n)
+	}
+}
+
+// cutProtos puts protocols that every list treats alike into one class; class
+// 0 is what no list names by number.
+func (l *portLists) cutProtos() {
+	var named [256][]uint32
+	for i, list := range l.lists {
+		for _, p := range list {
+			if p.Proto < 256 {
+				named[p.Proto] = append(named[p.Proto], uint32(i), uint32(p.SrcLo)<<16|uint32(p.SrcHi), uint32(p.DstLo)<<16|uint32(p.DstHi))
 			}
 		}
 	}
-	slices.SortFunc(all, policy.ComparePort)
-	for i, p := range all {
-		number[p] = i
+	var known interner
+	known.number(nil)
+	for proto := range named {
+		l.table.proto[proto] = uint16(known.number(named[proto]))
 	}
-	return all, number
+	l.table.protos = uint32(known.len())
+}
+
+// refine makes the classes of cells, and the runs of classes of each list.
+func (l *portLists) refine(cells int) error {
+	l.cells, l.seen = newPartition(cells), make([]uint32, cells)
+	for i := range l.lists {
+		if l.total[i] {
+			continue // it tells nothing apart
+		}
+		l.cells.begin()
+		l.eachCell(uint32(i), l.cells.take)
+		if l.cells.work > maxPortWork {
+			return fmt.Errorf("%d lists of ports overlap in more than %d places: name fewer, or wider, ranges", len(l.lists), maxPortWork)
+		}
+	}
+	l.table.classes = l.cells.number()
+	l.table.cells = l.cells.class
+	clear(l.seen)
+	found := make([]uint32, l.table.classes)
+	l.runs = make([][]run, len(l.lists))
+	for i := range l.lists {
+		l.runs[i] = l.runsOf(uint32(i), found)
+	}
+	return nil
+}
+
+// eachCell visits the cells that a list names, each once.
+func (l *portLists) eachCell(list uint32, visit func(cell uint32)) {
+	for _, p := range l.lists[list] {
+		l.bufS, l.bufD = l.srcs.in(l.bufS[:0], span{p.SrcLo, p.SrcHi}), l.dsts.in(l.bufD[:0], span{p.DstLo, p.DstHi})
+		proto := uint32(l.table.proto[p.Proto&255])
+		for _, s := range l.bufS {
+			for _, d := range l.bufD {
+				cell := (s*l.table.dsts+d)*l.table.protos + proto
+				if l.seen[cell] != list+1 {
+					l.seen[cell] = list + 1
+					visit(cell)
+				}
+			}
+		}
+	}
+}
+
+// runsOf returns the classes that a list names. found has, by class, the list
+// it was last found in, plus one.
+func (l *portLists) runsOf(list uint32, found []uint32) []run {
+	if l.total[list] {
+		return []run{{0, l.table.classes}}
+	}
+	var classes []uint32
+	l.eachCell(list, func(cell uint32) {
+		if c := l.table.cells[cell]; found[c] != list+1 {
+			found[c] = list + 1
+			classes = append(classes, c)
+		}
+	})
+	slices.Sort(classes)
+	var out []run
+	for _, c := range classes {
+		if n := len(out); n > 0 && out[n-1].hi == c {
+			out[n-1].hi++
+			continue
+		}
+		out = append(out, run{c, c + 1})
+	}
+	return out
 }

@@ -185,6 +185,24 @@ func (w *world) link(t testing.TB) *Engine {
 	return e
 }
 
+// linkSplit links under a split of either side drawn from those there are, in
+// tables of either form.
+func (w *world) linkSplit(t testing.TB, r *rand.Rand) *Engine {
+	t.Helper()
+	e, err := link(w.rs, w.sets, func(_ *bundles, src, dst *side) (plan, error) {
+		sources, dests := src.splits(), dst.splits()
+		p := plan{src: sources[r.IntN(len(sources))], dst: dests[r.IntN(len(dests))]}
+		for i := range 4 {
+			p.matrix[i/2][i%2] = r.IntN(2) == 0
+		}
+		return p, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func (w *world) linear(f flow) (policy.RuleID, policy.Verdict) {
 	return Linear{w.rs}.Decide(w.sets[f.from], w.sets[f.to], f.proto, f.sport, f.dport)
 }

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 )
@@ -66,50 +65,6 @@ func (rs *Ruleset) NetworksOf(a netip.Addr) []SetID {
 	sets := []SetID{Any}
 	for i := range rs.Sets {
 		if s := &rs.Sets[i]; s.Kind == KindNetwork && s.Contains(a) {
-			sets = append(sets, SetID(i))
-		}
-	}
-	return sets
-}
-
-// Atom is a prefix and the sets of every address in it that is in no longer
-// atom.
-type Atom struct {
-	Prefix netip.Prefix
-	Sets   []SetID
-}
-
-// Atoms returns the networks as a table for longest-prefix match: each prefix
-// and exception once, short before long, with all the sets that hold there.
-// Within an atom and outside the longer ones membership does not change, so
-// its first address speaks for all; but where a longer atom begins at that
-// very address, the networks are asked about the prefix itself.
-func (rs *Ruleset) Atoms() []Atom {
-	seen := map[netip.Prefix]bool{}
-	var atoms []Atom
-	for i := range rs.Sets {
-		for _, list := range [2][]netip.Prefix{rs.Sets[i].Prefixes, rs.Sets[i].Except} {
-			for _, p := range list {
-				if !seen[p] {
-					seen[p] = true
-					atoms = append(atoms, Atom{Prefix: p, Sets: rs.around(p)})
-				}
-			}
-		}
-	}
-	slices.SortFunc(atoms, func(a, b Atom) int {
-		return cmp.Or(cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()), a.Prefix.Addr().Compare(b.Prefix.Addr()))
-	})
-	return atoms
-}
-
-// around returns the sets that hold on all of a prefix but for longer ones.
-func (rs *Ruleset) around(p netip.Prefix) []SetID {
-	covers := func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) }
-	sets := []SetID{Any}
-	for i := range rs.Sets {
-		s := &rs.Sets[i]
-		if s.Kind == KindNetwork && slices.ContainsFunc(s.Prefixes, covers) && !slices.ContainsFunc(s.Except, covers) {
 			sets = append(sets, SetID(i))
 		}
 	}
