@@ -13,7 +13,7 @@ func sample() *Ruleset {
 		Sets: []Set{
 			{Kind: KindAny, Name: "any"},
 			{Kind: KindService, Name: "db", Selector: Selector{{{Key: "app", Op: OpIn, Values: []string{"shop"}}, {Key: "old", Op: OpNotExists}}}},
-			{Kind: KindNetwork, Name: "office", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}, Except: []netip.Prefix{netip.MustParsePrefix("192.0.2.66/32")}},
+			{Kind: KindNetwork, Name: "offices", Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}, Except: []netip.Prefix{netip.MustParsePrefix("192.0.2.66/32")}},
 		},
 		Rules: []Rule{
 			{Name: "no", Verdict: Deny, From: []SetID{0}, To: []SetID{0}, Ports: []Port{{Proto: AnyProto, SrcHi: 65535, DstHi: 65535}}, File: "p.toml", Line: 3},

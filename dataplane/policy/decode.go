@@ -7,13 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // What a file can be instead of a policy. Decode wraps one of them.
 var (
 	// ErrForeign: not a file of policyc's.
 	ErrForeign = errors.New("this is no compiled policy; make one with policyc build")
-	// ErrVersion: of another format.
+	// ErrVersion: of another format, older or newer.
 	ErrVersion = errors.New("another format version; compile the source again with this release's policyc")
 	// ErrTruncated: shorter, or longer, than it says it is.
 	ErrTruncated = errors.New("not as long as it says it is; copy or compile it again")
@@ -28,7 +29,7 @@ func Decode(data []byte) (*Ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := rs.validate(); err != nil {
+	if err := rs.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrCorrupt, err)
 	}
 	return rs, nil
@@ -42,7 +43,11 @@ func decode(data []byte) (*Ruleset, error) {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTruncated, len(data))
 	}
 	if v := binary.LittleEndian.Uint32(data[8:]); v != version {
-		return nil, fmt.Errorf("%w: it is %d, this is %d", ErrVersion, v, version)
+		age := "an older release's"
+		if v > version {
+			age = "a newer release's"
+		}
+		return nil, fmt.Errorf("%w: it is %s, version %d; this release reads %d", ErrVersion, age, v, version)
 	}
 	if len(data) < headerSize {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTruncated, len(data))
@@ -79,7 +84,11 @@ func sectionsOf(data []byte) (bodies [sectionEnd - 1][]byte, counts [sectionEnd 
 	for i := range bodies {
 		row := data[headerSize+sectionSize*i:]
 		offset, length := binary.LittleEndian.Uint64(row[8:]), binary.LittleEndian.Uint64(row[16:])
+		end := at
 		at += -at & 7
+		if at > uint64(len(data)) || slices.ContainsFunc(data[end:at], func(b byte) bool { return b != 0 }) {
+			return bodies, counts, fmt.Errorf("%w: section %d is not where zeros end", ErrCorrupt, i+1)
+		}
 		if binary.LittleEndian.Uint32(row) != uint32(i+1) || offset != at || offset > uint64(len(data)) || length > uint64(len(data))-offset {
 			return bodies, counts, fmt.Errorf("%w: section %d is out of place", ErrCorrupt, i+1)
 		}
@@ -95,12 +104,12 @@ func sectionsOf(data []byte) (bodies [sectionEnd - 1][]byte, counts [sectionEnd 
 
 func readSections(rs *Ruleset, bodies [sectionEnd - 1][]byte, counts [sectionEnd - 1]uint32) error {
 	r := reader{b: bodies[0]}
-	rs.Sets = list(&r, int(counts[0]), 1, r.set)
+	rs.Sets = list(&r, int(counts[0]), 17, r.set)
 	if err := r.done("sets"); err != nil {
 		return err
 	}
 	r = reader{b: bodies[1]}
-	rs.Rules = list(&r, int(counts[1]), 1, r.rule)
+	rs.Rules = list(&r, int(counts[1]), 29, r.rule)
 	return r.done("rules")
 }
 
@@ -186,7 +195,7 @@ func (r *reader) prefix() netip.Prefix {
 }
 
 func (r *reader) rule() Rule {
-	out := Rule{Name: r.string(), Verdict: Verdict(r.byte())}
+	out := Rule{Name: r.string(), Verdict: Verdict(r.byte()), Precedence: uint32(r.uint())}
 	set := func() SetID { return SetID(r.uint()) }
 	out.From = list(r, r.uint(), 4, set)
 	out.To = list(r, r.uint(), 4, set)

@@ -9,7 +9,7 @@ import (
 
 const (
 	magic       = "BHPOLICY"
-	version     = 1
+	version     = 2
 	headerSize  = 96
 	sectionSize = 24
 	sumAt       = 64
@@ -25,7 +25,7 @@ const (
 // Encode writes a ruleset as a file. It fails if the ruleset breaks one of the
 // rules in the comments on its types.
 func Encode(rs *Ruleset) ([]byte, error) {
-	if err := rs.validate(); err != nil {
+	if err := rs.Validate(); err != nil {
 		return nil, fmt.Errorf("encode policy: %w", err)
 	}
 	var bodies [sectionEnd - 1][]byte
@@ -94,6 +94,7 @@ func appendPrefixes(b []byte, list []netip.Prefix) []byte {
 
 func appendRule(b []byte, r *Rule) []byte {
 	b = append(appendString(b, r.Name), byte(r.Verdict))
+	b = binary.LittleEndian.AppendUint32(b, r.Precedence)
 	for _, list := range [2][]SetID{r.From, r.To} {
 		b = appendUint(b, len(list))
 		for _, s := range list {

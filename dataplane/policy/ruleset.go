@@ -19,7 +19,9 @@ type Ruleset struct {
 	// index into it.
 	Sets []Set
 	// Rules is in the order of decision: the first that matches decides. Where
-	// none does the answer is deny. A RuleID is an index into it.
+	// none does the answer is deny. A RuleID is an index into it. The order is
+	// by Precedence; at a tie every deny comes before every allow, so that a
+	// deny beats an allow whatever put them there.
 	Rules []Rule
 }
 
@@ -99,10 +101,14 @@ const (
 
 // Rule is one statement: From may (or may not) connect To on Ports.
 type Rule struct {
-	Name     string
-	Verdict  Verdict
-	From, To []SetID // sorted, unique, not empty
-	Ports    []Port  // sorted, unique, not empty
+	Name    string
+	Verdict Verdict
+	// Precedence is the rule's rank, the least first: what tier, priority or
+	// order of statements gave it. It decides nothing that the order of Rules
+	// has not decided; it says which rules were a tie.
+	Precedence uint32
+	From, To   []SetID // sorted, unique, not empty
+	Ports      []Port  // sorted, unique, not empty
 	// File and Line say where the source states the rule, for people.
 	File string
 	Line uint32

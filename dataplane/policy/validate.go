@@ -8,9 +8,9 @@ import (
 	"slices"
 )
 
-// validate holds a ruleset against what the comments on its types promise, so
-// that who uses one need not.
-func (rs *Ruleset) validate() error {
+// Validate holds a ruleset against what the comments on its types promise, so
+// that who uses one need not. Encode and Decode ask it.
+func (rs *Ruleset) Validate() error {
 	if len(rs.Sets) == 0 || rs.Sets[Any].Kind != KindAny {
 		return errors.New("set 0 is not Any")
 	}
@@ -19,12 +19,27 @@ func (rs *Ruleset) validate() error {
 			return fmt.Errorf("set %d (%q): %w", i, rs.Sets[i].Name, err)
 		}
 	}
+	if !ascending(rs.Sets[1:], compareSet) {
+		return errors.New("sets not in order, or one twice")
+	}
 	for i := range rs.Rules {
 		if err := rs.Rules[i].validate(len(rs.Sets)); err != nil {
 			return fmt.Errorf("rule %d (%q): %w", i, rs.Rules[i].Name, err)
 		}
+		if i > 0 && compareRank(&rs.Rules[i-1], &rs.Rules[i]) > 0 {
+			return fmt.Errorf("rule %d (%q) stands after one that it precedes", i, rs.Rules[i].Name)
+		}
 	}
 	return nil
+}
+
+func compareSet(a, b Set) int {
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+}
+
+// compareRank orders rules by precedence, and denies before allows of one.
+func compareRank(a, b *Rule) int {
+	return cmp.Or(cmp.Compare(a.Precedence, b.Precedence), cmp.Compare(a.Verdict, b.Verdict))
 }
 
 func (s *Set) validate(first bool) error {
@@ -44,6 +59,12 @@ func (s *Set) validate(first bool) error {
 	for _, list := range [2][]netip.Prefix{s.Prefixes, s.Except} {
 		if !ascending(list, comparePrefix) || slices.ContainsFunc(list, func(p netip.Prefix) bool { return !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() }) {
 			return errors.New("prefixes not masked and in order")
+		}
+	}
+	for _, e := range s.Except {
+		inside := func(p netip.Prefix) bool { return p.Bits() <= e.Bits() && p.Contains(e.Addr()) }
+		if !slices.ContainsFunc(s.Prefixes, inside) {
+			return fmt.Errorf("exception %s lies in no prefix", e)
 		}
 	}
 	return nil
@@ -66,12 +87,32 @@ func (r *Rule) validate(sets int) error {
 		return errors.New("its ports are none, or not in order")
 	}
 	for _, p := range r.Ports {
-		if p.Proto > AnyProto || p.SrcLo > p.SrcHi || p.DstLo > p.DstHi {
-			return errors.New("a range of ports runs backwards")
+		if err := p.validate(); err != nil {
+			return err
 		}
-		if p.Proto == AnyProto && (p.SrcLo != 0 || p.SrcHi != 65535 || p.DstLo != 0 || p.DstHi != 65535) {
-			return errors.New("every protocol, but not every port")
+	}
+	return nil
+}
+
+// Protocols that have ports, or a type and a code in their place.
+const tcp, udp, sctp, icmp, icmpv6 = 6, 17, 132, 1, 58
+
+func (p *Port) validate() error {
+	anySrc, anyDst := p.SrcLo == 0 && p.SrcHi == 65535, p.DstLo == 0 && p.DstHi == 65535
+	switch {
+	case p.Proto > AnyProto:
+		return fmt.Errorf("protocol %d", p.Proto)
+	case p.SrcLo > p.SrcHi || p.DstLo > p.DstHi:
+		return errors.New("a range of ports runs backwards")
+	case p.Proto == tcp || p.Proto == udp || p.Proto == sctp:
+		return nil
+	case p.Proto == icmp || p.Proto == icmpv6:
+		if !anySrc {
+			return errors.New("ICMP has no source port")
 		}
+		return nil
+	case !anySrc || !anyDst:
+		return fmt.Errorf("ports of protocol %d, which has none", p.Proto)
 	}
 	return nil
 }
