@@ -1,7 +1,10 @@
 package classbench
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"math/bits"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -103,7 +106,7 @@ func TestFirstMatch(t *testing.T) {
 
 func (s *set) crossed(t *testing.T) {
 	trace, err := ReadTrace(dir, s.name, "xtrace")
-	if os.IsNotExist(err) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return // the small sets have none
 	}
 	if err != nil {
@@ -117,4 +120,51 @@ func (s *set) crossed(t *testing.T) {
 			t.Fatalf("%+v: rule %d, verdict %d; the list says %d, %d", h, int32(rule), verdict, int32(want), wantVerdict)
 		}
 	}
+}
+
+// sink keeps results used.
+var sink policy.RuleID
+
+// BenchmarkDecide asks one header after the other, without locality. The
+// policy alone is asked, of identities found before, and then the whole: two
+// addresses to identities, and the policy.
+func BenchmarkDecide(b *testing.B) {
+	needData(b)
+	for _, size := range sizes {
+		for _, kind := range []string{"acl1", "fw1", "ipc1"} {
+			name := kind + "_" + size
+			b.Run(name, func(b *testing.B) { timeSet(b, name) })
+		}
+	}
+}
+
+func timeSet(b *testing.B, name string) {
+	start := time.Now()
+	s := load(b, name)
+	built := time.Since(start)
+	trace, err := ReadTrace(dir, name, "trace")
+	if err != nil {
+		b.Fatal(err)
+	}
+	trace = trace[:1<<bits.Len(uint(min(len(trace), 1<<16)/2))]
+	from, to := make([]identity.ID, len(trace)), make([]identity.ID, len(trace))
+	for i, h := range trace {
+		src, dst := Addr(h.Src), Addr(h.Dst)
+		from[i], _ = s.table.Identify(0, &src)
+		to[i], _ = s.table.Identify(0, &dst)
+	}
+	mask := len(trace) - 1
+	b.Run("identities", func(b *testing.B) {
+		b.ReportMetric(float64(s.engine.Stats().Bytes)/(1<<20), "MiB")
+		b.ReportMetric(float64(built.Milliseconds()), "build-ms")
+		for i := range b.N {
+			h := &trace[i&mask]
+			sink, _ = s.engine.Decide(from[i&mask], to[i&mask], h.Proto, h.Sport, h.Dport)
+		}
+	})
+	b.Run("addresses", func(b *testing.B) {
+		for i := range b.N {
+			sink, _ = s.ask(trace[i&mask])
+		}
+	})
 }

@@ -1,6 +1,9 @@
 package classify
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // span is an inclusive range of ports.
 type span struct{ lo, hi uint16 }
@@ -9,53 +12,69 @@ type span struct{ lo, hi uint16 }
 // intervals that no range tells apart are one class.
 type axis struct {
 	of      []uint16 // by port: its class; 65,536 classes at the most, so it fits
+	begins  []uint32 // by interval: its first port, ascending from 0
 	class   []uint32 // by interval
-	first   []uint32 // by port: the interval it is in
 	classes uint32
 	seen    []uint32 // by class: the query it was last found in
 	query   uint32
 }
 
 func newAxis(spans []span) *axis {
-	slices.SortFunc(spans, func(a, b span) int { return int(a.lo)<<16 + int(a.hi) - int(b.lo)<<16 - int(b.hi) })
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(cmp.Compare(a.lo, b.lo), cmp.Compare(a.hi, b.hi)) })
 	spans = slices.Compact(spans)
-	a := &axis{of: make([]uint16, 65536), first: make([]uint32, 65536)}
-	p := newPartition(a.cut(spans))
+	a := &axis{of: make([]uint16, 65536)}
+	a.cut(spans)
+	p := newPartition(len(a.begins))
 	for _, s := range spans {
 		p.begin()
-		for i := a.first[s.lo]; i <= a.first[s.hi]; i++ {
-			p.take(i)
+		for i, end := a.intervals(s); i < end; i++ {
+			p.take(uint32(i))
 		}
 	}
 	a.classes = p.number()
 	a.class = p.class
-	for port, i := range a.first {
-		a.of[port] = uint16(a.class[i])
-	}
 	a.seen = make([]uint32, a.classes)
+	a.fill()
 	return a
 }
 
-// cut numbers the intervals. 65,535 + 1 is a boundary, too: 32 bits hold it.
-func (a *axis) cut(spans []span) int {
-	begins := make([]bool, 65537)
+// cut finds the intervals. 65,535 + 1 is a boundary, too: 32 bits hold it.
+func (a *axis) cut(spans []span) {
+	a.begins = append(a.begins, 0)
 	for _, s := range spans {
-		begins[s.lo], begins[uint32(s.hi)+1] = true, true
-	}
-	n := uint32(0)
-	for port := range a.first {
-		if port > 0 && begins[port] {
-			n++
+		a.begins = append(a.begins, uint32(s.lo))
+		if s.hi < 65535 {
+			a.begins = append(a.begins, uint32(s.hi)+1)
 		}
-		a.first[port] = n
 	}
-	return int(n) + 1
+	slices.Sort(a.begins)
+	a.begins = slices.Compact(a.begins)
+}
+
+func (a *axis) fill() {
+	for i, port := range a.begins {
+		end := uint32(65536)
+		if i+1 < len(a.begins) {
+			end = a.begins[i+1]
+		}
+		for ; port < end; port++ {
+			a.of[port] = uint16(a.class[i])
+		}
+	}
+}
+
+// intervals returns the first interval of a span, and the one after its last:
+// a span ends where an interval does.
+func (a *axis) intervals(s span) (first, end int) {
+	first, _ = slices.BinarySearch(a.begins, uint32(s.lo))
+	end, _ = slices.BinarySearch(a.begins, uint32(s.hi)+1)
+	return first, end
 }
 
 // in appends the classes in a span, each once.
 func (a *axis) in(out []uint32, s span) []uint32 {
 	a.query++
-	for i := a.first[s.lo]; i <= a.first[s.hi]; i++ {
+	for i, end := a.intervals(s); i < end; i++ {
 		if c := a.class[i]; a.seen[c] != a.query {
 			a.seen[c] = a.query
 			out = append(out, c)

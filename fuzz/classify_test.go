@@ -1,0 +1,138 @@
+package fuzz
+
+import (
+	"encoding/binary"
+	"slices"
+	"testing"
+
+	"bulkhead/dataplane/classify"
+	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/policy"
+)
+
+// draw takes a policy and questions off the front of a stranger's bytes; when
+// they are used up it takes zeros.
+type draw struct{ b []byte }
+
+func (d *draw) byte() byte {
+	if len(d.b) == 0 {
+		return 0
+	}
+	v := d.b[0]
+	d.b = d.b[1:]
+	return v
+}
+
+func (d *draw) below(n int) int { return int(d.byte()) % n }
+func (d *draw) port() uint16    { return uint16(d.byte())<<8 | uint16(d.byte()) }
+
+func (d *draw) span() (lo, hi uint16) {
+	a, b := d.port(), d.port()
+	return min(a, b), max(a, b)
+}
+
+// sets draws one to three set numbers, sorted, each once.
+func (d *draw) sets(n int) []policy.SetID {
+	var out []policy.SetID
+	for range 1 + d.below(3) {
+		out = append(out, policy.SetID(d.below(n)))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (d *draw) ports() []policy.Port {
+	var out []policy.Port
+	for range 1 + d.below(3) {
+		p := policy.Port{Proto: uint16(d.byte()), SrcHi: 65535, DstHi: 65535}
+		switch p.Proto {
+		case 0:
+			p.Proto = policy.AnyProto
+		case 6, 17, 132:
+			p.SrcLo, p.SrcHi = d.span()
+			p.DstLo, p.DstHi = d.span()
+		case 1, 58:
+			p.DstLo, p.DstHi = d.span()
+		}
+		out = append(out, p)
+	}
+	slices.SortFunc(out, policy.ComparePort)
+	return slices.Compact(out)
+}
+
+func (d *draw) ruleset() *policy.Ruleset {
+	rs := &policy.Ruleset{Sets: []policy.Set{{Kind: policy.KindAny, Name: "any"}}}
+	for i := range 1 + d.below(20) {
+		rs.Sets = append(rs.Sets, policy.Set{Kind: policy.KindService, Name: string(rune('a' + i))})
+	}
+	for i := range d.below(64) {
+		rs.Rules = append(rs.Rules, policy.Rule{Precedence: uint32(i), Verdict: policy.Verdict(d.below(2)),
+			From: d.sets(len(rs.Sets)), To: d.sets(len(rs.Sets)), Ports: d.ports()})
+	}
+	return rs
+}
+
+// FuzzClassify: for any policy, identities and headers, the tables say what
+// the list says, the verdict and the rule.
+func FuzzClassify(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte("\x03\x02\x01\x01\x01\x01\x02\x00\x06\x00\x00\xff\xff\x15\x38\x15\x38"))
+	long := make([]byte, 0, 2048)
+	for i := range uint16(1024) {
+		long = binary.BigEndian.AppendUint16(long, i*40503)
+	}
+	f.Add(long)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d := &draw{b}
+		rs := d.ruleset()
+		if err := rs.Validate(); err != nil {
+			t.Fatalf("the draw is not valid: %v", err)
+		}
+		identities := [][]uint32{nil}
+		for range 1 + d.below(16) {
+			identities = append(identities, numbers(d.sets(len(rs.Sets))))
+		}
+		compare(t, rs, identities, d)
+	})
+}
+
+func numbers(sets []policy.SetID) []uint32 {
+	var out []uint32
+	for _, s := range sets {
+		out = append(out, uint32(s))
+	}
+	return out
+}
+
+// compare links a policy and asks both the tables and the list: every pair of
+// identities, at a corner of every rule's ports and where the draw points.
+func compare(t *testing.T, rs *policy.Ruleset, identities [][]uint32, d *draw) {
+	t.Helper()
+	engine, err := classify.Link(rs, identities)
+	if err != nil {
+		return // over a bound; it says so and is not there
+	}
+	if s := engine.Stats(); s.Touches > 31 || s.Bytes > 1<<30 {
+		t.Fatalf("out of bounds: %+v", s)
+	}
+	list := classify.Linear{Rules: rs}
+	ask := func(from, to int, proto uint8, sport, dport uint16) {
+		rule, verdict := engine.Decide(identity.ID(from), identity.ID(to), proto, sport, dport)
+		if want, wantVerdict := list.Decide(identities[from], identities[to], proto, sport, dport); rule != want || verdict != wantVerdict {
+			t.Fatalf("%v to %v, %d %d %d: the tables say rule %d, %d; the list says %d, %d",
+				identities[from], identities[to], proto, sport, dport, int32(rule), verdict, int32(want), wantVerdict)
+		}
+	}
+	for i := range rs.Rules {
+		p := rs.Rules[i].Ports[d.below(len(rs.Rules[i].Ports))]
+		from, to := d.below(len(identities)), d.below(len(identities))
+		for _, sport := range []uint16{p.SrcLo - 1, p.SrcLo, p.SrcHi + 1} {
+			for _, dport := range []uint16{p.DstLo - 1, p.DstLo, p.DstHi, p.DstHi + 1} {
+				ask(from, to, uint8(p.Proto), sport, dport)
+			}
+		}
+	}
+	for range 64 {
+		ask(d.below(len(identities)), d.below(len(identities)), d.byte(), d.port(), d.port())
+	}
+}
