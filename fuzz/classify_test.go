@@ -1,7 +1,7 @@
 package fuzz
 
 import (
-	"encoding/binary"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -24,7 +24,6 @@ func (d *draw) byte() byte {
 }
 
 func (d *draw) below(n int) int { return int(d.byte()) % n }
-func (d *draw) port() uint16    { return uint16(d.byte())<<8 | uint16(d.byte()) }
 
 func (d *draw) span() (lo, hi uint16) {
 	a, b := d.port(), d.port()
@@ -41,13 +40,22 @@ func (d *draw) sets(n int) []policy.SetID {
 	return slices.Compact(out)
 }
 
+// protocols are few, so that rules meet.
+var protocols = []uint16{6, 17, 132, 1, 58, 47, policy.AnyProto}
+
+// port draws one of few boundaries, or any port.
+func (d *draw) port() uint16 {
+	if at := d.byte(); at < 192 {
+		return []uint16{0, 1, 22, 80, 443, 1023, 1024, 8080, 0x0800, 0x08ff, 65534, 65535}[at%12]
+	}
+	return uint16(d.byte())<<8 | uint16(d.byte())
+}
+
 func (d *draw) ports() []policy.Port {
 	var out []policy.Port
 	for range 1 + d.below(3) {
-		p := policy.Port{Proto: uint16(d.byte()), SrcHi: 65535, DstHi: 65535}
+		p := policy.Port{Proto: protocols[d.below(len(protocols))], SrcHi: 65535, DstHi: 65535}
 		switch p.Proto {
-		case 0:
-			p.Proto = policy.AnyProto
 		case 6, 17, 132:
 			p.SrcLo, p.SrcHi = d.span()
 			p.DstLo, p.DstHi = d.span()
@@ -77,11 +85,12 @@ func (d *draw) ruleset() *policy.Ruleset {
 func FuzzClassify(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("\x03\x02\x01\x01\x01\x01\x02\x00\x06\x00\x00\xff\xff\x15\x38\x15\x38"))
-	long := make([]byte, 0, 2048)
-	for i := range uint16(1024) {
-		long = binary.BigEndian.AppendUint16(long, i*40503)
+	random := rand.NewChaCha8([32]byte{})
+	for range 20 {
+		seed := make([]byte, 2048)
+		_, _ = random.Read(seed)
+		f.Add(seed)
 	}
-	f.Add(long)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := &draw{b}
 		rs := d.ruleset()
