@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"reflect"
 	"slices"
 
 	"bulkhead/dataplane"
@@ -125,7 +126,7 @@ func (sw *Switch) openPorts(cfg *config.Config) (*plan, error) {
 	kept := map[packet.PortID]bool{}
 	for i := range cfg.Ports {
 		c := &cfg.Ports[i]
-		if id, had := sw.ports[c.Name]; had && sw.opened[id].port != nil && config.SamePort(sw.portConfig(c.Name), c) {
+		if id, had := sw.ports[c.Name]; had && sw.opened[id].port != nil && sw.goesOn(cfg, c) {
 			p.ids[c.Name], kept[id] = id, true
 		}
 	}
@@ -253,6 +254,15 @@ func share(n, shards uint32) uint32 {
 		return 0
 	}
 	return max(1, n/shards)
+}
+
+// goesOn tells whether a port that is open can stay so. An uplink was opened
+// with the VTEP, too: its filter knows which frames are the switch's.
+func (sw *Switch) goesOn(cfg *config.Config, c *config.Port) bool {
+	if c.Role == config.RoleUplink && !reflect.DeepEqual(sw.cfg.VTEP, cfg.VTEP) {
+		return false
+	}
+	return config.SamePort(sw.portConfig(c.Name), c)
 }
 
 // portConfig returns the configuration that a port was opened with.

@@ -19,11 +19,30 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 	case "tap":
 		return tap.Open(tapConfig(c, o))
 	case "xdp":
-		return xdp.Open(xdp.Config{Name: c.Name, Device: c.Device, Mode: c.Mode, MTU: c.MTU, Queues: c.Queues, Port: o.ID, Region: o.Region})
+		return xdp.Open(xdpConfig(c, o))
 	case "pcap":
 		return pcap.Open(pcap.Config{Name: c.Name, Port: o.ID, MAC: c.MAC, MTU: c.MTU, In: c.File})
 	}
 	return nil, fmt.Errorf("driver %q is not in this build", c.Driver)
+}
+
+// xdpConfig leaves to the host what an uplink brings besides the tunnel: an
+// uplink that is not the VTEP's takes nothing.
+func xdpConfig(c *config.Port, o vswitch.Opening) xdp.Config {
+	out := xdp.Config{
+		Name: c.Name, Device: c.Device, Mode: c.Mode, MTU: c.MTU, Queues: c.Queues, Port: o.ID, Region: o.Region,
+	}
+	if c.Role != config.RoleUplink {
+		return out
+	}
+	out.Uplink = &xdp.Filter{}
+	if v := o.VTEP; v != nil && v.Uplink == c.Name {
+		out.Uplink.UDPPort = v.UDPPort
+		for _, a := range v.Addresses {
+			out.Uplink.Addrs = append(out.Uplink.Addrs, a.Addr())
+		}
+	}
+	return out
 }
 
 // tapConfig makes the device what its workload expects: its addresses with the

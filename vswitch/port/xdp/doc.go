@@ -10,9 +10,15 @@
 // if it names a chunk that was given to it, once, and bytes inside that chunk:
 // drivers have handed out stale descriptors before.
 //
+// # Whose frames
+//
+// A workload's device is the switch's alone. An uplink is shared with the host:
+// of it the switch takes the tunnel's packets for its VTEP and what resolves
+// the VTEP's address, and the rest passes to the host (Filter says which).
+//
 // # Failing closed
 //
-// The program redirects every frame of the device to the socket of its queue,
+// The program redirects a frame that is the switch's to the socket of its queue,
 // and where there is none it drops: XDP_DROP is the fallback of the redirect.
 // The link that attaches it is pinned in bpffs, so it outlives the process: a
 // plain link would go with it, and the host's kernel would route the

@@ -16,27 +16,33 @@ import (
 // PinDir is where links are pinned, a file a device.
 const PinDir = "/sys/fs/bpf/bulkhead"
 
-// actions of XDP (linux/bpf.h).
-const xdpDrop = 1
+// Actions of XDP (linux/bpf.h).
+const (
+	xdpDrop = 1
+	xdpPass = 2
+)
 
-// newProgram makes the program and its map of sockets: every frame goes to the
+// everything is the program of a workload's port: every frame goes to the
 // socket of its queue, and where there is none it is dropped.
-func newProgram(queues int) (*axdp.Program, error) {
+func everything(sockets int) asm.Instructions {
+	return append(asm.Instructions{asm.Mov.Reg(ctx, asm.R1)}, redirect(sockets)...)
+}
+
+// newProgram makes the program and its map of sockets. A filter leaves to the
+// host what is not for the VTEP; without one everything is the switch's.
+func newProgram(queues int, filter *Filter) (*axdp.Program, error) {
 	sockets, err := ebpf.NewMap(&ebpf.MapSpec{
 		Name: "bulkhead_xsks", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(queues),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the map of sockets: %w; it needs CAP_BPF", err)
 	}
+	instructions := everything(sockets.FD())
+	if filter != nil {
+		instructions = filter.instructions(sockets.FD())
+	}
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "bulkhead_port", Type: ebpf.XDP, License: "Apache-2.0",
-		Instructions: asm.Instructions{
-			asm.LoadMem(asm.R2, asm.R1, 16, asm.Word), // xdp_md.rx_queue_index
-			asm.LoadMapPtr(asm.R1, sockets.FD()),
-			asm.Mov.Imm(asm.R3, xdpDrop), // without a socket: fail closed
-			asm.FnRedirectMap.Call(),
-			asm.Return(),
-		},
+		Name: "bulkhead_port", Type: ebpf.XDP, License: "Apache-2.0", Instructions: instructions,
 	})
 	if err != nil {
 		sockets.Close()

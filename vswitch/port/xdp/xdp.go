@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	axdp "github.com/asavie/xdp"
@@ -34,12 +36,16 @@ type Config struct {
 	Queues int    // sockets; the device must have as many queues, and no more
 	Port   packet.PortID
 	Region *port.Region
+	// Uplink says which frames are the switch's on a device that it shares with
+	// the host. Nil is a workload's port: every frame is.
+	Uplink *Filter
 }
 
 // Port is an open AF_XDP port.
 type Port struct {
 	info    port.Info
 	index   int
+	shared  bool // with the host: an uplink
 	program *axdp.Program
 	attach  *attachment
 	queues  []*queue
@@ -51,8 +57,10 @@ type Port struct {
 
 var _ port.Port = (*Port)(nil)
 
-// Open attaches to the device; its link is taken down, and stays so until Up.
-// What it began it undoes on failure.
+// Open attaches to the device; the link of a workload's is taken down, and
+// stays so until Up. An uplink's stays as it is: the host's addresses and
+// routes hang on it, and what is not for the VTEP goes on as before. What Open
+// began it undoes on failure.
 func Open(c Config) (p *Port, err error) {
 	dev, err := netlink.LinkByName(c.Device)
 	if err != nil {
@@ -64,16 +72,21 @@ func Open(c Config) (p *Port, err error) {
 	if n := receiveQueues(c.Device); n != c.Queues {
 		return nil, fmt.Errorf("device %q has %d receive queues and the port %d: frames of a queue without a socket would be lost; set queues = %d", c.Device, n, c.Queues, n)
 	}
-	p = &Port{index: dev.Attrs().Index}
+	if err := notTheHosts(c.Uplink); err != nil {
+		return nil, err
+	}
+	p = &Port{index: dev.Attrs().Index, shared: c.Uplink != nil}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	if err := quiet(dev); err != nil {
-		return p, err
+	if !p.shared {
+		if err := quiet(dev); err != nil {
+			return p, err
+		}
 	}
-	if p.program, err = newProgram(c.Queues); err != nil {
+	if p.program, err = newProgram(c.Queues, c.Uplink); err != nil {
 		return p, err
 	}
 	if p.attach, err = attach(p.program.Program, c.Device, p.index, c.Mode); err != nil {
@@ -94,6 +107,34 @@ func receiveQueues(device string) int {
 		return 1
 	}
 	return max(1, len(queues))
+}
+
+// notTheHosts refuses a VTEP address that is the host's too: the answers to the
+// ARP of both would reach the switch only.
+func notTheHosts(f *Filter) error {
+	if f == nil {
+		return nil
+	}
+	addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("list the host's addresses: %w", err)
+	}
+	for _, a := range addrs {
+		ip, _ := netip.AddrFromSlice(a.IP)
+		if slices.Contains(f.Addrs, ip.Unmap()) {
+			return fmt.Errorf("the VTEP's address %s is the host's, too: answers to the host's ARP and ND would go to the switch; give the VTEP an address of its own in the underlay, or take it from the host: ip addr del %s dev %s",
+				ip, a.IPNet, nameOf(a.LinkIndex))
+		}
+	}
+	return nil
+}
+
+// nameOf returns a device's name, or its number if it has just gone.
+func nameOf(index int) string {
+	if dev, err := netlink.LinkByIndex(index); err == nil {
+		return dev.Attrs().Name
+	}
+	return fmt.Sprint(index)
 }
 
 // quiet takes the link down and keeps the host from speaking on it: a veth's
@@ -282,7 +323,7 @@ func (p *Port) Close() error {
 	p.closed = true
 	p.mu.Unlock()
 	var errs []error
-	if dev, err := netlink.LinkByIndex(p.index); err == nil {
+	if dev, err := netlink.LinkByIndex(p.index); err == nil && !p.shared {
 		errs = append(errs, netlink.LinkSetDown(dev)) // before the program goes: nothing passes by
 	}
 	if p.watcher != nil {
