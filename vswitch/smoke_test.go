@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -145,6 +146,20 @@ func TestSmokeDeniesAndLeavesNothing(t *testing.T) {
 	}
 }
 
+// pins lists what AF_XDP ports of a namespace have pinned in bpffs.
+func pins(t *testing.T, netns string) []string {
+	t.Helper()
+	var ns syscall.Stat_t
+	if err := syscall.Stat("/run/netns/"+netns, &ns); err != nil {
+		t.Fatal(err)
+	}
+	list, err := filepath.Glob(fmt.Sprintf("/sys/fs/bpf/bulkhead/%d-*", ns.Ino))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
 // The bypass guard: the switch's own namespace forwards and has routes to both
 // workloads. Nothing crosses by the host's stack while the switch denies, nor
 // after it is killed, native and generic.
@@ -195,12 +210,13 @@ func TestSmokeNothingPassesBesideTheSwitch(t *testing.T) {
 			if connects(a, "10.97.2.2") {
 				t.Error("passed beside the switch after it was started again")
 			}
+			if held := pins(t, s); len(held) != 2 {
+				t.Errorf("pinned: %q", held)
+			}
 			_ = daemon.Process.Signal(os.Interrupt)
 			_ = daemon.Wait()
-			for _, p := range []string{pa, pb} {
-				if _, err := os.Stat("/sys/fs/bpf/bulkhead/" + p); err == nil {
-					t.Errorf("the pin of %s is left", p)
-				}
+			if left := pins(t, s); len(left) != 0 {
+				t.Errorf("left in bpffs: %q", left)
 			}
 		})
 	}

@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -76,7 +75,7 @@ func workload(t testing.TB, mode string) porttest.Rig {
 		},
 		Destroy: func() error { return exec.Command("ip", "link", "del", device).Run() },
 		Gone: func(t *testing.T) {
-			if _, err := os.Stat(filepath.Join(PinDir, device)); err == nil {
+			if _, err := os.Stat(p.attach.path); err == nil {
 				t.Error("the pin is still there")
 			}
 			if dev, err := net.InterfaceByName(device); err == nil {

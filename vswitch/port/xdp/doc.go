@@ -22,7 +22,8 @@
 // and where there is none it drops: XDP_DROP is the fallback of the redirect.
 // The link that attaches it is pinned in bpffs, so it outlives the process: a
 // plain link would go with it, and the host's kernel would route the
-// workload's packets. The next start takes the pinned link over and changes
+// workload's packets. A workload's port is not opened where bpffs itself would
+// go with the process (pin.go). The next start takes the pinned link over and changes
 // its program in place, so there is no moment without one.
 //
 // The host's end of a veth speaks by itself (MLD, DAD, router solicitations):

@@ -3,18 +3,14 @@ package xdp
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	axdp "github.com/asavie/xdp"
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 )
-
-// PinDir is where links are pinned, a file a device.
-const PinDir = "/sys/fs/bpf/bulkhead"
 
 // Actions of XDP (linux/bpf.h).
 const (
@@ -60,13 +56,16 @@ type attachment struct {
 
 // attach puts the program on the device. A pinned link that an earlier switch
 // left is taken over: its program is changed in place, so that the device is
-// never without one.
-func attach(program *ebpf.Program, device string, index int, mode string) (*attachment, error) {
-	if err := mountBPF(); err != nil {
+// never without one. A workload's has to outlive us.
+func attach(program *ebpf.Program, device string, index int, mode string, workload bool) (*attachment, error) {
+	if err := preparePins(workload); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(PinDir, device)
-	if a := adopt(program, path, index); a != nil {
+	path, err := pinPath(index)
+	if err != nil {
+		return nil, err
+	}
+	if a := adopt(program, path, index, mode); a != nil {
 		return a, nil
 	}
 	l, got, err := attachNew(program, index, mode)
@@ -80,19 +79,30 @@ func attach(program *ebpf.Program, device string, index int, mode string) (*atta
 	return &attachment{link: l, path: path, mode: got}, nil
 }
 
-// adopt takes over the link pinned at path, if it is of this device still.
-func adopt(program *ebpf.Program, path string, index int) *attachment {
+// adopt takes over the link pinned at path, if it is of this device still and
+// runs in the mode that is asked for.
+func adopt(program *ebpf.Program, path string, index int, mode string) *attachment {
 	l, err := link.LoadPinnedLink(path, nil)
 	if err != nil {
 		return nil
 	}
+	got := modeOf(index)
 	info, err := l.Info()
-	if err == nil && info.XDP() != nil && int(info.XDP().Ifindex) == index && l.Update(program) == nil {
-		return &attachment{link: l, path: path, mode: "adopted"}
+	if err == nil && info.XDP() != nil && int(info.XDP().Ifindex) == index && (mode == "auto" || mode == got) && l.Update(program) == nil {
+		return &attachment{link: l, path: path, mode: got}
 	}
-	_ = l.Unpin() // of a device that is gone
+	_ = l.Unpin() // of a device that is gone, or of another mode
 	l.Close()
 	return nil
+}
+
+// modeOf tells how a device runs the program that is on it.
+func modeOf(index int) string {
+	dev, err := netlink.LinkByIndex(index)
+	if err == nil && dev.Attrs().Xdp != nil && dev.Attrs().Xdp.AttachMode == nl.XDP_ATTACHED_SKB {
+		return "generic"
+	}
+	return "native"
 }
 
 // attachNew tries the driver's own mode first, unless one mode is asked for.
@@ -117,21 +127,4 @@ func attachNew(program *ebpf.Program, index int, mode string) (link.Link, string
 // remove takes the program off the device, for good.
 func (a *attachment) remove() error {
 	return errors.Join(a.link.Unpin(), a.link.Close())
-}
-
-// bpfMagic is bpffs' magic number (linux/magic.h).
-const bpfMagic = 0xcafe4a11
-
-// mountBPF makes sure that links can be pinned.
-func mountBPF() error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs("/sys/fs/bpf", &fs); err != nil || uint32(fs.Type) != bpfMagic {
-		if err := unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, ""); err != nil {
-			return fmt.Errorf("mount bpffs at /sys/fs/bpf: %w", err)
-		}
-	}
-	if err := os.MkdirAll(PinDir, 0o700); err != nil {
-		return fmt.Errorf("pin directory: %w", err)
-	}
-	return nil
 }

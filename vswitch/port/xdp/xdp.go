@@ -89,7 +89,7 @@ func Open(c Config) (p *Port, err error) {
 	if p.program, err = newProgram(c.Queues, c.Uplink); err != nil {
 		return p, err
 	}
-	if p.attach, err = attach(p.program.Program, c.Device, p.index, c.Mode); err != nil {
+	if p.attach, err = attach(p.program.Program, c.Device, p.index, c.Mode, !p.shared); err != nil {
 		return p, err
 	}
 	if err := p.openQueues(&c); err != nil {
