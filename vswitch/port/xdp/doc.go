@@ -26,6 +26,15 @@
 // go with the process (pin.go). The next start takes the pinned link over and changes
 // its program in place, so there is no moment without one.
 //
+// # The device
+//
+// Open has the device leave VLAN tags in the frames (a tag taken off before XDP
+// is gone, and a frame of one VLAN looks like another's) and hear frames for
+// others: a workload's all of them, an uplink's those to the group at which
+// neighbours ask for an IPv6 VTEP. On a veth the tag is the sender's to leave
+// beside the frame, by its own tx-vlan-offload, and XDP does not see it; such a
+// frame is judged as one without.
+//
 // The host's end of a veth speaks by itself (MLD, DAD, router solicitations):
 // it is told not to before its link goes up.
 //

@@ -3,6 +3,7 @@ package xdp
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,11 +59,19 @@ func (s *socket) mapRings() error {
 	return errors.Join(errs[:]...)
 }
 
+// letGo bounds the time that the kernel may take to release a queue: it does
+// so by a work queue after the socket, or the process, is gone.
+const letGo = time.Second
+
 // bind ties the socket to a queue of a device. Whether frames are copied is
 // the driver's choice.
 func (s *socket) bind(index, queue int) error {
 	addr := &unix.SockaddrXDP{Flags: unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(index), QueueID: uint32(queue)}
-	if err := unix.Bind(s.fd, addr); err != nil {
+	err := unix.Bind(s.fd, addr)
+	for begin := time.Now(); errors.Is(err, unix.EBUSY) && time.Since(begin) < letGo; err = unix.Bind(s.fd, addr) {
+		time.Sleep(time.Millisecond)
+	}
+	if err != nil {
 		return fmt.Errorf("bind to queue %d: %w; does the device have as many queues, and is no other AF_XDP socket on it?", queue, err)
 	}
 	return nil

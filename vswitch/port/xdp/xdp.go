@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 
@@ -45,7 +44,8 @@ type Config struct {
 type Port struct {
 	info    port.Info
 	index   int
-	shared  bool // with the host: an uplink
+	shared  bool     // with the host: an uplink
+	hearing *os.File // open while frames for others are to be heard
 	program *axdp.Program
 	attach  *attachment
 	queues  []*queue
@@ -75,6 +75,9 @@ func Open(c Config) (p *Port, err error) {
 	if err := notTheHosts(c.Uplink); err != nil {
 		return nil, err
 	}
+	if err := keepTags(c.Device); err != nil {
+		return nil, err
+	}
 	p = &Port{index: dev.Attrs().Index, shared: c.Uplink != nil}
 	defer func() {
 		if err != nil {
@@ -85,6 +88,9 @@ func Open(c Config) (p *Port, err error) {
 		if err := quiet(dev); err != nil {
 			return p, err
 		}
+	}
+	if p.hearing, err = hear(p.index, c.Uplink); err != nil {
+		return p, err
 	}
 	if p.program, err = newProgram(c.Queues, c.Uplink); err != nil {
 		return p, err
@@ -97,16 +103,6 @@ func Open(c Config) (p *Port, err error) {
 	}
 	p.describe(&c, dev)
 	return p, p.watch()
-}
-
-// receiveQueues counts the queues that a device receives on now; a device may
-// have room for more.
-func receiveQueues(device string) int {
-	queues, err := filepath.Glob("/sys/class/net/" + device + "/queues/rx-*")
-	if err != nil {
-		return 1
-	}
-	return max(1, len(queues))
 }
 
 // notTheHosts refuses a VTEP address that is the host's too: the answers to the
@@ -249,8 +245,8 @@ func (p *Port) Queues() []port.Queue {
 	return out
 }
 
-// Status implements port.Port. It asks the kernel now: the watch may be a
-// moment behind.
+// Status implements port.Port. It asks the kernel now, and Send goes by the
+// answer: the watch may be a moment behind.
 func (p *Port) Status() port.Status {
 	dev, err := netlink.LinkByIndex(p.index)
 	var missing netlink.LinkNotFoundError
@@ -259,11 +255,13 @@ func (p *Port) Status() port.Status {
 		return port.Status{Err: "the device is gone"}
 	case err != nil:
 		return port.Status{Err: err.Error()}
-	case !carries(dev.Attrs()):
-		return port.Status{Err: "the link is down"}
 	}
+	up := carries(dev.Attrs())
 	for _, q := range p.queues {
-		q.down.Store(false)
+		q.down.Store(!up)
+	}
+	if !up {
+		return port.Status{Err: "the link is down"}
 	}
 	return port.Status{Up: true}
 }
@@ -335,6 +333,9 @@ func (p *Port) Close() error {
 	}
 	if p.attach != nil {
 		errs = append(errs, p.attach.remove())
+	}
+	if p.hearing != nil {
+		errs = append(errs, p.hearing.Close())
 	}
 	if p.program != nil {
 		errs = append(errs, p.program.Sockets.Close(), p.program.Program.Close())

@@ -1,0 +1,166 @@
+package xdp
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// show is what a command in the host's namespace says.
+func (s *shared) show(t *testing.T, command ...string) string {
+	t.Helper()
+	out, err := exec.Command("ip", append([]string{"netns", "exec", s.hostName}, command...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v: %s", command, err, out)
+	}
+	return string(out)
+}
+
+// A tag that the device takes off would make a frame of one VLAN look like
+// another's.
+func TestOpenKeepsTagsOnTheFrames(t *testing.T) {
+	root(t)
+	s := newShared(t)
+	for _, word := range []string{"rxvlan", "rx-vlan-stag-hw-parse"} {
+		s.show(t, "ethtool", "-K", uplinkDevice, word, "on")
+	}
+	const off, stag = "rx-vlan-offload: off", "rx-vlan-stag-hw-parse: off"
+	if now := s.show(t, "ethtool", "-k", uplinkDevice); strings.Contains(now, off) || strings.Contains(now, stag) {
+		t.Fatalf("not set up: %s", now)
+	}
+	p, err := s.open("native", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	now := s.show(t, "ethtool", "-k", uplinkDevice)
+	if !strings.Contains(now, off) || !strings.Contains(now, stag) {
+		t.Errorf("tags are taken off: %s", now)
+	}
+	if strings.Contains(now, "tx-vlan-offload: off") {
+		t.Error("another feature was turned off, too")
+	}
+}
+
+// What a device says of itself is as ethtool has it.
+func TestFeatures(t *testing.T) {
+	root(t)
+	s := newShared(t)
+	if err := s.host.Do(func() error {
+		names, err := features(uplinkDevice)
+		if err != nil {
+			return err
+		}
+		for _, name := range tagFeatures {
+			if !slices.Contains(names, name) {
+				t.Errorf("no feature %q of %q", name, names)
+			}
+		}
+		active, err := activeFeatures(uplinkDevice, len(names))
+		if err != nil {
+			return err
+		}
+		// On a veth it is fixed: off.
+		if i := slices.Index(names, "rx-vlan-filter"); i < 0 || active(i) {
+			t.Error("rx-vlan-filter is active")
+		}
+		if i := slices.Index(names, "tx-lockless"); i >= 0 {
+			if err := clearFeature(uplinkDevice, len(names), i); err == nil && active(i) {
+				t.Error("a fixed feature went")
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// /sys shows another namespace's devices to a process that has changed its
+// network namespace only, as under nsenter --net.
+func TestQueuesAreCountedInTheRightNamespace(t *testing.T) {
+	root(t)
+	s := newShared(t)
+	s.show(t, "ip", "link", "add", "many", "numrxqueues", "4", "numtxqueues", "4", "type", "veth", "peer", "name", "other", "numrxqueues", "4", "numtxqueues", "4")
+	s.show(t, "ethtool", "-L", "many", "rx", "3")
+	if err := s.host.Do(func() error {
+		if n := receiveQueues("many"); n != 3 {
+			t.Errorf("%d queues, want 3", n)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A workload's port hears what is for others; an uplink hears its neighbours'
+// questions for the VTEP, and the host keeps its filter. Both stop at Close.
+func TestWhatADeviceHears(t *testing.T) {
+	root(t)
+	s := newShared(t)
+	// Destination 33:33:ff and the VTEP's last three bytes.
+	const group = "33:33:ff:00:00:01"
+	for _, c := range []struct {
+		name        string
+		filter      *Filter
+		promiscuous bool
+		joined      bool
+	}{
+		{"workload", nil, true, false},
+		{"uplink", both(), false, true},
+		{"uplink of IPv4", &Filter{Addrs: both().Addrs[:1], UDPPort: vxlanPort}, false, false},
+	} {
+		p, err := s.open("native", c.filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(when string, promiscuous, joined bool) {
+			t.Helper()
+			link, groups := s.show(t, "ip", "-d", "link", "show", uplinkDevice), s.show(t, "ip", "maddr", "show", "dev", uplinkDevice)
+			if strings.Contains(link, "promiscuity 1") != promiscuous || strings.Contains(groups, group) != joined {
+				t.Errorf("%s, %s: %s%s", c.name, when, link, groups)
+			}
+		}
+		check("open", c.promiscuous, c.joined)
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		check("closed", false, false)
+	}
+}
+
+// The kernel lets go of a queue a moment after its socket, or its process, is
+// gone: who opens the device again at once waits for that. A socket that stays
+// is an error.
+func TestBindWaitsForAQueueThatIsLetGo(t *testing.T) {
+	root(t)
+	s := newShared(t)
+	p, err := s.open("native", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	bind := func() error {
+		return s.host.Do(func() error {
+			other, err := openSocket(s.region)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.close()
+			return other.bind(p.index, 0)
+		})
+	}
+	if err := bind(); err == nil || !strings.Contains(err.Error(), "no other AF_XDP socket") {
+		t.Errorf("a queue that is held: %v", err)
+	}
+	held := p.queues[0]
+	p.queues = nil
+	go func() {
+		time.Sleep(letGo / 10)
+		_ = held.shut()
+	}()
+	if err := bind(); err != nil {
+		t.Errorf("a queue that is let go: %v", err)
+	}
+}
