@@ -64,8 +64,9 @@ func workload(t testing.TB, mode string) porttest.Rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
+	pool := port.NewPool(region)
 	return porttest.Rig{
-		Port: p, ID: 9, Pool: port.NewPool(region), End: &peer{Socket: s, netns: netns},
+		Port: &counted{Port: p, t: t, pool: pool}, ID: 9, Pool: pool, End: &peer{Socket: s, netns: netns},
 		Link: func(up bool) error {
 			state := "down"
 			if up {
@@ -86,6 +87,25 @@ func workload(t testing.TB, mode string) porttest.Rig {
 			}
 		},
 	}
+}
+
+// counted is a port that, before it closes, says where every chunk is.
+type counted struct {
+	*Port
+	t      testing.TB
+	pool   *port.Pool
+	closed bool
+}
+
+func (p *counted) Close() error {
+	if !p.closed {
+		c, r := p.Counts(), p.pool.Region()
+		if sum := c.Receiving + c.Sending + c.Pooled + p.pool.Len() + r.Free(); sum != r.Chunks() {
+			p.t.Errorf("%d of %d chunks are accounted for: %+v, %d in the worker's pool, %d free", sum, r.Chunks(), c, p.pool.Len(), r.Free())
+		}
+	}
+	p.closed = true
+	return p.Port.Close()
 }
 
 // peer is a socket on the far end of a veth. Once a veth has a carrier the

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bulkhead/vswitch/port"
 )
 
 // show is what a command in the host's namespace says.
@@ -162,5 +164,27 @@ func TestBindWaitsForAQueueThatIsLetGo(t *testing.T) {
 	}()
 	if err := bind(); err != nil {
 		t.Errorf("a queue that is let go: %v", err)
+	}
+}
+
+// A port that could not fill its ring would lose frames for no reason that
+// anybody could see.
+func TestOpenNeedsFrameMemory(t *testing.T) {
+	root(t)
+	s := newShared(t)
+	var err error
+	if s.region, err = port.NewRegion(mapped(t, (ringSize-1)*port.ChunkSize)); err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.open("native", nil)
+	if err == nil {
+		p.Close()
+		t.Fatal("opened")
+	}
+	if !strings.Contains(err.Error(), "limits.frames") {
+		t.Errorf("no cure in %q", err)
+	}
+	if s.region.Free() != s.region.Chunks() {
+		t.Errorf("%d of %d chunks came back", s.region.Free(), s.region.Chunks())
 	}
 }

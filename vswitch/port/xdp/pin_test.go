@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 // openAndDie opens a device in a mode, as workload or uplink, and is killed.
 func openAndDie(what []string) {
-	mem, err := sys.MapAnonymous(256 * port.ChunkSize)
+	mem, err := sys.MapAnonymous(2048 * port.ChunkSize)
 	if err != nil {
 		panic(err)
 	}

@@ -74,15 +74,21 @@ func (q *queue) Recv(b *packet.Batch) error {
 }
 
 // takeIn adds a received frame to the batch, if its descriptor is one that the
-// kernel may give: bytes inside one chunk that it had been given.
+// kernel may give: bytes inside one chunk that it had been given. Of a chunk
+// that it had, and says nonsense of, the chunk is ours again all the same.
 func (q *queue) takeIn(d unix.XDPDesc, b *packet.Batch) {
 	chunk := d.Addr / port.ChunkSize
 	start := d.Addr % port.ChunkSize
-	if chunk >= uint64(len(q.at)) || q.at[chunk] != receiving || start+uint64(d.Len) > port.ChunkSize || start < packet.Headroom {
+	if chunk >= uint64(len(q.at)) || q.at[chunk] != receiving {
 		q.stats.drops[drop.RxDescriptor]++
 		return
 	}
 	q.at[chunk] = ours
+	if start+uint64(d.Len) > port.ChunkSize || start < packet.Headroom {
+		q.stats.drops[drop.RxDescriptor]++
+		q.pool.Put(uint32(chunk))
+		return
+	}
 	f := b.Next()
 	f.Begin(q.region.Chunk(uint32(chunk)), uint32(start), uint32(start)+d.Len, q.id)
 	f.Chunk = uint32(chunk) + 1
@@ -112,7 +118,7 @@ func (q *queue) refill() {
 	}
 	if q.fill.needsWakeup() {
 		q.stats.kicks++
-		kickFill(q.fd)
+		q.wakeFill(q.fd)
 	}
 }
 
@@ -206,7 +212,7 @@ func (q *queue) push() {
 	waiting := q.tx.mask + 1 - q.tx.space()
 	for calls := waiting/kickBatch + 1; calls > 0 && q.tx.needsWakeup() && q.tx.space() <= q.tx.mask; calls-- {
 		q.stats.kicks++
-		switch errno := kick(q.fd); errno {
+		switch errno := q.wakeSend(q.fd); errno {
 		case 0, unix.EAGAIN, unix.EBUSY, unix.ENOBUFS, unix.EINTR:
 		case unix.ENETDOWN:
 			q.down.Store(true)
@@ -240,8 +246,7 @@ func (q *queue) counts() (c Counts) {
 	return c
 }
 
-// shut closes the socket; the chunks that the kernel had are the region's
-// again, because no kernel touches them any more.
+// shut closes the socket; no kernel touches its chunks any more.
 func (q *queue) shut() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -250,6 +255,13 @@ func (q *queue) shut() error {
 	}
 	q.gone.Store(true)
 	q.socket.close()
+	q.reclaim()
+	q.fd = -1
+	return nil
+}
+
+// reclaim gives back every chunk, those that the kernel had among them.
+func (q *queue) reclaim() {
 	for chunk, w := range q.at {
 		if w != ours {
 			q.at[chunk] = ours
@@ -257,6 +269,4 @@ func (q *queue) shut() error {
 		}
 	}
 	q.pool.Drain()
-	q.fd = -1
-	return nil
 }

@@ -48,9 +48,11 @@ func (r *ring[T]) unmap() {
 	}
 }
 
-// space returns how many entries we, the producer, may add.
+// space returns how many entries we, the producer, may add: none where the
+// kernel says that it has consumed what there is not.
 func (r *ring[T]) space() uint32 {
-	return r.mask + 1 - (*r.producer - atomic.LoadUint32(r.consumer))
+	used := *r.producer - atomic.LoadUint32(r.consumer)
+	return r.mask + 1 - min(used, r.mask+1)
 }
 
 // put writes entry i of those to be added; submit adds them.

@@ -19,6 +19,11 @@ type socket struct {
 	fd         int
 	fill, done *ring[uint64]
 	rx, tx     *ring[unix.XDPDesc]
+	// wakeSend and wakeFill call the kernel to look at the transmit and the
+	// fill ring. They are values so that a test can be the kernel; what they
+	// stand before is a system call.
+	wakeSend func(fd int) unix.Errno
+	wakeFill func(fd int)
 }
 
 // openSocket makes a socket over the region. It is not bound yet.
@@ -27,7 +32,7 @@ func openSocket(region *port.Region) (s *socket, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("AF_XDP socket: %w; it needs CAP_NET_RAW and a kernel with CONFIG_XDP_SOCKETS", err)
 	}
-	s = &socket{fd: fd}
+	s = &socket{fd: fd, wakeSend: kick, wakeFill: kickFill}
 	defer func() {
 		if err != nil {
 			s.close()

@@ -157,7 +157,11 @@ func (p *Port) openQueues(c *Config) error {
 		p.queues = append(p.queues, q)
 		q.mu.Lock()
 		q.refill()
+		missing := q.fill.space()
 		q.mu.Unlock()
+		if missing > 0 {
+			return fmt.Errorf("frame memory is used up: a queue receives into %d frames and %d are left; raise limits.frames, by 2048 for each queue of an xdp port", ringSize, ringSize-missing)
+		}
 		if err := s.bind(p.index, i); err != nil {
 			return err
 		}
