@@ -46,6 +46,12 @@ type Frame struct {
 	// Start, so Push and Pull adjust them.
 	Offload Offload
 
+	// MaybePartial says that the sender may have left a checksum to others and
+	// the port could not say so: on a veth, AF_XDP brings frames without that
+	// word. Parse then looks at the field, of the tunnel's packet and, when that
+	// has been taken off, of the one inside.
+	MaybePartial bool
+
 	// Headers is valid after Parse returned drop.None.
 	Headers Headers
 
@@ -159,7 +165,7 @@ func (f *Frame) Begin(buf []byte, start, end uint32, port PortID) {
 	f.Buf, f.Start, f.End = buf, start, end
 	f.Chunk = 0
 	f.Ingress = port
-	f.Offload = Offload{}
+	f.Offload, f.MaybePartial = Offload{}, false
 	f.Reason, f.Egress, f.Consumed = drop.None, NoPort, false
 	f.Rule, f.Outer, f.Copy = 0, 0, false
 }

@@ -8,7 +8,8 @@ import "bulkhead/dataplane/drop"
 // Doubt is a reason. What lies behind the IP packet is never read: padding has
 // no effect. It allocates nothing.
 //
-// f.Offload is what the port said, and is held against the headers.
+// f.Offload is what the port said, and is held against the headers. Where the
+// port could not say whether a checksum is partial, it is found out here.
 func Parse(f *Frame) drop.Reason {
 	h := &f.Headers
 	*h = Headers{}
@@ -48,6 +49,9 @@ func parseTransport(f *Frame, b []byte, h *Headers, proto uint8) drop.Reason {
 	}
 	if reason != drop.None {
 		return reason
+	}
+	if f.MaybePartial {
+		findPartial(f)
 	}
 	if f.Offload.Checksum == ChecksumPartial || f.Offload.GSO != GSONone {
 		return checkOffload(f, h)

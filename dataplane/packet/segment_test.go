@@ -254,26 +254,33 @@ func TestOffloadOfOtherProtocols(t *testing.T) {
 	}
 }
 
-// A partial checksum is told from a whole one without a mark, and finished it
-// is the one that the sender would have written.
+// A partial checksum is told from a whole one without a mark, where the port
+// could not set one, and finished it is the one that the sender would have
+// written.
 func TestPartialChecksums(t *testing.T) {
 	for _, s := range packettest.Seeds() {
 		f := packettest.Frame(s.Bytes, packet.Headroom)
+		f.MaybePartial = true
 		h := &f.Headers
 		if packet.Parse(f) != drop.None || h.Kind != packet.KindIP || h.Key.Proto != packet.ProtoTCP && h.Key.Proto != packet.ProtoUDP {
 			continue
 		}
-		if packet.PartialChecksum(f) {
+		if f.Offload.Checksum != packet.ChecksumUnknown {
 			t.Errorf("%s: a whole checksum is taken for a partial one", s.Name)
 		}
 		packettest.Partial(f)
-		f.Offload = packet.Offload{}
-		if !packet.PartialChecksum(f) || f.Offload.Checksum != packet.ChecksumPartial {
-			t.Errorf("%s: a partial checksum is not seen", s.Name)
-			continue
+		marked := f.Offload
+		for _, maybe := range []bool{false, true} {
+			f.Offload, f.MaybePartial = packet.Offload{}, maybe
+			if reason := packet.Parse(f); reason != drop.None {
+				t.Errorf("%s: %s", s.Name, reason)
+			}
+			if found := f.Offload.Checksum == packet.ChecksumPartial; found != maybe {
+				t.Errorf("%s: told that it may be partial: %v; found: %v", s.Name, maybe, found)
+			}
 		}
-		if reason := packet.Parse(f); reason != drop.None {
-			t.Errorf("%s: what PartialChecksum found is refused: %s", s.Name, reason)
+		if got := f.Offload; got.CsumStart != marked.CsumStart || got.CsumOffset != marked.CsumOffset || got.HeaderLen != h.Payload {
+			t.Errorf("%s: found %+v, want as %+v", s.Name, got, marked)
 		}
 		packet.FinishChecksum(f)
 		if f.Offload.Checksum != packet.ChecksumGood {
@@ -288,8 +295,8 @@ func TestPartialChecksumKeepsWhatIsKnown(t *testing.T) {
 	for _, state := range []packet.Checksum{packet.ChecksumGood, packet.ChecksumBad} {
 		f := seed(t, "tcp4_syn")
 		packettest.Partial(f)
-		f.Offload = packet.Offload{Checksum: state}
-		if packet.PartialChecksum(f) || f.Offload.Checksum != state {
+		f.Offload, f.MaybePartial = packet.Offload{Checksum: state}, true
+		if packet.Parse(f); f.Offload.Checksum != state {
 			t.Errorf("state %d became %d", state, f.Offload.Checksum)
 		}
 	}

@@ -60,7 +60,7 @@ func framesIn(b *bench) {
 func (b *bench) stain() {
 	for range packet.BatchSize {
 		f := b.batch.Next()
-		*f = packet.Frame{Start: 7, End: 9, Ingress: 77, Reason: drop.Denied, Egress: 7, Consumed: true, Rule: 5, Outer: 50, Copy: true,
+		*f = packet.Frame{Start: 7, End: 9, Ingress: 77, Reason: drop.Denied, Egress: 7, Consumed: true, Rule: 5, Outer: 50, Copy: true, MaybePartial: true,
 			Offload: packet.Offload{Checksum: packet.ChecksumBad, GSO: packet.GSOUDP6, ECN: true, CsumStart: 3, Size: 9, HeaderLen: 4}}
 	}
 	b.batch.Reset()
@@ -209,7 +209,7 @@ func offloadsIn(b *bench) {
 }
 
 // receives injects a frame with a partial checksum: it must arrive as it is,
-// said to be partial, or finished.
+// said to be partial, or maybe so, or finished.
 func (b *bench) receives(name string, frame []byte, o packet.Offload) {
 	b.Helper()
 	b.inject(frame, o)
@@ -217,6 +217,11 @@ func (b *bench) receives(name string, frame []byte, o packet.Offload) {
 		b.Fatalf("%s: %d frames", name, n)
 	}
 	f := b.batch.Frame(0)
+	if f.MaybePartial {
+		if reason := packet.Parse(f); reason != drop.None {
+			b.Fatalf("%s: %v", name, reason)
+		}
+	}
 	got := f.Offload
 	if got.GSO != o.GSO || got.Size != o.Size {
 		b.Errorf("%s: offload %+v, want %+v", name, got, o)
@@ -262,6 +267,9 @@ func offloadsOut(b *bench) {
 func (b *bench) sends(name string, frame []byte, o packet.Offload) {
 	b.Helper()
 	f := b.frame(frame, o)
+	if reason := packet.Parse(f); reason != drop.None { // as the walk has
+		b.Fatalf("%s: %v", name, reason)
+	}
 	b.send(f)
 	if f.Reason != drop.None {
 		b.Errorf("%s: dropped, %v", name, f.Reason)

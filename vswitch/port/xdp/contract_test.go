@@ -66,7 +66,7 @@ func workload(t testing.TB, mode string) porttest.Rig {
 	t.Cleanup(s.Close)
 	pool := port.NewPool(region)
 	return porttest.Rig{
-		Port: &counted{Port: p, t: t, pool: pool}, ID: 9, Pool: pool, End: &peer{Socket: s, netns: netns},
+		Port: &counted{Port: p, t: t, pool: pool}, ID: 9, Pool: pool, End: &peer{Socket: s, netns: netns}, Offloads: true,
 		Link: func(up bool) error {
 			state := "down"
 			if up {

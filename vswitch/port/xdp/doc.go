@@ -40,9 +40,11 @@
 //
 // # Checksums
 //
-// A sender on a veth leaves its checksums to a device that is not there. Recv
-// finds them by what such a field holds, the folded pseudo-header sum, and
-// marks the frame; Send finishes them. So TCP works through veths as they are.
+// A sender on a veth leaves its checksums to a device that is not there, and
+// AF_XDP has no word for that. Recv says of each frame that it may be so; the
+// walk's parser finds out by what such a field holds, the folded pseudo-header
+// sum, in a tunnel and inside it; Send finishes them. So TCP works through
+// veths as they are.
 //
 // # Threads
 //

@@ -94,11 +94,7 @@ func (q *queue) takeIn(d unix.XDPDesc, b *packet.Batch) {
 	f.Chunk = uint32(chunk) + 1
 	q.stats.rxFrames++
 	q.stats.rxBytes += uint64(d.Len)
-	// The sender may have left the checksum to us. To know, the headers must
-	// be read here; the walk reads them again, from the cache.
-	if packet.Parse(f) == drop.None {
-		packet.PartialChecksum(f)
-	}
+	f.MaybePartial = true
 }
 
 // refill keeps the fill ring full.
