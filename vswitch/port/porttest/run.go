@@ -174,6 +174,12 @@ func dropped(s port.Stats) map[string]uint64 {
 func sizes(p port.Port) []int {
 	all := []int{60, 61, 64, 127, 128, 129, 576, 1023, 1024, 1513, 1514}
 	if most := p.Info().Caps.MaxFrame; most > 1514 {
+		// Around what fits a page, and two of them, behind any headroom.
+		for _, n := range []int{3839, 3840, 3841, 3968, 3969, 4096, 4097, 7680, 7681, 7936, 7937} {
+			if n < most-1 {
+				all = append(all, n)
+			}
+		}
 		all = append(all, most-1, most)
 	}
 	return all

@@ -48,13 +48,14 @@ func veth(t testing.TB) (netns, device string) {
 }
 
 // workload is a port on a veth and a socket at its other end.
-func workload(t testing.TB, mode string) porttest.Rig {
+func workload(t testing.TB, mode string, mtu int) porttest.Rig {
 	netns, device := veth(t)
+	ip(t, "-n", netns, "link", "set", "eth0", "mtu", fmt.Sprint(mtu))
 	region, err := port.NewRegion(mapped(t, 4096*port.ChunkSize))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Open(Config{Name: "web", Device: device, Mode: mode, MTU: 1500, Queues: 1, Port: 9, Region: region})
+	p, err := Open(Config{Name: "web", Device: device, Mode: mode, MTU: mtu, Queues: 1, Port: 9, Region: region})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,8 +144,10 @@ func mapped(t testing.TB, n int) []byte {
 func TestContract(t *testing.T) {
 	root(t)
 	for _, mode := range []string{"native", "generic"} {
-		t.Run(mode, func(t *testing.T) {
-			porttest.Run(t, func(t *testing.T) porttest.Rig { return workload(t, mode) })
-		})
+		for _, mtu := range []int{1500, 9000} {
+			t.Run(fmt.Sprint(mode, " ", mtu), func(t *testing.T) {
+				porttest.Run(t, func(t *testing.T) porttest.Rig { return workload(t, mode, mtu) })
+			})
+		}
 	}
 }

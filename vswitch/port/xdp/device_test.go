@@ -3,6 +3,7 @@ package xdp
 import (
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -150,7 +151,7 @@ func TestBindWaitsForAQueueThatIsLetGo(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer other.close()
-			return other.bind(p.index, 0)
+			return other.bind(p.index, 0, false)
 		})
 	}
 	if err := bind(); err == nil || !strings.Contains(err.Error(), "no other AF_XDP socket") {
@@ -186,5 +187,41 @@ func TestOpenNeedsFrameMemory(t *testing.T) {
 	}
 	if s.region.Free() != s.region.Chunks() {
 		t.Errorf("%d of %d chunks came back", s.region.Free(), s.region.Chunks())
+	}
+}
+
+// A workload's device is the switch's, and gets the port's MTU; an uplink's is
+// the host's, and must fit it: what does not would be lost without a word.
+func TestMTUOfADevice(t *testing.T) {
+	root(t)
+	s := newShared(t)
+	for _, c := range []struct {
+		name        string
+		device, mtu int
+		filter      *Filter
+		want        string // of the error
+	}{
+		{"workload, longer", 1500, 9000, nil, ""},
+		{"workload, shorter", 9000, 1400, nil, ""},
+		{"workload, too long", 1500, 9001, nil, "at most 9000"},
+		{"uplink, as the device", 1500, 1500, both(), ""},
+		{"uplink, jumbo", 9000, 9000, both(), ""},
+		{"uplink, longer than the device", 1500, 1600, both(), "ip link set up0 mtu 1600"},
+		{"uplink of a device with longer frames", 9000, 1500, both(), "set mtu = 9000"},
+	} {
+		s.show(t, "ip", "link", "set", uplinkDevice, "mtu", strconv.Itoa(c.device))
+		ip(t, "-n", s.wireName, "link", "set", "eth0", "mtu", strconv.Itoa(min(c.mtu, 9000)))
+		p, err := s.openMTU("native", c.filter, c.mtu)
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: opened, or the error has no %q: %v", c.name, c.want, err)
+		case c.want == "" && c.filter == nil && !strings.Contains(s.show(t, "ip", "link", "show", uplinkDevice), " mtu "+strconv.Itoa(c.mtu)+" "):
+			t.Errorf("%s: not set", c.name)
+		}
+		if err == nil {
+			p.Close()
+		}
 	}
 }

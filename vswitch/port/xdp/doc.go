@@ -10,6 +10,12 @@
 // if it names a chunk that was given to it, once, and bytes inside that chunk:
 // drivers have handed out stale descriptors before.
 //
+// A frame longer than a chunk comes and goes in pieces (long.go): that is asked
+// for where the port's MTU calls for it. Superframes do not come: in native mode
+// a veth's sender makes none, and in generic mode the word of how to cut them
+// is lost on the way, so that they are dropped (rx-oversize) and TCP crawls.
+// Take native mode, or a TAP.
+//
 // # Whose frames
 //
 // A workload's device is the switch's alone. An uplink is shared with the host:
@@ -44,7 +50,9 @@
 // AF_XDP has no word for that. Recv says of each frame that it may be so; the
 // walk's parser finds out by what such a field holds, the folded pseudo-header
 // sum, in a tunnel and inside it; Send finishes them. So TCP works through
-// veths as they are.
+// veths as they are. A device could be asked to finish them instead
+// (XDP_TX_METADATA); of the drivers at hand, veth and virtio_net, none takes
+// that request, so nothing here makes it.
 //
 // # Threads
 //

@@ -50,6 +50,8 @@ type fakeKernel struct {
 	sending   []unix.XDPDesc // taken from the transmit ring, not completed yet
 	delivered uint32         // good frames, by number
 	sent      [][]byte       // what was taken from the transmit ring
+	tail      []unix.XDPDesc // pieces of a frame, still to be delivered
+	coming    []byte         // pieces of a frame that is not whole yet
 	moves     bool           // being called makes the transmit ring move
 	calls     int            // of wakeSend and wakeFill
 	answer    unix.Errno     // to wakeSend
@@ -106,25 +108,42 @@ func (k *fakeKernel) look() {
 // kernelStart is where the kernel puts a frame in a chunk, in copy mode.
 const kernelStart = 256
 
-// deliver puts a frame of n bytes, which says its number, into the receive ring.
+// deliver puts a frame of n bytes, which says its number, into the receive
+// ring, in pieces where it is longer than a chunk.
 func (k *fakeKernel) deliver(n uint32) bool {
-	if len(k.filled) == 0 {
+	const most = port.ChunkSize - kernelStart
+	pieces := int(n+most-1) / most
+	if k.late(); len(k.tail) > 0 || len(k.filled) < pieces || *k.rx.producer-atomic.LoadUint32(k.rx.consumer)+uint32(pieces) > k.rx.mask+1 {
 		return false
 	}
-	addr := k.filled[0] + kernelStart
-	frame := k.mem[addr : addr+uint64(n)]
+	frame := make([]byte, n)
 	for i := range frame {
 		frame[i] = byte(k.delivered) + byte(i)
 	}
-	if n >= 4 {
-		binary.BigEndian.PutUint32(frame, k.delivered)
+	binary.BigEndian.PutUint32(frame, k.delivered)
+	for len(frame) > 0 {
+		d := unix.XDPDesc{Addr: k.filled[0] + kernelStart, Len: uint32(min(len(frame), most))}
+		copy(k.mem[d.Addr:], frame[:d.Len])
+		if frame = frame[d.Len:]; len(frame) > 0 {
+			d.Options = unix.XDP_PKT_CONTD
+		}
+		k.filled = k.filled[1:]
+		k.tail = append(k.tail, d)
 	}
-	if !kernelGive(k.rx, unix.XDPDesc{Addr: addr, Len: n}) {
-		return false
-	}
-	k.filled = k.filled[1:]
 	k.delivered++
+	k.late()
 	return true
+}
+
+// late gives the pieces of the last frame that are still to come; some come
+// after the worker has looked.
+func (k *fakeKernel) late() {
+	for len(k.tail) > 0 {
+		kernelGive(k.rx, k.tail[0])
+		if k.tail = k.tail[1:]; k.rng.IntN(4) == 0 {
+			return
+		}
+	}
 }
 
 // take takes one descriptor from the transmit ring.
@@ -132,7 +151,10 @@ func (k *fakeKernel) take() bool {
 	d, ok := kernelTake(k.tx)
 	if ok {
 		k.sending = append(k.sending, d)
-		k.sent = append(k.sent, append([]byte(nil), k.mem[d.Addr:d.Addr+uint64(d.Len)]...))
+		k.coming = append(k.coming, k.mem[d.Addr:d.Addr+uint64(d.Len)]...)
+		if d.Options&unix.XDP_PKT_CONTD == 0 {
+			k.sent, k.coming = append(k.sent, k.coming), nil
+		}
 	}
 	return ok
 }
@@ -148,8 +170,15 @@ func (k *fakeKernel) complete() bool {
 	return true
 }
 
-// nonsense is a descriptor that no kernel should give.
+// nonsense is a descriptor that no kernel should give. It may say that the
+// frame goes on.
 func (k *fakeKernel) nonsense() unix.XDPDesc {
+	d := k.nonsensePiece()
+	d.Options = k.rng.Uint32N(3)
+	return d
+}
+
+func (k *fakeKernel) nonsensePiece() unix.XDPDesc {
 	chunk := k.rng.Uint64N(uint64(len(k.mem)) / port.ChunkSize) // anybody's
 	switch k.rng.IntN(6) {
 	case 0: // outside the region

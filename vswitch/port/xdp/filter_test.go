@@ -117,7 +117,7 @@ var filtered = []struct {
 // loaded loads a program, with or without a socket for queue 0.
 func loaded(t *testing.T, filter *Filter, withSocket bool) *ebpf.Program {
 	t.Helper()
-	p, err := newProgram(1, filter)
+	p, err := newProgram(&Config{Queues: 1, Uplink: filter})
 	if err != nil {
 		t.Fatalf("%+v", err)
 	}

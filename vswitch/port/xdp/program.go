@@ -24,22 +24,28 @@ func everything(sockets int) asm.Instructions {
 	return append(asm.Instructions{asm.Mov.Reg(ctx, asm.R1)}, redirect(sockets)...)
 }
 
+// hasFrags says that a program takes frames in pieces (BPF_F_XDP_HAS_FRAGS of
+// linux/bpf.h).
+const hasFrags = 1 << 5
+
 // newProgram makes the program and its map of sockets. A filter leaves to the
 // host what is not for the VTEP; without one everything is the switch's.
-func newProgram(queues int, filter *Filter) (*axdp.Program, error) {
+func newProgram(c *Config) (*axdp.Program, error) {
 	sockets, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: "bulkhead_xsks", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(queues),
+		Name: "bulkhead_xsks", Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(c.Queues),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the map of sockets: %w; it needs CAP_BPF", err)
 	}
 	instructions := everything(sockets.FD())
-	if filter != nil {
-		instructions = filter.instructions(sockets.FD())
+	if c.Uplink != nil {
+		instructions = c.Uplink.instructions(sockets.FD())
 	}
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "bulkhead_port", Type: ebpf.XDP, License: "Apache-2.0", Instructions: instructions,
-	})
+	spec := &ebpf.ProgramSpec{Name: "bulkhead_port", Type: ebpf.XDP, License: "Apache-2.0", Instructions: instructions}
+	if c.jumbo() {
+		spec.Flags |= hasFrags
+	}
+	program, err := ebpf.NewProgram(spec)
 	if err != nil {
 		sockets.Close()
 		return nil, fmt.Errorf("load the XDP program: %w", err)

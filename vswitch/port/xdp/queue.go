@@ -35,6 +35,7 @@ type queue struct {
 	mu    sync.Mutex // guards what follows, and the rings' indices
 	pool  *port.Pool
 	at    []where // by chunk
+	long  long
 	stats counters
 }
 
@@ -46,10 +47,14 @@ type counters struct {
 }
 
 func newQueue(s *socket, c *Config) *queue {
-	return &queue{
+	q := &queue{
 		socket: s, name: c.Name, id: c.Port, region: c.Region, limit: c.MTU + ethernetLen,
 		pool: port.NewPool(c.Region), at: make([]where, c.Region.Chunks()),
 	}
+	if c.jumbo() {
+		q.long = newLong(q.limit + 2*vlanLen)
+	}
+	return q
 }
 
 // FD is readable when frames wait.
@@ -62,9 +67,14 @@ func (q *queue) Recv(b *packet.Batch) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := min(q.rx.ready(), uint32(b.Room()))
-	for i := range n {
-		q.takeIn(q.rx.get(i), b)
+	q.long.begin()
+	n, ready := uint32(0), q.rx.ready()
+	for ; n < ready && b.Room() > 0; n++ {
+		if d := q.rx.get(n); q.long.on || d.Options&unix.XDP_PKT_CONTD != 0 {
+			q.takePiece(d, b)
+		} else {
+			q.takeIn(d, b)
+		}
 	}
 	if n > 0 {
 		q.rx.release(n)
@@ -73,28 +83,42 @@ func (q *queue) Recv(b *packet.Batch) error {
 	return nil
 }
 
-// takeIn adds a received frame to the batch, if its descriptor is one that the
-// kernel may give: bytes inside one chunk that it had been given. Of a chunk
-// that it had, and says nonsense of, the chunk is ours again all the same.
+// takeIn adds a received frame to the batch.
 func (q *queue) takeIn(d unix.XDPDesc, b *packet.Batch) {
-	chunk := d.Addr / port.ChunkSize
-	start := d.Addr % port.ChunkSize
-	if chunk >= uint64(len(q.at)) || q.at[chunk] != receiving {
-		q.stats.drops[drop.RxDescriptor]++
+	chunk, fine := q.receivedIn(d)
+	if !fine {
 		return
 	}
-	q.at[chunk] = ours
+	start := uint32(d.Addr % port.ChunkSize)
+	f := b.Next()
+	f.Begin(q.region.Chunk(chunk), start, start+d.Len, q.id)
+	f.Chunk = chunk + 1
+	q.came(f)
+}
+
+// came counts a frame received.
+func (q *queue) came(f *packet.Frame) {
+	f.MaybePartial = true
+	q.stats.rxFrames++
+	q.stats.rxBytes += uint64(f.Len())
+}
+
+// receivedIn takes a chunk back from the kernel, if the descriptor is one that
+// it may give: bytes inside one chunk that it had been given. Of a chunk that
+// it had, and says nonsense of, the chunk is ours again all the same.
+func (q *queue) receivedIn(d unix.XDPDesc) (chunk uint32, fine bool) {
+	at, start := d.Addr/port.ChunkSize, d.Addr%port.ChunkSize
+	if at >= uint64(len(q.at)) || q.at[at] != receiving {
+		q.stats.drops[drop.RxDescriptor]++
+		return 0, false
+	}
+	q.at[at] = ours
 	if start+uint64(d.Len) > port.ChunkSize || start < packet.Headroom {
 		q.stats.drops[drop.RxDescriptor]++
-		q.pool.Put(uint32(chunk))
-		return
+		q.pool.Put(uint32(at))
+		return 0, false
 	}
-	f := b.Next()
-	f.Begin(q.region.Chunk(uint32(chunk)), uint32(start), uint32(start)+d.Len, q.id)
-	f.Chunk = uint32(chunk) + 1
-	q.stats.rxFrames++
-	q.stats.rxBytes += uint64(d.Len)
-	f.MaybePartial = true
+	return uint32(at), true
 }
 
 // refill keeps the fill ring full.
@@ -126,20 +150,20 @@ func (q *queue) Send(frames []*packet.Frame) {
 	q.reap()
 	room, n := q.tx.space(), uint32(0)
 	for _, f := range frames {
-		if reason := q.fits(f, n < room); reason != drop.None {
+		need := descriptors(f)
+		if reason := q.fits(f, n+need <= room); reason != drop.None {
 			q.refuse(f, reason)
 			continue
 		}
 		packet.FinishChecksum(f)
-		d, ok := q.giveOut(f)
-		if !ok {
+		size := f.Len()
+		if !q.giveOut(f, n) {
 			q.refuse(f, drop.TxFull)
 			continue
 		}
-		q.tx.put(n, d)
-		n++
+		n += need
 		q.stats.txFrames++
-		q.stats.txBytes += uint64(d.Len)
+		q.stats.txBytes += uint64(size)
 	}
 	if n > 0 {
 		q.tx.submit(n)
@@ -164,21 +188,17 @@ func (q *queue) fits(f *packet.Frame, room bool) drop.Reason {
 	return drop.None
 }
 
-// giveOut makes the descriptor of a frame, whose chunk it keeps.
-func (q *queue) giveOut(f *packet.Frame) (unix.XDPDesc, bool) {
-	if f.Chunk != 0 {
-		chunk := f.Chunk - 1
-		f.Chunk = 0
-		q.at[chunk] = sending
-		return unix.XDPDesc{Addr: uint64(chunk)*port.ChunkSize + uint64(f.Start), Len: uint32(f.Len())}, true
+// giveOut writes the descriptors of a frame, the n-th and after. A chunk of
+// the frame's own is kept; other memory is copied.
+func (q *queue) giveOut(f *packet.Frame, n uint32) bool {
+	if f.Chunk == 0 {
+		return q.copyOut(f, n)
 	}
-	chunk, ok := q.pool.Get()
-	if !ok {
-		return unix.XDPDesc{}, false
-	}
-	copy(q.region.Chunk(chunk)[packet.Headroom:], f.Bytes())
+	chunk := f.Chunk - 1
+	f.Chunk = 0
 	q.at[chunk] = sending
-	return unix.XDPDesc{Addr: uint64(chunk)*port.ChunkSize + packet.Headroom, Len: uint32(f.Len())}, true
+	q.tx.put(n, unix.XDPDesc{Addr: uint64(chunk)*port.ChunkSize + uint64(f.Start), Len: uint32(f.Len())})
+	return true
 }
 
 // reap takes back the chunks of frames that have been sent.

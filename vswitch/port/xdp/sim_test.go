@@ -30,6 +30,7 @@ type sim struct {
 	next   uint32       // number of the frame to be received next
 	sent   [][]byte     // what Send took, in order
 	rogue  bool         // the kernel gives nonsense
+	mtu    int
 }
 
 // rings and chunks are few, so that each is full and empty often.
@@ -42,7 +43,8 @@ func newSim(t *testing.T, seed uint64, rogue bool) *sim {
 	}
 	s := &sim{T: t, rng: rng, region: region, pool: port.NewPool(region), rogue: rogue}
 	s.k = newFake(region.Memory(), n, rng)
-	s.q = newQueue(s.k.socket, &Config{Name: "sim", MTU: 1500, Port: 5, Region: region})
+	s.mtu = []int{1500, 9000}[seed%2]
+	s.q = newQueue(s.k.socket, &Config{Name: "sim", MTU: s.mtu, Port: 5, Region: region})
 	return s
 }
 
@@ -54,7 +56,7 @@ func (s *sim) step() {
 		s.k.look()
 	case 2, 3:
 		for range s.rng.IntN(20) {
-			s.k.deliver(14 + s.rng.Uint32N(1500))
+			s.k.deliver(14 + s.rng.Uint32N(uint32(s.mtu)+1))
 		}
 	case 4, 5:
 		s.receive()
@@ -103,7 +105,7 @@ func (s *sim) receive() {
 
 // look holds a frame received against what the kernel delivered.
 func (s *sim) look(f *packet.Frame) {
-	if f.Start < packet.Headroom || f.End < f.Start || int(f.End) > len(f.Buf) || f.Chunk == 0 {
+	if f.Start < packet.Headroom || f.End < f.Start || int(f.End) > len(f.Buf) || (f.Chunk == 0) != (f.Len() > port.ChunkSize-kernelStart) && !s.rogue {
 		s.Fatalf("frame [%d:%d] of %d bytes, chunk %d", f.Start, f.End, len(f.Buf), f.Chunk)
 	}
 	if s.rogue {
@@ -126,7 +128,7 @@ func (s *sim) look(f *packet.Frame) {
 func (s *sim) send() int {
 	var out []*packet.Frame
 	for i := range s.batch.Len() {
-		if f := s.batch.Frame(i); f.Chunk != 0 && s.rng.IntN(2) == 0 {
+		if f := s.batch.Frame(i); f.Ingress == s.q.id && f.Len() > 0 && s.rng.IntN(2) == 0 {
 			out = append(out, f)
 		}
 	}
@@ -146,9 +148,10 @@ func (s *sim) send() int {
 			if f.Chunk != 0 {
 				s.Fatal("a frame that was sent still has its chunk")
 			}
+			f.Ingress = packet.NoPort // not again
 			s.sent = append(s.sent, want[i])
-			waiting++
-		case f.Reason == drop.TxOversize && (f.Len() > 1514 || f.Offload.GSO != packet.GSONone):
+			waiting += uint32(len(want[i]))/copyMax + 1
+		case f.Reason == drop.TxOversize && (f.Len() > s.mtu+14 || f.Offload.GSO != packet.GSONone):
 		case f.Reason == drop.TxFull:
 		default:
 			s.Fatalf("frame of %d bytes: %v", f.Len(), f.Reason)
@@ -163,7 +166,7 @@ func (s *sim) send() int {
 
 // make makes a frame in a chunk, or in memory that is not the region's.
 func (s *sim) make() *packet.Frame {
-	f, n := s.made.Next(), 14+s.rng.IntN(1510)
+	f, n := s.made.Next(), 14+s.rng.IntN(s.mtu+10)
 	if s.rng.IntN(2) == 0 || !s.pool.GetFrame(f, n, packet.NoPort) {
 		f.Begin(make([]byte, packet.Headroom+n), packet.Headroom, uint32(packet.Headroom+n), packet.NoPort)
 	}
@@ -213,7 +216,7 @@ func (s *sim) conserved() {
 	if s.rogue {
 		return
 	}
-	filled := len(s.k.filled) + int(*s.q.fill.producer-*s.q.fill.consumer) + int(*s.q.rx.producer-*s.q.rx.consumer)
+	filled := len(s.k.filled) + len(s.k.tail) + int(*s.q.fill.producer-*s.q.fill.consumer) + int(*s.q.rx.producer-*s.q.rx.consumer)
 	leaving := len(s.k.sending) + int(*s.q.tx.producer-*s.q.tx.consumer) + int(*s.q.done.producer-*s.q.done.consumer)
 	if filled != c.Receiving || leaving != c.Sending {
 		s.Fatalf("the kernel has %d to fill and %d to send; the books say %+v", filled, leaving, c)

@@ -69,9 +69,13 @@ func (s *socket) mapRings() error {
 const letGo = time.Second
 
 // bind ties the socket to a queue of a device. Whether frames are copied is
-// the driver's choice.
-func (s *socket) bind(index, queue int) error {
+// the driver's choice. A jumbo frame comes in pieces; that is asked for only
+// where there may be one, because some drivers then copy.
+func (s *socket) bind(index, queue int, jumbo bool) error {
 	addr := &unix.SockaddrXDP{Flags: unix.XDP_USE_NEED_WAKEUP, Ifindex: uint32(index), QueueID: uint32(queue)}
+	if jumbo {
+		addr.Flags |= unix.XDP_USE_SG
+	}
 	err := unix.Bind(s.fd, addr)
 	for begin := time.Now(); errors.Is(err, unix.EBUSY) && time.Since(begin) < letGo; err = unix.Bind(s.fd, addr) {
 		time.Sleep(time.Millisecond)

@@ -76,8 +76,12 @@ func entered(t *testing.T, name string) *sys.Netns {
 
 // open opens the uplink, as a daemon in the host's namespace would.
 func (s *shared) open(mode string, filter *Filter) (p *Port, err error) {
+	return s.openMTU(mode, filter, 1500)
+}
+
+func (s *shared) openMTU(mode string, filter *Filter, mtu int) (p *Port, err error) {
 	err = s.host.Do(func() error {
-		p, err = Open(Config{Name: "up", Device: uplinkDevice, Mode: mode, MTU: 1500, Queues: 1, Port: 3, Region: s.region, Uplink: filter})
+		p, err = Open(Config{Name: "up", Device: uplinkDevice, Mode: mode, MTU: mtu, Queues: 1, Port: 3, Region: s.region, Uplink: filter})
 		return err
 	})
 	return p, err

@@ -21,9 +21,11 @@ import (
 const (
 	ethernetLen = 14
 	vlanLen     = 4
-	// maxMTU is what fits a chunk behind the kernel's own headroom.
+	// chunkMTU is what fits a chunk behind the kernel's own headroom. Longer
+	// frames come and go in pieces.
 	kernelHeadroom = 256
-	maxMTU         = port.ChunkSize - kernelHeadroom - ethernetLen - 2*vlanLen
+	chunkMTU       = port.ChunkSize - kernelHeadroom - ethernetLen - 2*vlanLen
+	maxMTU         = 9000
 )
 
 // Config describes an AF_XDP port.
@@ -39,6 +41,9 @@ type Config struct {
 	// the host. Nil is a workload's port: every frame is.
 	Uplink *Filter
 }
+
+// jumbo tells whether frames may be longer than a chunk.
+func (c *Config) jumbo() bool { return c.MTU > chunkMTU }
 
 // Port is an open AF_XDP port.
 type Port struct {
@@ -67,7 +72,7 @@ func Open(c Config) (p *Port, err error) {
 		return nil, fmt.Errorf("device %q: %w; create it before the switch starts", c.Device, err)
 	}
 	if c.MTU > maxMTU {
-		return nil, fmt.Errorf("MTU %d: a frame must fit a chunk; at most %d", c.MTU, maxMTU)
+		return nil, fmt.Errorf("MTU %d: at most %d", c.MTU, maxMTU)
 	}
 	if n := receiveQueues(c.Device); n != c.Queues {
 		return nil, fmt.Errorf("device %q has %d receive queues and the port %d: frames of a queue without a socket would be lost; set queues = %d", c.Device, n, c.Queues, n)
@@ -84,15 +89,13 @@ func Open(c Config) (p *Port, err error) {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	if !p.shared {
-		if err := quiet(dev); err != nil {
-			return p, err
-		}
+	if err := p.prepare(&c, dev); err != nil {
+		return p, err
 	}
 	if p.hearing, err = hear(p.index, c.Uplink); err != nil {
 		return p, err
 	}
-	if p.program, err = newProgram(c.Queues, c.Uplink); err != nil {
+	if p.program, err = newProgram(&c); err != nil {
 		return p, err
 	}
 	if p.attach, err = attach(p.program.Program, c.Device, p.index, c.Mode, !p.shared); err != nil {
@@ -133,6 +136,26 @@ func nameOf(index int) string {
 	return fmt.Sprint(index)
 }
 
+// prepare makes a workload's device ready, which is the switch's alone. Of an
+// uplink the host decides.
+func (p *Port) prepare(c *Config, dev netlink.Link) error {
+	has := dev.Attrs().MTU
+	switch {
+	case !p.shared:
+		if err := quiet(dev); err != nil {
+			return err
+		}
+		if err := netlink.LinkSetMTU(dev, c.MTU); err != nil {
+			return fmt.Errorf("set the MTU of %s to %d: %w", c.Device, c.MTU, err)
+		}
+	case has < c.MTU:
+		return fmt.Errorf("device %q has an MTU of %d and the port one of %d: longer frames would be lost; ip link set %s mtu %d, or set mtu = %d", c.Device, has, c.MTU, c.Device, c.MTU, has)
+	case has > chunkMTU && !c.jumbo():
+		return fmt.Errorf("device %q has an MTU of %d and the port one of %d: frames of more than %d bytes would be lost on receive; set mtu = %d", c.Device, has, c.MTU, chunkMTU, min(has, maxMTU))
+	}
+	return nil
+}
+
 // quiet takes the link down and keeps the host from speaking on it: a veth's
 // host end otherwise sends neighbour discovery to the workload by itself.
 func quiet(dev netlink.Link) error {
@@ -162,7 +185,7 @@ func (p *Port) openQueues(c *Config) error {
 		if missing > 0 {
 			return fmt.Errorf("frame memory is used up: a queue receives into %d frames and %d are left; raise limits.frames, by 2048 for each queue of an xdp port", ringSize, ringSize-missing)
 		}
-		if err := s.bind(p.index, i); err != nil {
+		if err := s.bind(p.index, i, c.jumbo()); err != nil {
 			return err
 		}
 		if err := p.program.Sockets.Put(uint32(i), uint32(s.fd)); err != nil {
