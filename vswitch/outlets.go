@@ -14,6 +14,8 @@ type outlets struct {
 	// not take it whole.
 	pieces [packet.BatchSize]packet.Frame
 	list   [packet.BatchSize]*packet.Frame
+	// long holds one piece that no chunk holds: a jumbo frame.
+	long [packet.Headroom + packet.MaxFrame]byte
 }
 
 // send gives the batch out, a call a port, books what could not be sent, and
@@ -100,6 +102,9 @@ func takesWhole(caps port.Caps, f *packet.Frame) bool {
 	}
 }
 
+// longestInChunk is the longest frame that a chunk holds.
+const longestInChunk = port.ChunkSize - packet.Headroom
+
 // cut segments a superframe into frames of the pool's memory and sends them.
 // A superframe of which any segment could not be sent is booked as dropped.
 func (w *worker) cut(queue port.Queue, f *packet.Frame) {
@@ -119,8 +124,14 @@ func (w *worker) cut(queue port.Queue, f *packet.Frame) {
 				more = false
 				break
 			}
-			if !w.pool.GetFrame(piece, size, f.Ingress) {
+			jumbo := size > longestInChunk
+			switch {
+			case jumbo:
+				piece.Begin(o.long[:], packet.Headroom, uint32(packet.Headroom+size), f.Ingress)
+			case !w.pool.GetFrame(piece, size, f.Ingress):
 				lost, more = drop.TxFull, false
+			}
+			if lost != drop.None {
 				break
 			}
 			s.Next(piece.Bytes())
@@ -128,6 +139,9 @@ func (w *worker) cut(queue port.Queue, f *packet.Frame) {
 			piece.Offload.Checksum = packet.ChecksumGood
 			o.list[n] = piece
 			n++
+			if jumbo {
+				break // it goes before the next takes its memory
+			}
 		}
 		if n > 0 {
 			queue.Send(o.list[:n])

@@ -51,8 +51,9 @@
 // walk's parser finds out by what such a field holds, the folded pseudo-header
 // sum, in a tunnel and inside it; Send finishes them. So TCP works through
 // veths as they are. A device could be asked to finish them instead
-// (XDP_TX_METADATA); of the drivers at hand, veth and virtio_net, none takes
-// that request, so nothing here makes it.
+// (XDP_TX_METADATA); the drivers at hand, veth and virtio_net, do not offer it
+// (xsk-features of the kernel's netdev family), and where frames are copied the
+// kernel would sum in our place. So nothing here asks.
 //
 // # Threads
 //
