@@ -147,20 +147,21 @@ func FinishChecksum(f *Frame) {
 	o.Checksum = ChecksumGood
 }
 
-// findPartial finds out whether the TCP or UDP checksum of a frame of which
-// nothing is known is unfinished: whether it equals the folded sum of the
-// pseudo-header. On a veth that is how a packet comes whose sender left the
+// PartialChecksum finds out whether the TCP or UDP checksum of a parsed frame
+// of which nothing is known is unfinished: whether it equals the folded sum of
+// the pseudo-header. On a veth that is how a packet comes whose sender left the
 // rest to a device that is not there. If it is, the frame is marked so. A whole
-// checksum that looks so by chance comes out the same when finished. The
-// transport header has been parsed.
-func findPartial(f *Frame) {
+// checksum that looks so by chance comes out the same when finished.
+func PartialChecksum(f *Frame) bool {
 	h, o := &f.Headers, &f.Offload
-	if o.Checksum != ChecksumUnknown || h.Key.Proto != ProtoTCP && h.Key.Proto != ProtoUDP {
-		return
+	if o.Checksum != ChecksumUnknown || h.Kind != KindIP || h.Key.Proto != ProtoTCP && h.Key.Proto != ProtoUDP {
+		return false
 	}
 	at, _ := checksumOffset(h.Key.Proto)
 	field := binary.BigEndian.Uint16(f.Bytes()[h.L4+at:])
-	if checksum.IsPartial(field, PseudoSum(h, h.PacketEnd-uint32(h.L4))) {
-		o.Checksum, o.CsumStart, o.CsumOffset, o.HeaderLen = ChecksumPartial, h.L4, at, h.Payload
+	if !checksum.IsPartial(field, PseudoSum(h, h.PacketEnd-uint32(h.L4))) {
+		return false
 	}
+	o.Checksum, o.CsumStart, o.CsumOffset, o.HeaderLen = ChecksumPartial, h.L4, at, h.Payload
+	return true
 }

@@ -51,7 +51,7 @@ func parseTransport(f *Frame, b []byte, h *Headers, proto uint8) drop.Reason {
 		return reason
 	}
 	if f.MaybePartial {
-		findPartial(f)
+		PartialChecksum(f)
 	}
 	if f.Offload.Checksum == ChecksumPartial || f.Offload.GSO != GSONone {
 		return checkOffload(f, h)
