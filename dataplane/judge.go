@@ -29,7 +29,10 @@ func (x *walk) judge(f *packet.Frame, p *passage) drop.Reason {
 func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
 	s, dir := table.Find(&h.Key, hash, x.now)
-	if s != nil && x.rec == nil && table.Renews(s, dir, f) {
+	if s != nil && table.Renews(s, dir, f) {
+		if x.rec == nil {
+			table.Remove(s)
+		}
 		s = nil // a new connection in the place of one that is finished
 	}
 	if s == nil {
@@ -40,15 +43,19 @@ func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *
 			return reason
 		}
 	}
-	f.Rule = s.Rule
+	if s.Generation == x.s.Generation {
+		f.Rule = s.Rule
+	}
 	if x.rec != nil {
-		x.rec.note("known", "open session, %s, allowed by rule %s", dir, x.ruleName(s.Rule))
-		return drop.None
+		x.rec.note("known", "open session, %s, allowed by rule %s", dir, x.ruleName(f.Rule))
 	}
 	// Only a packet whose checksum is right may change what is known of a
 	// connection: its receiver will drop it otherwise, and we would differ.
 	if h.Key.Proto == packet.ProtoTCP && !packet.VerifyChecksum(f) {
 		return drop.BadChecksum
+	}
+	if x.rec != nil {
+		return table.Foretell(s, dir, f)
 	}
 	return table.Advance(s, dir, f, x.now)
 }
@@ -64,7 +71,7 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, f *packet.Frame, p 
 	if reason := x.decide(f, p.src, p.dst, &h.Key, h.ICMPType); reason != drop.None {
 		return reason
 	}
-	if f.Offload.Checksum == packet.ChecksumUnknown && !packet.VerifyChecksum(f) {
+	if !packet.VerifyChecksum(f) {
 		return drop.BadChecksum
 	}
 	if x.rec != nil {
@@ -75,6 +82,7 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, f *packet.Frame, p 
 		return reason
 	}
 	s.Generation, s.Rule = x.s.Generation, f.Rule
+	x.hit(policy.RuleID(f.Rule - 1))
 	return drop.None
 }
 
@@ -99,6 +107,7 @@ func (x *walk) judgeAgain(table *conntrack.Table, s *conntrack.Session, dir conn
 	}
 	if x.rec == nil {
 		s.Generation, s.Rule = x.s.Generation, f.Rule
+		x.hit(policy.RuleID(f.Rule - 1))
 	}
 	return drop.None
 }
@@ -114,8 +123,9 @@ func requestFor(reply uint8) uint8 {
 	return reply
 }
 
-// decide asks the compiled policy about a connection, counts the rule that
-// answered, and keeps it with the frame.
+// decide asks the compiled policy about a connection and keeps the rule that
+// answered with the frame. A denial is counted here, an allowance by who opens
+// a session on it.
 func (x *walk) decide(f *packet.Frame, from, to identity.ID, key *packet.Key, icmp uint8) drop.Reason {
 	if x.s.Policy == nil {
 		if x.rec != nil {
@@ -128,7 +138,9 @@ func (x *walk) decide(f *packet.Frame, from, to identity.ID, key *packet.Key, ic
 		sport, dport = 0, uint16(icmp)<<8|uint16(f.Headers.ICMPCode)
 	}
 	rule, verdict := x.s.Policy.Decide(from, to, key.Proto, sport, dport)
-	x.hit(rule)
+	if verdict == policy.Deny {
+		x.hit(rule)
+	}
 	if x.rec != nil {
 		x.noteDecision(from, to, rule, verdict, key.Proto, sport, dport)
 	}

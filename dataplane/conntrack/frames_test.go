@@ -1,6 +1,7 @@
 package conntrack
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -92,14 +93,28 @@ func (g seg) frame(k packet.Key, port packet.PortID) *packet.Frame {
 	return f
 }
 
-// put sends a frame through the table as the walk does.
+// put sends a frame through the table as the walk does, and asks Foretell
+// beforehand what will become of it.
 func put(t *Table, f *packet.Frame, now Time) (*Session, drop.Reason) {
 	hash := t.Hash(&f.Headers.Key)
 	s, d := t.Find(&f.Headers.Key, hash, now)
-	if s == nil || t.Renews(s, d, f) {
+	if s != nil && t.Renews(s, d, f) {
+		t.Remove(s)
+		s = nil
+	}
+	if s == nil {
 		return t.Open(f, hash, now)
 	}
-	return s, t.Advance(s, d, f, now)
+	before, stats := *s, t.stats
+	foretold := t.Foretell(s, d, f)
+	if *s != before || t.stats != stats {
+		panic(fmt.Sprintf("Foretell made %+v of %+v", *s, before))
+	}
+	reason := t.Advance(s, d, f, now)
+	if reason != foretold && reason != drop.SessionQuota {
+		panic(fmt.Sprintf("Foretell says %s, Advance %s: flags %08b in state %s", foretold, reason, f.Headers.TCPFlags, before.state))
+	}
+	return s, reason
 }
 
 // find looks a key up.

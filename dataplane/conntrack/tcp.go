@@ -241,12 +241,8 @@ func (t *Table) reopen(s *Session, d Direction, g *segment, f *packet.Frame, now
 
 // Renews tells whether a packet of a session begins another connection in its
 // stead, which the policy must judge: a SYN of the other end once the
-// connection is finished. The session is then gone, and the packet a
-// stranger's.
+// connection is finished. The packet is then a stranger's; who asks and hears
+// yes removes the session before it opens another.
 func (t *Table) Renews(s *Session, d Direction, f *packet.Frame) bool {
-	if d != Reply || s.state != StateTimeWait || kinds[f.Headers.TCPFlags&63] != kindSyn {
-		return false
-	}
-	t.Remove(s)
-	return true
+	return d == Reply && s.state == StateTimeWait && kinds[f.Headers.TCPFlags&63] == kindSyn
 }
