@@ -1,0 +1,218 @@
+package dataplane_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"bulkhead/dataplane"
+	"bulkhead/dataplane/conntrack"
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/packet/packettest"
+)
+
+// show says how a frame ended, and what left by a port, from its bytes.
+func (r *scriptRun) show(f *packet.Frame, wrong bool) string {
+	var text string
+	switch {
+	case f.Reason != drop.None:
+		text = "drop " + f.Reason.String()
+	case f.Consumed:
+		text = "taken in"
+	default:
+		text = "to " + r.w.portName(f.Egress) + ": " + r.describe(f, wrong)
+	}
+	if f.Copy {
+		text = "copy " + text
+	}
+	if f.Rule != 0 {
+		text += ", rule " + r.ruleName(f.Rule)
+	}
+	return text
+}
+
+func (r *scriptRun) ruleName(rule uint32) string {
+	if r.snapshot.Rules == nil || int(rule) > len(r.snapshot.Rules.Rules) {
+		return fmt.Sprint(rule)
+	}
+	return r.snapshot.Rules.Rules[rule-1].Name
+}
+
+// describe reads a frame that leaves anew, as its receiver will.
+func (r *scriptRun) describe(f *packet.Frame, wrong bool) string {
+	out := packet.NewFrame(f.Bytes(), f.Ingress)
+	if f.Outer != 0 {
+		return r.describeTunnel(f, out, wrong)
+	}
+	out.Offload = f.Offload
+	return r.describeFrame(out, wrong)
+}
+
+// describeFrame writes MACs, TTL, what is unusual, and the packet. A frame
+// whose checksums should be right is summed by gopacket.
+func (r *scriptRun) describeFrame(f *packet.Frame, wrong bool) string {
+	if reason := packet.Parse(f); reason != drop.None {
+		r.t.Errorf("a frame that leaves does not parse: %s: %x", reason, f.Bytes())
+		return reason.String()
+	}
+	h := &f.Headers
+	if !wrong && f.Offload.Checksum != packet.ChecksumPartial {
+		packettest.Check(r.t, f.Bytes(), packettest.Checksums)
+	}
+	text := r.macName(h.Src) + " > " + r.macName(h.Dst)
+	if h.Kind == packet.KindIP {
+		text += fmt.Sprintf(", ttl %d", h.TTL)
+		if tos := f.TOS(); tos != 0 {
+			text += fmt.Sprintf(", tos %#02x", tos)
+		}
+	}
+	return text + ": " + packet.Describe(f) + tooBig(f)
+}
+
+// tooBig writes the MTU that an ICMP error tells.
+func tooBig(f *packet.Frame) string {
+	h := &f.Headers
+	switch {
+	case !h.ICMPError:
+	case h.V6 && h.ICMPType == packet.ICMPv6TooBig, !h.V6 && h.ICMPType == packet.ICMPUnreachable && h.ICMPCode == 4:
+		return fmt.Sprintf(" mtu %d", binary.BigEndian.Uint32(f.Bytes()[h.L4+4:]))
+	}
+	return ""
+}
+
+// describeTunnel writes the outer packet and, in brackets, the inner frame.
+// The source port is a hash's: only its range is checked.
+func (r *scriptRun) describeTunnel(f, outer *packet.Frame, wrong bool) string {
+	if reason := packet.Parse(outer); reason != drop.None && f.Offload.GSO == packet.GSONone {
+		r.t.Errorf("a tunnel that leaves does not parse: %s: %x", reason, outer.Bytes())
+	}
+	h := &outer.Headers
+	v := outer.Bytes()[h.Payload:]
+	if h.Key.SrcPort < 49152 || binary.BigEndian.Uint32(v) != 0x08000000 || v[7] != 0 {
+		r.t.Errorf("outer source port %d, VXLAN header %x", h.Key.SrcPort, v[:8])
+	}
+	inner := packet.NewFrame(v[8:], f.Ingress)
+	inner.Offload = f.Offload
+	inner.Offload.CsumStart -= f.Outer
+	inner.Offload.HeaderLen -= f.Outer
+	text := r.describeFrame(inner, wrong)
+	tos := ""
+	if t := outer.TOS(); t != 0 {
+		tos = fmt.Sprintf(", tos %#02x", t)
+	}
+	return fmt.Sprintf("%s > %s%s: %s > %s vxlan vni %d [%s]", r.macName(h.Src), r.macName(h.Dst), tos,
+		h.Key.Src, h.Key.Dst, binary.BigEndian.Uint32(v[4:])>>8, text)
+}
+
+func (r *scriptRun) macName(m packet.MAC) string {
+	if name, known := r.w.macNames()[m]; known {
+		return name
+	}
+	return m.String()
+}
+
+// counters are all the accounts there are, by name: what moved between two
+// looks is what a step must name.
+type counters map[string]uint64
+
+// look reads every counter. Fields are found by reflection: one that is added
+// to an account shows in every script that moves it.
+func (r *scriptRun) look() counters {
+	c := counters{}
+	for i := range r.worker.Counters.Ports {
+		p := &r.worker.Counters.Ports[i]
+		if *p == (dataplane.PortCounters{}) {
+			continue
+		}
+		name := r.w.portName(packet.PortID(i))
+		c.fields(name, reflect.ValueOf(*p))
+		for reason, n := range p.Drops {
+			c[name+" drop "+drop.Reason(reason).String()] = n
+		}
+	}
+	for i, n := range r.worker.Counters.Rules {
+		c["rules "+r.ruleCounter(i)] = n
+	}
+	r.worker.State.Sessions.Each(func(t *conntrack.Table) { c.fields("sessions", reflect.ValueOf(t.Stats())) })
+	c.fields("macs", reflect.ValueOf(r.worker.State.FDB.Stats()))
+	c["neighbours known-or-asked"] = uint64(r.worker.State.Neighbours.Len())
+	return c
+}
+
+func (r *scriptRun) ruleCounter(i int) string {
+	if i == len(r.worker.Counters.Rules)-1 {
+		return "default-deny"
+	}
+	return r.ruleName(uint32(i + 1))
+}
+
+// fields reads the numbers of a struct.
+func (c counters) fields(of string, v reflect.Value) {
+	for i := range v.NumField() {
+		switch f := v.Field(i); {
+		case f.CanUint():
+			c[of+" "+kebab(v.Type().Field(i).Name)] = f.Uint()
+		case f.CanInt() && v.Type().Field(i).Name != "Bytes":
+			c[of+" "+kebab(v.Type().Field(i).Name)] = uint64(f.Int())
+		}
+	}
+}
+
+func kebab(name string) string {
+	var b strings.Builder
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' && i > 0 {
+			b.WriteByte('-')
+		}
+		b.WriteRune(c)
+	}
+	return strings.ToLower(b.String())
+}
+
+// moved says what moved since an earlier look: a line for each account, its
+// counters in a fixed order.
+func (r *scriptRun) moved(before, after counters) []string {
+	var lines []string
+	accounts := []string{}
+	for _, p := range r.w.ports[1:] {
+		accounts = append(accounts, p.name)
+	}
+	for i := len(r.w.ports); i < 16; i++ {
+		accounts = append(accounts, r.w.portName(packet.PortID(i)))
+	}
+	left := counters{}
+	for name, n := range after {
+		if n != before[name] {
+			left[name] = n - before[name]
+		}
+	}
+	for _, account := range append(accounts, "rules", "sessions", "macs", "neighbours") {
+		if text := left.take(account); text != "" {
+			lines = append(lines, "count "+account+text)
+		}
+	}
+	for name := range left {
+		r.t.Errorf("counter %q moved, and has no account", name)
+	}
+	return lines
+}
+
+// take writes what moved of one account, and takes it off the list.
+func (c counters) take(account string) string {
+	var moved []string
+	for name := range c {
+		if strings.HasPrefix(name, account+" ") {
+			moved = append(moved, name)
+		}
+	}
+	sortCounters(moved)
+	text := ""
+	for i, name := range moved {
+		text += map[bool]string{true: ": ", false: ", "}[i == 0]
+		text += fmt.Sprintf("%s %+d", strings.TrimPrefix(name, account+" "), int64(c[name]))
+		delete(c, name)
+	}
+	return text
+}

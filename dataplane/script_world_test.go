@@ -1,0 +1,468 @@
+package dataplane_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"bulkhead/dataplane"
+	"bulkhead/dataplane/classify"
+	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/policy"
+	"bulkhead/dataplane/route"
+	"bulkhead/dataplane/vxlan"
+)
+
+// world is what a script has declared: all that a snapshot is built from. A
+// thing's number is its place in the order of declaration, and stays when it
+// is declared anew.
+type world struct {
+	segments  []segment
+	ports     []port // ports[0] is none, so that a forgotten number shows
+	endpoints []endpoint
+	peers     []peer
+	networks  []policy.Set
+	routes    []staticRoute
+	rules     []rule
+	underlay  dataplane.Underlay
+	noPolicy  bool
+}
+
+type segment struct {
+	name string
+	dataplane.Segment
+}
+
+type port struct {
+	name string
+	dataplane.Port
+	closed bool
+}
+
+type endpoint struct {
+	name, place, segment string // place is a port or a peer
+	mac                  packet.MAC
+	addrs                []packet.Addr
+	services             []string
+	behind               []netip.Prefix
+}
+
+type peer struct {
+	name     string
+	addr     packet.Addr
+	mac      packet.MAC // on the underlay, for frames that a script sends
+	segments []string
+}
+
+type staticRoute struct {
+	vrf    uint16
+	prefix netip.Prefix
+	via    netip.Addr // not valid: a blackhole
+}
+
+type rule struct {
+	name     string
+	verdict  policy.Verdict
+	from, to []string
+	ports    []policy.Port
+}
+
+var (
+	gatewayMAC = packet.MAC{2, 0xbb, 0, 0, 0, 0xfe}
+	uplinkMAC  = packet.MAC{2, 0xaa, 0, 0, 0, 1}
+	broadcast  = packet.MAC{255, 255, 255, 255, 255, 255}
+)
+
+func newWorld() *world {
+	return &world{ports: make([]port, 1), underlay: dataplane.Underlay{Port: packet.NoPort}}
+}
+
+// declare takes a line that says what there is; false if it says something
+// else.
+func (w *world) declare(l *line) bool {
+	switch l.words[0] {
+	case "segment":
+		w.declareSegment(l)
+	case "port":
+		w.declarePort(l)
+	case "endpoint":
+		w.declareEndpoint(l)
+	case "peer":
+		w.declarePeer(l)
+	case "underlay":
+		w.declareUnderlay(l)
+	case "network":
+		w.declareNetwork(l)
+	case "route":
+		w.declareRoute(l)
+	case "allow", "deny":
+		w.declareRule(l)
+	default:
+		return w.change(l)
+	}
+	return true
+}
+
+// change takes a line that takes back or moves what was declared.
+func (w *world) change(l *line) bool {
+	switch l.words[0] {
+	case "revoke":
+		w.rules = without(l, w.rules, func(r rule) string { return r.name })
+	case "remove":
+		w.endpoints = without(l, w.endpoints, func(e endpoint) string { return e.name })
+	case "move":
+		l.word()
+		e := w.endpoint(l, l.word())
+		e.place = l.word()
+	case "close":
+		l.word()
+		w.port(l, l.word()).closed = true
+	case "policy":
+		l.word()
+		l.expect("none")
+		w.noPolicy = true
+	default:
+		return false
+	}
+	return true
+}
+
+// without takes the element that the line names out of a list.
+func without[T any](l *line, list []T, name func(T) string) []T {
+	l.word()
+	gone := l.word()
+	left := slices.DeleteFunc(slices.Clone(list), func(e T) bool { return name(e) == gone })
+	if len(left) == len(list) {
+		l.fail("there is no %q", gone)
+	}
+	return left
+}
+
+func (w *world) declareSegment(l *line) {
+	l.word()
+	s := segment{name: l.word()}
+	s.Zone = uint16(l.number("vrf", 1))
+	s.MTU, s.VNI = uint32(l.number("mtu", 1500)), uint32(l.number("vni", 0))
+	s.Learning, s.FloodUnknown, s.FloodBroadcast = l.flag("learning"), l.flag("flood-unknown"), l.flag("flood-broadcast")
+	for _, g := range l.rest() {
+		p := l.prefix(g)
+		s.Gateways = append(s.Gateways, dataplane.Gateway{Addr: packet.AddrFrom(p.Addr()), Bits: uint8(p.Bits())})
+		s.GatewayMAC = gatewayMAC
+	}
+	w.segments = replace(w.segments, s, func(x segment) bool { return x.name == s.name })
+}
+
+// replace puts an element in the place of its namesake, or at the end.
+func replace[T any](list []T, e T, same func(T) bool) []T {
+	if i := slices.IndexFunc(list, same); i >= 0 {
+		list[i] = e
+		return list
+	}
+	return append(list, e)
+}
+
+func (w *world) declarePort(l *line) {
+	l.word()
+	p := port{name: l.word()}
+	p.MTU = 1500
+	if where := l.word(); where == "uplink" {
+		p.Role, p.Segment, p.MAC = dataplane.RoleUplink, dataplane.NoSegment, uplinkMAC
+	} else {
+		p.Role, p.Segment = dataplane.RoleWorkload, w.segment(l, where)
+	}
+	w.ports = replace(w.ports, p, func(x port) bool { return x.name == p.name })
+}
+
+func (w *world) declareEndpoint(l *line) {
+	l.word()
+	n := byte(len(w.endpoints) + 1)
+	e := endpoint{name: l.word(), place: l.word(), mac: packet.MAC{2, 0, 0, 0, 0, n}}
+	e.segment = l.opt("segment")
+	if m := l.opt("mac"); m != "" {
+		e.mac = l.mac(m)
+	}
+	if e.services = l.list("service"); e.services == nil {
+		e.services = []string{e.name}
+	}
+	for _, p := range l.list("behind") {
+		e.behind = append(e.behind, l.prefix(p))
+	}
+	for _, a := range l.rest() {
+		e.addrs = append(e.addrs, packet.AddrFrom(l.addr(a)))
+	}
+	w.endpoints = replace(w.endpoints, e, func(x endpoint) bool { return x.name == e.name })
+}
+
+func (w *world) declarePeer(l *line) {
+	l.word()
+	p := peer{name: l.word(), mac: packet.MAC{2, 0xcc, 0, 0, 0, byte(len(w.peers) + 1)}}
+	p.addr = packet.AddrFrom(l.addr(l.word()))
+	p.segments = l.rest()
+	w.peers = replace(w.peers, p, func(x peer) bool { return x.name == p.name })
+}
+
+func (w *world) declareUnderlay(l *line) {
+	l.word()
+	w.underlay = dataplane.Underlay{Port: w.portID(l, l.word()), Segment: dataplane.UnderlaySegment}
+	for _, a := range l.rest() {
+		p := l.prefix(a)
+		i := family(p.Addr())
+		w.underlay.Addrs[i], w.underlay.Bits[i] = packet.AddrFrom(p.Addr()), uint8(p.Bits())
+	}
+	for _, g := range l.list("gateway") {
+		a := l.addr(g)
+		w.underlay.Gateways[family(a)] = packet.AddrFrom(a)
+	}
+}
+
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
+
+func (w *world) declareNetwork(l *line) {
+	l.word()
+	s := policy.Set{Kind: policy.KindNetwork, Name: l.word()}
+	for _, p := range l.rest() {
+		s.Prefixes = append(s.Prefixes, l.prefix(p).Masked())
+	}
+	w.networks = append(w.networks, s)
+}
+
+func (w *world) declareRoute(l *line) {
+	l.word()
+	r := staticRoute{vrf: uint16(l.number("vrf", 1)), prefix: l.prefix(l.word())}
+	if how := l.word(); how == "via" {
+		r.via = l.addr(l.word())
+	} else if how != "blackhole" {
+		l.fail("a route leads via an address or is a blackhole, not %q", how)
+	}
+	w.routes = append(w.routes, r)
+}
+
+// declareRule reads "allow NAME: FROM[,FROM] -> TO[,TO] PORT ...".
+func (w *world) declareRule(l *line) {
+	r := rule{verdict: policy.Deny}
+	if l.word() == "allow" {
+		r.verdict = policy.Allow
+	}
+	r.name = strings.TrimSuffix(l.word(), ":")
+	r.from = strings.Split(l.word(), ",")
+	l.expect("->")
+	r.to = strings.Split(l.word(), ",")
+	for _, p := range l.rest() {
+		r.ports = append(r.ports, l.ports(p))
+	}
+	w.rules = replace(w.rules, r, func(x rule) bool { return x.name == r.name })
+}
+
+func (w *world) segment(l *line, name string) uint16 {
+	i := slices.IndexFunc(w.segments, func(s segment) bool { return s.name == name })
+	if i < 0 {
+		l.fail("there is no segment %q", name)
+		return dataplane.NoSegment
+	}
+	return uint16(i)
+}
+
+func (w *world) portID(l *line, name string) packet.PortID {
+	i := slices.IndexFunc(w.ports, func(p port) bool { return p.name == name })
+	if i < 1 {
+		l.fail("there is no port %q", name)
+		return packet.NoPort
+	}
+	return packet.PortID(i)
+}
+
+// port returns a port, one that is thrown away if there is none.
+func (w *world) port(l *line, name string) *port {
+	if id := w.portID(l, name); id != packet.NoPort {
+		return &w.ports[id]
+	}
+	return new(port)
+}
+
+func (w *world) portName(id packet.PortID) string {
+	if int(id) < len(w.ports) {
+		return w.ports[id].name
+	}
+	return fmt.Sprintf("port-%d", id)
+}
+
+func (w *world) endpoint(l *line, name string) *endpoint {
+	i := slices.IndexFunc(w.endpoints, func(e endpoint) bool { return e.name == name })
+	if i < 0 {
+		l.fail("there is no endpoint %q", name)
+		return new(endpoint)
+	}
+	return &w.endpoints[i]
+}
+
+// snapshot builds what was declared.
+func (w *world) snapshot(generation uint32) (*dataplane.Snapshot, error) {
+	s := &dataplane.Snapshot{Generation: generation, Underlay: w.underlay}
+	for _, g := range w.segments {
+		s.Segments = append(s.Segments, g.Segment)
+	}
+	for i, p := range w.ports {
+		if p.closed || p.name == "" {
+			s.Ports = append(s.Ports, dataplane.Port{})
+			continue
+		}
+		s.Ports = append(s.Ports, p.Port)
+		if p.Role == dataplane.RoleWorkload {
+			g := &s.Segments[p.Segment]
+			g.Ports = append(slices.Clone(g.Ports), packet.PortID(i))
+		}
+	}
+	rs := w.ruleset()
+	var err error
+	if s.Identity, err = w.identities(rs); err != nil {
+		return nil, err
+	}
+	if s.Routes, err = w.routeTable(); err != nil {
+		return nil, err
+	}
+	if s.Tunnels, err = w.tunnels(); err != nil || w.noPolicy {
+		return s, err
+	}
+	s.Rules = rs
+	s.Policy, err = classify.Link(rs, s.Identity.AllSets())
+	return s, err
+}
+
+// ruleset makes the policy: any, every service that an endpoint has, every
+// network.
+func (w *world) ruleset() *policy.Ruleset {
+	rs := &policy.Ruleset{Sets: []policy.Set{{Kind: policy.KindAny, Name: "any"}}}
+	var services []string
+	for _, e := range w.endpoints {
+		services = append(services, e.services...)
+	}
+	slices.Sort(services)
+	for _, name := range slices.Compact(services) {
+		selector := policy.Selector{{{Key: name, Op: policy.OpExists}}}
+		rs.Sets = append(rs.Sets, policy.Set{Kind: policy.KindService, Name: name, Selector: selector})
+	}
+	rs.Sets = append(rs.Sets, w.networks...)
+	for i, r := range w.rules {
+		rs.Rules = append(rs.Rules, policy.Rule{
+			Name: r.name, Verdict: r.verdict, From: setsNamed(rs, r.from), To: setsNamed(rs, r.to), Ports: r.ports,
+			File: "policy.toml", Line: uint32(i + 1),
+		})
+	}
+	return rs
+}
+
+// setsNamed finds sets by name. A service that no endpoint has any more is
+// none, and a rule for none matches nothing.
+func setsNamed(rs *policy.Ruleset, names []string) []policy.SetID {
+	var ids []policy.SetID
+	for i, s := range rs.Sets {
+		if slices.Contains(names, s.Name) {
+			ids = append(ids, policy.SetID(i))
+		}
+	}
+	return ids
+}
+
+func (w *world) identities(rs *policy.Ruleset) (*identity.Table, error) {
+	b := identity.NewBuilder()
+	for _, a := range rs.Atoms() {
+		b.Outside(a.Prefix, numbers(a.Sets))
+	}
+	for _, e := range w.endpoints {
+		labels := map[string]string{}
+		for _, s := range e.services {
+			labels[s] = ""
+		}
+		var addrs []identity.Address
+		for _, a := range e.addrs {
+			sets := append(rs.ServicesOf(labels), rs.NetworksOf(a.Netip())[1:]...)
+			addrs = append(addrs, identity.Address{Addr: a, Sets: numbers(sets)})
+		}
+		at, err := w.place(e)
+		if err != nil {
+			return nil, err
+		}
+		b.Endpoint(at, addrs, e.behind)
+	}
+	return b.Build()
+}
+
+func numbers(sets []policy.SetID) []uint32 {
+	out := make([]uint32, len(sets))
+	for i, s := range sets {
+		out[i] = uint32(s)
+	}
+	return out
+}
+
+// place finds where an endpoint is: on a port, whose segment is its own, or
+// behind a peer, in the segment that its line names.
+func (w *world) place(e endpoint) (identity.Endpoint, error) {
+	at := identity.Endpoint{Name: e.name, MAC: e.mac, Port: packet.NoPort, Peer: identity.NoPeer}
+	l := new(line)
+	if i := slices.IndexFunc(w.peers, func(p peer) bool { return p.name == e.place }); i >= 0 {
+		at.Peer, at.Segment = uint16(i), w.segment(l, e.segment)
+	} else {
+		at.Port = w.portID(l, e.place)
+		at.Segment = w.port(l, e.place).Segment
+	}
+	if l.err == nil {
+		at.Zone = w.segments[at.Segment].Zone
+	}
+	return at, l.err
+}
+
+func (w *world) routeTable() (*route.Table, error) {
+	b := route.NewBuilder()
+	for i, s := range w.segments {
+		for _, g := range s.Gateways {
+			p, _ := g.Addr.Netip().Prefix(int(g.Bits))
+			b.Connected(s.Zone, p, uint16(i))
+		}
+	}
+	for _, r := range w.routes {
+		if r.via.IsValid() {
+			b.Static(r.vrf, r.prefix, r.via)
+		} else {
+			b.Blackhole(r.vrf, r.prefix)
+		}
+	}
+	return b.Build()
+}
+
+// tunnels makes the overlay, if there is an underlay.
+func (w *world) tunnels() (*vxlan.Table, error) {
+	if w.underlay.Port == packet.NoPort {
+		return nil, nil
+	}
+	b := vxlan.NewBuilder()
+	for _, a := range w.underlay.Addrs {
+		if a != (packet.Addr{}) {
+			b.Local(a)
+		}
+	}
+	for i, s := range w.segments {
+		if s.VNI != 0 {
+			b.Segment(uint16(i), s.VNI)
+		}
+	}
+	l := new(line)
+	for i, p := range w.peers {
+		var members []uint16
+		for _, name := range p.segments {
+			members = append(members, w.segment(l, name))
+		}
+		b.Peer(uint16(i), p.addr, members)
+	}
+	if l.err != nil {
+		return nil, l.err
+	}
+	return b.Build()
+}
