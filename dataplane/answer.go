@@ -46,16 +46,15 @@ func (x *walk) copyOf(f *packet.Frame, limit int) *packet.Frame {
 	if x.rec != nil {
 		return nil
 	}
-	n := min(f.Len(), limit)
+	n, made := min(f.Len(), limit), x.batch.Len()-x.received
+	if n > copySize-packet.Headroom || made == packet.BatchCopies {
+		return nil
+	}
 	c := x.batch.NextCopy()
 	if c == nil {
 		return nil
 	}
-	at := (x.batch.Len() - 1) % packet.BatchCopies * copySize
-	if n > copySize-packet.Headroom {
-		x.batch.Undo()
-		return nil
-	}
+	at := made * copySize
 	buf := x.copies[at : at+copySize : at+copySize]
 	copy(buf[packet.Headroom:], f.Bytes()[:n])
 	c.Begin(buf, packet.Headroom, uint32(packet.Headroom+n), f.Ingress)

@@ -18,9 +18,8 @@ const expireBudget = 32
 // It is called by the worker that owns w, with the snapshot in force and the
 // time of this batch.
 func Run(w *Worker, s *Snapshot, now Time, b *packet.Batch) {
-	x := walk{Worker: w, s: s, now: now, batch: b}
-	received := b.Len()
-	for i := 0; i < received; i++ {
+	x := walk{Worker: w, s: s, now: now, batch: b, received: b.Len()}
+	for i := 0; i < x.received; i++ {
 		f := b.Frame(i)
 		w.Counters.begin(f)
 		x.frame(f)
@@ -47,7 +46,9 @@ type walk struct {
 	s     *Snapshot
 	now   Time
 	batch *packet.Batch
-	rec   *Recorder // nil but in Explain
+	// received is how many frames the batch had before the first copy.
+	received int
+	rec      *Recorder // nil but in Explain
 }
 
 // passage is what the walk has found out about one frame so far.

@@ -1,11 +1,13 @@
 package dataplane_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"bulkhead/dataplane"
+	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/packet"
 )
 
@@ -137,5 +139,32 @@ func TestABatchIsItsFramesInOrder(t *testing.T) {
 		if got := endingOf(together.batch.Frame(i)); got != want[i] {
 			t.Errorf("%s: %+v in a batch, %+v alone", texts[i], got, want[i])
 		}
+	}
+}
+
+// Copies that leave in one batch lie in memory of their own, however many
+// there are; those beyond are lost, and booked.
+func TestCopiesShareNoMemory(t *testing.T) {
+	const ports = packet.BatchCopies + 30
+	text := "segment loud 10.0.0.254/24 flood-broadcast\n"
+	for i := range ports {
+		text += fmt.Sprintf("port p%d loud\n", i)
+	}
+	r := newScriptRun(t)
+	r.run(text + "endpoint a p0 10.0.0.1\nallow all: any -> any any\n")
+	if err := r.link(); err != nil {
+		t.Fatal(err)
+	}
+	s, ingress := r.written("p0", "udp 10.0.0.1:1 > 10.0.0.255:8053 to=all")
+	r.send(s, ingress, 1)
+	at := map[*byte]bool{}
+	for i := range r.batch.Len() {
+		at[&r.batch.Frame(i).Bytes()[0]] = true
+	}
+	if n := r.batch.Len(); len(at) != n || n != 1+packet.BatchCopies {
+		t.Errorf("%d frames in %d places, want %d", n, len(at), 1+packet.BatchCopies)
+	}
+	if n := r.worker.Counters.Ports[ingress].Drops[drop.FloodFull]; n != ports-2-packet.BatchCopies {
+		t.Errorf("%d copies lost, want %d", n, ports-2-packet.BatchCopies)
 	}
 }
