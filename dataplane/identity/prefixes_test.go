@@ -1,0 +1,111 @@
+package identity
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"bulkhead/dataplane/packet"
+)
+
+// slow is the golden twin of prefixes: a list, all of it read for each look-up.
+// Of equal prefixes the last one counts.
+type slow []outsidePrefix
+
+func (s slow) lookup(a netip.Addr) (uint32, bool) {
+	best := -1
+	for i, p := range s {
+		if p.prefix.Contains(a) && (best < 0 || p.prefix.Bits() >= s[best].prefix.Bits()) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return 0, false
+	}
+	return uint32(s[best].id), true
+}
+
+// randomPrefix is one among few addresses, so that prefixes lie in one another,
+// of any length, host routes and the whole of a family among them.
+func randomPrefix(r *rand.Rand) netip.Prefix {
+	a := randomAddr(r)
+	return netip.PrefixFrom(a, r.IntN(a.BitLen()+1)).Masked()
+}
+
+func randomAddr(r *rand.Rand) netip.Addr {
+	// Four random bits in each of four places; the rest is the same for all.
+	where := r.Uint64() & 0xf00f_0000_00f0_000f
+	if r.IntN(2) == 0 {
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], 0x0a000000^uint32(where)^uint32(where>>32))
+		return netip.AddrFrom4(b)
+	}
+	b := [16]byte{0x20, 0x01, 0x0d, 0xb8}
+	binary.BigEndian.PutUint64(b[4:], where)
+	b[15] = byte(r.IntN(16))
+	return netip.AddrFrom16(b)
+}
+
+func TestPrefixesAgainstAScan(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	for range 200 {
+		list := make(slow, r.IntN(60))
+		for i := range list {
+			list[i] = outsidePrefix{randomPrefix(r), ID(r.IntN(1000))}
+		}
+		fast := build(list)
+		for range 300 {
+			hold(t, fast, list, randomAddr(r))
+		}
+		for _, p := range list { // both ends of each prefix, and what is next to them
+			first, last := p.prefix.Addr(), lastOf(p.prefix)
+			for _, a := range []netip.Addr{first, first.Prev(), last, last.Next()} {
+				if a.IsValid() {
+					hold(t, fast, list, a)
+				}
+			}
+		}
+	}
+}
+
+func build(list slow) *prefixes {
+	fast := newPrefixes()
+	sorted := slices.Clone(list)
+	slices.SortStableFunc(sorted, func(a, b outsidePrefix) int { return cmp.Compare(a.prefix.Bits(), b.prefix.Bits()) })
+	for _, p := range sorted {
+		fast.insert(p.prefix, uint32(p.id))
+	}
+	return fast
+}
+
+func hold(t *testing.T, fast *prefixes, list slow, a netip.Addr) {
+	t.Helper()
+	addr := packet.AddrFrom(a)
+	got, found := fast.lookup(&addr)
+	if want, is := list.lookup(a); got != want || found != is {
+		t.Fatalf("%s: %d, %v; want %d, %v, of %v", a, got, found, want, is, list)
+	}
+}
+
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for bit := p.Bits(); bit < len(b)*8; bit++ {
+		b[bit/8] |= 0x80 >> (bit % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+func TestNoPrefixesFindNothing(t *testing.T) {
+	a := packet.AddrFrom4([4]byte{10, 0, 0, 1})
+	for name, p := range map[string]*prefixes{"nil": nil, "zero": {}, "empty": newPrefixes()} {
+		if v, found := p.lookup(&a); found {
+			t.Errorf("%s finds %d", name, v)
+		}
+	}
+}
