@@ -299,6 +299,17 @@ func TestIndexGrowsUntilAllKeysFit(t *testing.T) {
 	}
 }
 
+// Keys of one hash are told apart by who asks.
+func TestIndexTellsEqualHashesApart(t *testing.T) {
+	x := buildIndex(1000, func(s *hashtab.Secret, i int) uint64 { return s.Word(uint64(i / 4)) })
+	for i := range uint32(1000) {
+		got, found := x.find(x.secret.Word(uint64(i/4)), func(v uint32) bool { return v == i })
+		if !found || got != i {
+			t.Fatalf("key %d: found %d, %v", i, got, found)
+		}
+	}
+}
+
 func TestLookupsAllocateNothing(t *testing.T) {
 	b := NewBuilder()
 	b.Endpoint(workload("web", 1), []Address{{addr("10.0.0.1"), []uint32{0, 1}}}, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")})
