@@ -8,6 +8,7 @@
 package route
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -79,22 +80,33 @@ func (b *Builder) Blackhole(zone uint16, prefix netip.Prefix) {
 	b.zone(zone).Insert(prefix.Masked(), Next{blackhole: true})
 }
 
-// Build makes the table. A static route whose next hop is on no connected
-// prefix is an error.
+// Build makes the table, or says which static routes have a next hop that is
+// on no connected prefix or of the other family.
 func (b *Builder) Build() (*Table, error) {
 	resolved := make([]Next, len(b.statics))
-	for i, s := range b.statics {
-		hop, found := b.zone(s.zone).Lookup(s.via)
-		if !found || !hop.Connected {
-			return nil, fmt.Errorf("route %s via %s: the next hop is in no segment of the VRF; add a gateway prefix around it", s.prefix, s.via)
-		}
-		if s.prefix.Addr().Is4() != s.via.Is4() {
-			return nil, fmt.Errorf("route %s via %s: the next hop is of the other family", s.prefix, s.via)
-		}
-		resolved[i] = Next{Segment: hop.Segment, Via: packet.AddrFrom(s.via)}
+	var errs []error
+	for i := range b.statics {
+		var err error
+		resolved[i], err = b.resolve(&b.statics[i])
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	for i, s := range b.statics {
 		b.zone(s.zone).Insert(s.prefix, resolved[i])
 	}
 	return &Table{zones: b.zones}, nil
+}
+
+// resolve finds the segment of a static route's next hop.
+func (b *Builder) resolve(s *static) (Next, error) {
+	if s.prefix.Addr().Is4() != s.via.Is4() {
+		return Next{}, fmt.Errorf("route %s via %s: the next hop is of the other family", s.prefix, s.via)
+	}
+	hop, found := b.zone(s.zone).Lookup(s.via)
+	if !found || !hop.Connected {
+		return Next{}, fmt.Errorf("route %s via %s: the next hop is in no segment of the VRF; add a gateway prefix around it", s.prefix, s.via)
+	}
+	return Next{Segment: hop.Segment, Via: packet.AddrFrom(s.via)}, nil
 }
