@@ -46,6 +46,9 @@ const (
 	Overhead6 = etherLen + ipv6Len + udpLen + headerLen
 )
 
+// NoPeer is the number of no peer.
+const NoPeer = 0xffff
+
 // MaxVNI is the largest VNI.
 const MaxVNI = 1<<24 - 1
 
@@ -109,17 +112,18 @@ func checksumRight(f *packet.Frame) bool {
 
 // DecapECN carries the underlay's congestion mark into the inner packet, which
 // has been parsed (RFC 6040 4.2): CE is handed on where the inner packet can
-// bear it, and where it cannot the packet is dropped.
+// bear it, and where it cannot the packet is dropped; ECT(1) replaces ECT(0).
 func DecapECN(f *packet.Frame, outerTOS uint8) drop.Reason {
-	if outerTOS&3 != 3 || f.Headers.Kind == packet.KindARP {
+	const notECT, ect1, ect0, ce = 0, 1, 2, 3
+	if f.Headers.Kind == packet.KindARP {
 		return drop.None
 	}
-	switch inner := f.TOS(); inner & 3 {
-	case 0:
+	inner := f.TOS()
+	switch outer := outerTOS & 3; {
+	case outer == ce && inner&3 == notECT:
 		return drop.BadVXLAN
-	case 3:
-	default:
-		packet.SetTOS(f, inner|3)
+	case outer == ce && inner&3 != ce, outer == ect1 && inner&3 == ect0:
+		packet.SetTOS(f, inner&^3|outer)
 	}
 	return drop.None
 }
@@ -251,18 +255,29 @@ func (b *Builder) Local(a packet.Addr) { b.t.local = append(b.t.local, a) }
 // Segment gives a segment its VNI.
 func (b *Builder) Segment(segment uint16, vni uint32) {
 	if vni == 0 || vni > MaxVNI {
-		b.errs = append(b.errs, fmt.Errorf("VNI %d: must be from 1 to %d", vni, MaxVNI))
+		b.refuse("VNI %d: must be from 1 to %d", vni, MaxVNI)
 	}
 	if _, taken := b.t.segments[vni]; taken {
-		b.errs = append(b.errs, fmt.Errorf("VNI %d: two segments have it", vni))
+		b.refuse("VNI %d: two segments have it", vni)
+	}
+	if other, taken := b.t.vnis[segment]; taken {
+		b.refuse("segment %d: it has two VNIs, %d and %d", segment, other, vni)
 	}
 	b.t.segments[vni], b.t.vnis[segment] = segment, vni
 }
 
-// Peer adds a peer, by number and address, in the segments given.
+// Peer adds a peer, by number and address, in the segments given, which have
+// their VNIs already.
 func (b *Builder) Peer(peer uint16, a packet.Addr, segments []uint16) {
-	if _, taken := b.t.remotes[a]; taken || slices.Contains(b.t.local, a) {
-		b.errs = append(b.errs, fmt.Errorf("peer %s: the address is taken", a))
+	if _, taken := b.t.remotes[a]; taken {
+		b.refuse("peer %s: the address is taken", a)
+	}
+	if peer == NoPeer {
+		b.refuse("peer %s: its number, %d, stands for none", a, peer)
+		return
+	}
+	if _, taken := b.t.PeerAddr(peer); taken {
+		b.refuse("peer %s: its number, %d, is taken", a, peer)
 	}
 	b.t.remotes[a] = peer
 	for len(b.t.peers) <= int(peer) {
@@ -270,16 +285,39 @@ func (b *Builder) Peer(peer uint16, a packet.Addr, segments []uint16) {
 	}
 	b.t.peers[peer] = a
 	for _, s := range segments {
-		if _, known := b.t.vnis[s]; !known {
-			b.errs = append(b.errs, fmt.Errorf("peer %s: segment %d has no VNI", a, s))
-		}
-		b.t.members[s] = append(b.t.members[s], peer)
-		b.t.member[uint32(s)<<16|uint32(peer)] = true
+		b.join(peer, a, s)
 	}
 }
 
-// Build makes the table.
+// join makes a peer a member of a segment.
+func (b *Builder) join(peer uint16, a packet.Addr, segment uint16) {
+	if _, known := b.t.vnis[segment]; !known {
+		b.refuse("peer %s: segment %d has no VNI", a, segment)
+	}
+	key := uint32(segment)<<16 | uint32(peer)
+	if b.t.member[key] {
+		b.refuse("peer %s: segment %d stands twice", a, segment) // it would be flooded to twice
+	}
+	b.t.members[segment] = append(b.t.members[segment], peer)
+	b.t.member[key] = true
+}
+
+func (b *Builder) refuse(format string, args ...any) {
+	b.errs = append(b.errs, fmt.Errorf(format, args...))
+}
+
+// Build makes the table, or says all that contradicts itself.
 func (b *Builder) Build() (*Table, error) {
+	for i, a := range b.t.local {
+		if _, taken := b.t.remotes[a]; taken {
+			b.refuse("peer %s: the address is taken", a)
+		}
+		for _, other := range b.t.local[i+1:] {
+			if a.Is4() == other.Is4() {
+				b.refuse("VTEP %s: there is another address of its family, %s", a, other)
+			}
+		}
+	}
 	if err := errors.Join(b.errs...); err != nil {
 		return nil, err
 	}
