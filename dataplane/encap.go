@@ -99,7 +99,7 @@ func (x *walk) solicit(f *packet.Frame, hop *packet.Addr) drop.Reason {
 func (x *walk) underlayARP(f *packet.Frame, p *passage) drop.Reason {
 	u := &x.s.Underlay
 	a := packet.ARPOf(f)
-	if f.Ingress != u.Port || u.Addrs[0] == (packet.Addr{}) || a.TargetIP != u.Addrs[0] {
+	if f.Ingress != u.Port || f.Headers.VLANs != 0 || u.Addrs[0] == (packet.Addr{}) || a.TargetIP != u.Addrs[0] {
 		return drop.UplinkOther
 	}
 	if a.SenderMAC != f.Headers.Src {
@@ -115,8 +115,11 @@ func (x *walk) underlayARP(f *packet.Frame, p *passage) drop.Reason {
 func (x *walk) underlayND(f *packet.Frame, p *passage) drop.Reason {
 	u := &x.s.Underlay
 	n := packet.NDOf(f)
-	if f.Ingress != u.Port || u.Addrs[1] == (packet.Addr{}) {
+	if f.Ingress != u.Port || f.Headers.VLANs != 0 || u.Addrs[1] == (packet.Addr{}) {
 		return drop.UplinkOther
+	}
+	if !packet.VerifyChecksum(f) {
+		return drop.BadChecksum
 	}
 	if n.HasLinkAddr && n.LinkAddr != f.Headers.Src {
 		return drop.SpoofedNDP

@@ -97,6 +97,9 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 	case packet.NDRouterAdvertisement, packet.NDRedirect:
 		return drop.RogueRA
 	}
+	if !packet.VerifyChecksum(f) {
+		return drop.BadChecksum // RFC 4861 7.1.1, 7.1.2
+	}
 	n := packet.NDOf(f)
 	if reason := x.ndSender(f, p, &n); reason != drop.None {
 		return reason
