@@ -108,7 +108,7 @@ func (x *walk) underlayARP(f *packet.Frame, p *passage) drop.Reason {
 	if a.Op != packet.ARPRequest {
 		return x.learnNeighbour(f, &a.SenderIP, a.SenderMAC)
 	}
-	return x.say(f, func(c *packet.Frame) bool { return packet.AnswerARP(c, p.port.MAC) })
+	return x.say(f, p, func(c *packet.Frame) bool { return packet.AnswerARP(c, p.port.MAC) })
 }
 
 // underlayND is the same for IPv6.
@@ -128,7 +128,7 @@ func (x *walk) underlayND(f *packet.Frame, p *passage) drop.Reason {
 	case f.Headers.ICMPType == packet.NDNeighbourAdvertisement && f.Headers.Key.Dst == u.Addrs[1]:
 		return x.learnNeighbour(f, &n.Target, f.Headers.Src)
 	case f.Headers.ICMPType == packet.NDNeighbourSolicitation && n.Target == u.Addrs[1] && f.Headers.Key.Src != packet.Addr{}:
-		return x.say(f, func(c *packet.Frame) bool { return packet.AnswerND(c, p.port.MAC, false) })
+		return x.say(f, p, func(c *packet.Frame) bool { return packet.AnswerND(c, p.port.MAC, false) })
 	}
 	return drop.UplinkOther
 }

@@ -15,7 +15,7 @@ func (x *walk) toGateway(f *packet.Frame, p *passage) drop.Reason {
 	if !echo || p.peer != NoPeer || f.Offload.GSO != packet.GSONone {
 		return drop.NotForGateway
 	}
-	return x.say(f, packet.AnswerEcho)
+	return x.say(f, p, packet.AnswerEcho)
 }
 
 // errorTTL drops a packet whose time is up and tells its sender (RFC 792,

@@ -32,7 +32,7 @@ func (x *walk) arp(f *packet.Frame, p *passage) drop.Reason {
 	if !found {
 		return x.resolveByFlood(f, p, drop.ARPUnknown)
 	}
-	return x.say(f, func(c *packet.Frame) bool { return packet.AnswerARP(c, mac) })
+	return x.say(f, p, func(c *packet.Frame) bool { return packet.AnswerARP(c, mac) })
 }
 
 // arpSender checks the sender of an ARP packet. An address of zero is a probe
@@ -117,7 +117,7 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 		return x.resolveByFlood(f, p, drop.NDPUnknown)
 	}
 	router := p.seg.isGateway(&n.Target)
-	return x.say(f, func(c *packet.Frame) bool { return packet.AnswerND(c, mac, router) })
+	return x.say(f, p, func(c *packet.Frame) bool { return packet.AnswerND(c, mac, router) })
 }
 
 // ndSender checks the sender of an ND packet: its addresses, the link-layer
@@ -153,9 +153,9 @@ func (x *walk) mayClaim(f *packet.Frame, p *passage, a *packet.Addr) bool {
 	return x.s.Identity.BoundLinkLocal(f.Ingress, f.Headers.Src, a)
 }
 
-// say answers f with a copy of it that rewrite turned round; f itself is
-// taken in.
-func (x *walk) say(f *packet.Frame, rewrite func(*packet.Frame) bool) drop.Reason {
+// say answers f with a copy of it that rewrite turned round, sent the way f
+// came; f itself is taken in.
+func (x *walk) say(f *packet.Frame, p *passage, rewrite func(*packet.Frame) bool) drop.Reason {
 	c, reason := x.answer(f, copySize-packet.Headroom)
 	if reason != drop.None {
 		return reason
@@ -171,6 +171,19 @@ func (x *walk) say(f *packet.Frame, rewrite func(*packet.Frame) bool) drop.Reaso
 		c.Drop(drop.NoHeadroom)
 		return drop.None
 	}
-	c.Send(f.Ingress)
+	x.sendBack(c, p)
 	return drop.None
+}
+
+// sendBack sends an answer to who asked: out of the port, or to the peer.
+func (x *walk) sendBack(c *packet.Frame, p *passage) {
+	if p.peer == NoPeer {
+		c.Send(c.Ingress)
+		return
+	}
+	q := *p
+	q.way = way{kind: wayBridge, segment: p.segment, port: packet.NoPort, peer: p.peer}
+	if reason := x.encap(c, &q); reason != drop.None {
+		c.Drop(reason)
+	}
 }
