@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"net/netip"
 	"slices"
 
 	"bulkhead/dataplane"
@@ -128,8 +129,8 @@ func (m *machine) fromGateway(h *packet.Headers) bool {
 	return false
 }
 
-// allowed: the policy in force allows the connection that the packet is of, and
-// its source is who the frame came from.
+// allowed: the policy in force allows the connection that the packet is of, it
+// goes to whom it is for, and its source is who the frame came from.
 func (m *machine) allowed(f *packet.Frame, h *packet.Headers) {
 	key, kind := h.Key, h.ICMPType
 	if h.ICMPError {
@@ -138,15 +139,28 @@ func (m *machine) allowed(f *packet.Frame, h *packet.Headers) {
 	if !m.allows(key, kind, h.ICMPCode, false) && !m.allows(key.Reverse(), kind, h.ICMPCode, true) {
 		m.Fatalf("by port %d leaves what no rule allows: %+v", f.Egress, h)
 	}
+	if f.Egress == f.Ingress {
+		m.Fatalf("port %d gets back what came in by it: %+v", f.Egress, h)
+	}
+	if f.Egress != uplink && m.snapshot.Ports[f.Egress].Segment != loud && !m.lives(f.Egress, h.Key.Dst) && !(f.Egress == portC && behindC.Contains(h.Key.Dst.Netip())) {
+		m.Fatalf("port %d is given what is for %s", f.Egress, h.Key.Dst)
+	}
 	if f.Ingress == uplink {
 		return
 	}
-	bound := slices.ContainsFunc(hosts(m.change), func(one host) bool {
-		return one.port == f.Ingress && slices.Contains(one.addrs, h.Key.Src)
-	})
-	if !bound {
+	if !m.lives(f.Ingress, h.Key.Src) {
 		m.Fatalf("port %d speaks as %s", f.Ingress, h.Key.Src)
 	}
+}
+
+// behindC is what a static route leads to by way of C.
+var behindC = netip.MustParsePrefix("198.51.100.0/24")
+
+// lives tells whether an address is that of an endpoint on a port.
+func (m *machine) lives(port packet.PortID, a packet.Addr) bool {
+	return slices.ContainsFunc(hosts(m.change), func(one host) bool {
+		return one.port == port && slices.Contains(one.addrs, a)
+	})
 }
 
 // allows asks the oracle. Of a reply the request is asked about; of an ICMP

@@ -96,6 +96,9 @@ func conversation() []named {
 			s.Proto, s.ICMPType = []uint8{packet.ProtoICMP, packet.ProtoICMPv6}[family], []uint8{packet.ICMPEchoRequest, packet.ICMPv6EchoRequest}[family]
 		}))
 	}
+	add("a_speaks_as_e", portA, spec(a, c, 0, func(s *packet.Spec) { udp(7, 8053, 9)(s); s.Src = hosts(0)[e].addrs[0] }))
+	add("a_misdirects", portA, spec(a, b, 0, func(s *packet.Spec) { udp(7, 8053, 9)(s); s.Dst = hosts(0)[e].addrs[0] }))
+	add("d_behind_c", portD, spec(d, c, 0, func(s *packet.Spec) { udp(7, 8053, 9)(s); s.Dst = address("198.51.100.1") }))
 	add("a_arp_gateway", portA, spec(a, b, 0, func(s *packet.Spec) { s.ARP, s.Dst = packet.ARPRequest, address("10.0.0.254") }))
 	add("d_arp_nobody", portD, spec(d, f, 0, func(s *packet.Spec) {
 		s.ARP, s.DstMAC, s.Dst = packet.ARPRequest, packet.MAC{255, 255, 255, 255, 255, 255}, address("10.0.2.99")
@@ -136,6 +139,10 @@ func fromPeers() []named {
 		add("stranger_to_d"+v, tunnel(1, 102, spec(f, d, family, func(s *packet.Spec) { udp(7, 8053, 9)(s); s.SrcMAC[5], s.Src[15] = 0x99, 0x99 })))
 		add("tunnel_in_tunnel"+v, tunnel(0, 100, tunnel(0, 100, spec(e, a, family, udp(7, 8053, 9)))))
 	}
+	add("e_by_way_of_us", tunnel(0, 100, spec(e, a, 0, func(s *packet.Spec) {
+		udp(7, 8053, 9)(s)
+		s.DstMAC, s.Dst = hosts(0)[e].mac, hosts(0)[e].addrs[0]
+	})))
 	add("f_arp_for_d", tunnel(1, 102, spec(f, d, 0, func(s *packet.Spec) { s.ARP = packet.ARPRequest })))
 	return all
 }

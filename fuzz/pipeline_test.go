@@ -22,7 +22,9 @@ import (
 //   - Explain says beforehand what Run does, and moves nothing;
 //   - nothing leaves that the policy in force does not allow, in the direction
 //     of the packet or of the one it answers;
-//   - nothing that a workload sends leaves with an address that is not its own.
+//   - nothing that a workload sends leaves with an address that is not its own;
+//   - nothing leaves the way it came in (split horizon), or by a port whose
+//     endpoint is not whom it is for, but where the segment floods.
 //
 // A program is read a byte at a time, as [machine.step] tells.
 func FuzzPipeline(f *testing.F) {
@@ -105,6 +107,7 @@ func programs() [][]byte {
 			slices.Concat([]byte{opBurst, 4, at("a_syn" + v), at("b_syn_ack" + v), at("d_to_all" + v), at("a_arp_gateway")}, []byte{opLeave, 1}, send("a_udp"+v)),
 		)
 	}
+	all = append(all, send("a_speaks_as_e", "a_misdirects", "d_behind_c"), send("a_to_peer4", "peer_arp_answer", "e_by_way_of_us"))
 	return append(all, send("a_arp_gateway", "d_arp_nobody", "peer_arp_question", "peer_nd_question", "f_arp_for_d"))
 }
 

@@ -173,7 +173,7 @@ func routes(tb testing.TB) *route.Table {
 	for i, p := range []string{"10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24"} {
 		b.Connected(1, netip.MustParsePrefix(p), uint16(i))
 	}
-	b.Static(1, netip.MustParsePrefix("198.51.100.0/24"), netip.MustParseAddr("10.0.1.3"))
+	b.Static(1, behindC, netip.MustParseAddr("10.0.1.3"))
 	t, err := b.Build()
 	if err != nil {
 		tb.Fatal(err)
