@@ -98,6 +98,9 @@ func (r *scriptRun) describeTunnel(f, outer *packet.Frame, wrong bool) string {
 	inner.Offload.CsumStart -= f.Outer
 	inner.Offload.HeaderLen -= f.Outer
 	text := r.describeFrame(inner, wrong)
+	if !wrong && f.Offload.Checksum != packet.ChecksumPartial {
+		packettest.Check(r.t, outer.Bytes(), packettest.Checksums)
+	}
 	tos := ""
 	if t := outer.TOS(); t != 0 {
 		tos = fmt.Sprintf(", tos %#02x", t)

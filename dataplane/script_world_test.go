@@ -166,7 +166,7 @@ func replace[T any](list []T, e T, same func(T) bool) []T {
 func (w *world) declarePort(l *line) {
 	l.word()
 	p := port{name: l.word()}
-	p.MTU = 1500
+	p.MTU = uint32(l.number("mtu", 1500))
 	if where := l.word(); where == "uplink" {
 		p.Role, p.Segment, p.MAC = dataplane.RoleUplink, dataplane.NoSegment, uplinkMAC
 	} else {
