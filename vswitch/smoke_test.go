@@ -7,7 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,10 +31,13 @@ func sh(t *testing.T, lines ...string) {
 	}
 }
 
+// namespaces counts those made, so that tests side by side have their own.
+var namespaces atomic.Int64
+
 // namespace makes one that the test's end removes.
 func namespace(t *testing.T, name string) string {
 	t.Helper()
-	ns := fmt.Sprintf("vst%d%s", os.Getpid(), name)
+	ns := fmt.Sprintf("vst%d-%d%s", os.Getpid(), namespaces.Add(1), name)
 	sh(t, "ip netns add "+ns, "ip -n "+ns+" link set lo up")
 	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", ns).Run() })
 	return ns
@@ -143,81 +146,5 @@ func TestSmokeDeniesAndLeavesNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "s.sock")); err == nil {
 		t.Error("the socket is left")
-	}
-}
-
-// pins lists what AF_XDP ports of a namespace have pinned in bpffs.
-func pins(t *testing.T, netns string) []string {
-	t.Helper()
-	var ns syscall.Stat_t
-	if err := syscall.Stat("/run/netns/"+netns, &ns); err != nil {
-		t.Fatal(err)
-	}
-	list, err := filepath.Glob(fmt.Sprintf("/sys/fs/bpf/bulkhead/%d-*", ns.Ino))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
-}
-
-// The bypass guard: the switch's own namespace forwards and has routes to both
-// workloads. Nothing crosses by the host's stack while the switch denies, nor
-// after it is killed, native and generic.
-func TestSmokeNothingPassesBesideTheSwitch(t *testing.T) {
-	root(t)
-	bin := build(t)
-	for _, mode := range []string{"native", "generic"} {
-		t.Run(mode, func(t *testing.T) {
-			dir := t.TempDir()
-			s, a, b := namespace(t, "s"), namespace(t, "a"), namespace(t, "b")
-			pa, pb := fmt.Sprintf("ga%d", os.Getpid()%100000), fmt.Sprintf("gb%d", os.Getpid()%100000)
-			for i, w := range []struct{ port, ns string }{{pa, a}, {pb, b}} {
-				net := fmt.Sprintf("10.97.%d", i+1)
-				sh(t, fmt.Sprintf("ip link add %s netns %s type veth peer name eth0 netns %s", w.port, s, w.ns),
-					fmt.Sprintf("ip -n %s addr add %s.2/24 dev eth0", w.ns, net), "ip -n "+w.ns+" link set eth0 up",
-					fmt.Sprintf("ip -n %s route add default via %s.1", w.ns, net),
-					fmt.Sprintf("ip -n %s addr add %s.1/24 dev %s", s, net, w.port), "ip -n "+s+" link set "+w.port+" up")
-			}
-			sh(t, "ip netns exec "+s+" sysctl -qw net.ipv4.ip_forward=1")
-			server := exec.Command("ip", "netns", "exec", b, "nc", "-lk", "5100")
-			if err := server.Start(); err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
-			time.Sleep(1500 * time.Millisecond)
-			if !connects(a, "10.97.2.2") {
-				t.Fatal("the host's stack does not forward before the switch starts: the guard would prove nothing")
-			}
-			config := filepath.Join(dir, "bulkhead.toml")
-			text := "control = \"s.sock\"\nmetrics = \"\"\n[[segments]]\nname = \"s\"\n"
-			for _, p := range []string{pa, pb} {
-				text += fmt.Sprintf("[[ports]]\nname = %q\ndriver = \"xdp\"\nsegment = \"s\"\ndevice = %q\nmode = %q\n", p, p, mode)
-			}
-			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			daemon := start(t, bin, config, s)
-			sh(t, "ip -n "+a+" neigh replace 10.97.1.1 dev eth0 lladdr $(ip netns exec "+s+" cat /sys/class/net/"+pa+"/address)")
-			if connects(a, "10.97.2.2") {
-				t.Error("passed beside the switch while it denies")
-			}
-			_ = daemon.Process.Kill()
-			_ = daemon.Wait()
-			if connects(a, "10.97.2.2") {
-				t.Error("passed beside the switch after it was killed")
-			}
-			daemon = start(t, bin, config, s)
-			if connects(a, "10.97.2.2") {
-				t.Error("passed beside the switch after it was started again")
-			}
-			if held := pins(t, s); len(held) != 2 {
-				t.Errorf("pinned: %q", held)
-			}
-			_ = daemon.Process.Signal(os.Interrupt)
-			_ = daemon.Wait()
-			if left := pins(t, s); len(left) != 0 {
-				t.Errorf("left in bpffs: %q", left)
-			}
-		})
 	}
 }
