@@ -26,17 +26,20 @@ type openPort struct {
 
 // queue returns the queue of a port through which a worker sends, or nil.
 func (l *live) queue(id packet.PortID, worker int) port.Queue {
-	if int(id) >= len(l.ports) || l.ports[id].port == nil {
+	if int(id) >= len(l.ports) || len(l.ports[id].queues) == 0 {
 		return nil
 	}
 	q := l.ports[id].queues
 	return q[worker%len(q)]
 }
 
-// owns tells whether the worker receives from the port: with fewer queues than
-// workers, only the first workers do.
-func (l *live) owns(id packet.PortID, worker int) bool {
-	return worker < len(l.ports[id].queues)
+// source returns the queue that a worker receives from, or nil.
+func (l *live) source(s source) port.Queue {
+	id, n := s.port(), s.queue()
+	if int(id) >= len(l.ports) || n >= len(l.ports[id].queues) {
+		return nil
+	}
+	return l.ports[id].queues[n]
 }
 
 // caps returns what a port takes.

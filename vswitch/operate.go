@@ -16,6 +16,7 @@ import (
 	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/control/api"
+	"bulkhead/vswitch/port"
 )
 
 // Operator is the switch as its control API sees it: what operators ask and
@@ -62,18 +63,28 @@ func (o *Operator) Status() (*api.Status, error) {
 	if sw.rules != nil {
 		s.Policy, s.Rules = "loaded", len(sw.rules.Rules)
 	}
+	s.Warnings = sw.warnings()
 	sw.mu.Unlock()
 	for i := range l.ports {
 		if p := l.ports[i].port; p != nil {
 			s.Ports++
-			if p.Status().Up {
+			if up, why := o.health(packet.PortID(i), p); up {
 				s.PortsUp++
 			} else {
-				s.Warnings = append(s.Warnings, fmt.Sprintf("port %q is down: %s", l.ports[i].name, p.Status().Err))
+				s.Warnings = append(s.Warnings, fmt.Sprintf("port %q is down: %s", l.ports[i].name, why))
 			}
 		}
 	}
 	return s, o.sessionTotals(s)
+}
+
+// health tells whether a port works, and if not why.
+func (o *Operator) health(id packet.PortID, p port.Port) (up bool, why string) {
+	if reason, failed := o.sw.failed.Load(id); failed {
+		return false, reason.(string)
+	}
+	status := p.Status()
+	return status.Up, status.Err
 }
 
 // sessionTotals adds up the session tables.
@@ -131,16 +142,14 @@ func (o *Operator) Ports() ([]api.Port, error) {
 
 func (o *Operator) port(l *live, id packet.PortID, c *dataplane.PortCounters) api.Port {
 	p := l.ports[id].port
-	info, status, stats := p.Info(), p.Status(), p.Stats()
+	info, stats := p.Info(), p.Stats()
+	up, why := o.health(id, p)
 	out := api.Port{
 		Name: l.ports[id].name, ID: uint16(id), Driver: info.Driver, Device: info.Device, Netns: info.Netns,
-		MAC: info.MAC.String(), MTU: info.MTU, Mode: info.Mode, Up: status.Up, Error: status.Err,
+		MAC: info.MAC.String(), MTU: info.MTU, Mode: info.Mode, Up: up, Error: why,
 		RxFrames: stats.RxFrames, RxBytes: stats.RxBytes, TxFrames: stats.TxFrames, TxBytes: stats.TxBytes,
 		In: c.In, Copies: c.Copies, Out: c.Out, Consumed: c.Consumed, Drops: map[string]uint64{}, Extra: stats.Extra,
 		Role: config.RoleWorkload,
-	}
-	if reason, failed := o.sw.failed.Load(id); failed {
-		out.Up, out.Error = false, reason.(string)
 	}
 	if l.snapshot.Ports[id].Role == dataplane.RoleUplink {
 		out.Role = config.RoleUplink
@@ -196,13 +205,30 @@ func (o *Operator) FDB() ([]api.FDBEntry, error) {
 			Port: portAt(l, e.Port), Peer: o.peerName(e.Peer),
 		})
 	}
-	o.sw.state.FDB.Each(o.sw.now(), func(e fdb.Entry) {
+	learned, err := o.learned()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range learned {
 		out = append(out, api.FDBEntry{
 			Segment: o.segmentName(e.Segment), MAC: e.MAC.String(), Kind: "learned",
 			Port: portAt(l, e.Dest.Port), Peer: o.peerName(e.Dest.Peer), IdleSeconds: e.Idle.Seconds(),
 		})
-	})
+	}
 	return out, nil
+}
+
+// learned lists the MACs that were learned. The table's memory goes with the
+// switch: it is read under the lock that Close takes.
+func (o *Operator) learned() ([]fdb.Entry, error) {
+	o.sw.mu.Lock()
+	defer o.sw.mu.Unlock()
+	if o.sw.closed {
+		return nil, errStopping
+	}
+	var list []fdb.Entry
+	o.sw.state.FDB.Each(o.sw.now(), func(e fdb.Entry) { list = append(list, e) })
+	return list, nil
 }
 
 func portAt(l *live, id packet.PortID) string {
@@ -386,7 +412,7 @@ func (o *Operator) ChangeEndpoint(c *api.EndpointChange) (*api.Done, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := sw.apply(sw.cfg, next, sw.rules); err != nil {
+	if err := sw.relink(next, sw.rules); err != nil {
 		return nil, api.Invalid(err.Error(), "nothing has changed")
 	}
 	sw.log.Info("endpoint", "op", c.Op, "name", c.Name, "port", c.Port, "generation", sw.generation)
@@ -404,7 +430,7 @@ func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
 	defer sw.mu.Unlock()
 	rules, err := readRules(p.File)
 	if err == nil {
-		err = sw.apply(sw.cfg, sw.roster, rules)
+		err = sw.relink(sw.roster, rules)
 	}
 	if err != nil {
 		sw.rulesErr = err.Error()

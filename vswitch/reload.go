@@ -5,12 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"reflect"
-	"slices"
 
-	"bulkhead/dataplane"
-	"bulkhead/dataplane/conntrack"
-	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
 )
@@ -20,56 +15,95 @@ import (
 // what is old. Whatever fails before the store is undone, and the old state
 // goes on untouched.
 
-// Reload puts a configuration in force in place of the one before. Workers,
-// limits, control socket and metrics address keep the values of the start.
+// Reload puts a configuration in force in place of the one before. What is
+// fixed at the start stays as it was, and the status says so.
 func (sw *Switch) Reload(cfg *config.Config) error {
+	return sw.ReloadFrom(func() (*config.Config, error) { return cfg, nil })
+}
+
+// ReloadFrom reloads what load reads. One reload is read and put in force
+// before the next is read, so that of two at a time the newer file stays.
+func (sw *Switch) ReloadFrom(load func() (*config.Config, error)) error {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	if sw.closed {
-		return errors.New("the switch is closed")
+		return errClosed
 	}
+	cfg, err := load()
+	if err == nil {
+		err = sw.reload(cfg)
+	}
+	sw.reloadErr = err
+	return err
+}
+
+var errClosed = errors.New("the switch is closed")
+
+// reload is Reload under mu.
+func (sw *Switch) reload(wanted *config.Config) error {
+	cfg, fixed := keepFixed(sw.cfg, wanted)
 	rules, err := readRules(cfg.Policy)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) && sw.rules == nil {
+		rules, err = nil, nil // there was none before: still everything is denied
+	} else if err != nil {
+		sw.rulesErr = err.Error()
 		return err
 	}
 	next := rosterOf(cfg)
 	next.carryOver(sw.roster)
 	if err := sw.apply(cfg, next, rules); err != nil {
-		// What had to be closed first is opened again as it was.
-		if back := sw.apply(sw.cfg, sw.roster, sw.rules); back != nil {
-			return errors.Join(err, fmt.Errorf("going back: %w", back))
-		}
 		return err
 	}
-	sw.rulesFrom, sw.rulesErr = cfg.Policy, ""
+	sw.rulesFrom, sw.rulesErr, sw.fixed = cfg.Policy, missing(cfg.Policy, rules), fixed
+	if len(fixed) > 0 {
+		sw.log.Warn("restart-needed", "keys", fixed, "effect", "they keep their values until the next start")
+	}
 	return nil
 }
 
-// apply makes a declared state live. The caller holds mu.
+// missing says that a policy is named and not there.
+func missing(path string, rules *policy.Ruleset) string {
+	if path == "" || rules != nil {
+		return ""
+	}
+	return path + " does not exist"
+}
+
+// apply makes a declared state live, with the ports that it names. The caller
+// holds mu. If it fails the state before stays in force.
 func (sw *Switch) apply(cfg *config.Config, r roster, rules *policy.Ruleset) error {
-	plan, err := sw.openPorts(cfg)
+	p, err := sw.openPorts(cfg)
+	if err == nil {
+		err = sw.publish(cfg, r, rules, p)
+	}
+	if err != nil {
+		return errors.Join(err, p.undo(sw))
+	}
+	return nil
+}
+
+// relink makes another roster or policy live. It opens no port: a port that is
+// broken must not be in the way of a rule that is to be revoked.
+func (sw *Switch) relink(r roster, rules *policy.Ruleset) error {
+	if sw.closed {
+		return errStopping
+	}
+	return sw.publish(sw.cfg, r, rules, sw.keepPorts())
+}
+
+// publish links a declared state over the plan's ports and puts it in force.
+// If it fails nothing has happened, and the plan is still to be undone.
+func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p *plan) error {
+	snapshot, err := link(cfg, r, rules, p.ids, p.open, sw.generation+1)
 	if err != nil {
 		return err
 	}
-	snapshot, err := link(cfg, r, rules, plan.ids, plan.open, sw.generation+1)
-	if err != nil {
-		plan.undo()
-		return err
-	}
-	next := &live{snapshot: snapshot, ports: plan.open}
-	for range sw.workers {
-		n := 1
-		if rules != nil {
-			n = len(rules.Rules) + 1
-		}
-		next.ruleHits = append(next.ruleHits, make([]uint64, n))
-	}
+	next := &live{snapshot: snapshot, ports: p.open, ruleHits: sw.hitRows(rules)}
 	before := sw.live.Load()
 	sw.live.Store(next)
 	sw.generation++
 	if before == nil {
 		for _, w := range sw.workers {
-			w.live = next
 			w.adopt(next)
 			go w.run()
 		}
@@ -78,15 +112,27 @@ func (sw *Switch) apply(cfg *config.Config, r roster, rules *policy.Ruleset) err
 		sw.keepRuleHits(before)
 	}
 	sw.cfg, sw.roster, sw.rules = cfg, r, rules
-	sw.ports, sw.opened, sw.nextPort = plan.ids, plan.open, plan.next
-	plan.finish(sw)
+	sw.ports, sw.opened, sw.nextPort = p.ids, p.open, p.next
+	p.finish(sw)
 	return nil
+}
+
+// hitRows makes a row of hits for each worker.
+func (sw *Switch) hitRows(rules *policy.Ruleset) [][]uint64 {
+	n := 1
+	if rules != nil {
+		n += len(rules.Rules)
+	}
+	rows := make([][]uint64, len(sw.workers))
+	for i := range rows {
+		rows[i] = make([]uint64, n)
+	}
+	return rows
 }
 
 // settle waits until no worker goes by anything but what is live now.
 func (sw *Switch) settle() {
 	for _, w := range sw.workers {
-		w.epoll.Wake()
 		w.do(func() { w.adopt(sw.live.Load()) })
 	}
 }
@@ -107,172 +153,6 @@ func (sw *Switch) keepRuleHits(old *live) {
 			}
 		}
 	}
-}
-
-// plan is which ports are open before and after a reload.
-type plan struct {
-	ids     map[string]packet.PortID
-	open    []openPort
-	next    packet.PortID
-	added   []packet.PortID
-	removed []openPort
-}
-
-// openPorts opens what a configuration has and the switch has not, and keeps
-// what both have. A port whose own settings changed is opened anew under a new
-// number, so that nothing that was known of the old one speaks for the new.
-func (sw *Switch) openPorts(cfg *config.Config) (*plan, error) {
-	p := &plan{ids: map[string]packet.PortID{}, open: slices.Clone(sw.opened), next: sw.nextPort}
-	kept := map[packet.PortID]bool{}
-	for i := range cfg.Ports {
-		c := &cfg.Ports[i]
-		if id, had := sw.ports[c.Name]; had && sw.opened[id].port != nil && sw.goesOn(cfg, c) {
-			p.ids[c.Name], kept[id] = id, true
-		}
-	}
-	for name, id := range sw.ports {
-		switch {
-		case kept[id] || p.open[id].port == nil:
-		case cfg.Port(name) != nil:
-			// Its successor wants the same device: it must go first.
-			sw.release(id)
-			p.open[id] = openPort{name: name}
-		default:
-			p.removed = append(p.removed, p.open[id])
-			p.open[id] = openPort{name: name}
-		}
-	}
-	for i := range cfg.Ports {
-		c := &cfg.Ports[i]
-		if _, have := p.ids[c.Name]; have {
-			continue
-		}
-		if err := p.add(sw, cfg, c); err != nil {
-			p.undo()
-			return nil, err
-		}
-	}
-	return p, nil
-}
-
-// release takes one port from the workers and closes it; its workload is cut
-// off until a successor is up. The snapshot in force stays.
-func (sw *Switch) release(id packet.PortID) {
-	old := sw.live.Load()
-	next := &live{snapshot: old.snapshot, ports: slices.Clone(old.ports), ruleHits: old.ruleHits}
-	gone := next.ports[id]
-	next.ports[id] = openPort{name: gone.name}
-	sw.live.Store(next)
-	sw.settle()
-	sw.opened[id] = openPort{name: gone.name}
-	if err := gone.port.Close(); err != nil {
-		sw.log.Error("port-close", "port", gone.name, "error", err)
-	}
-}
-
-// add opens one port.
-func (p *plan) add(sw *Switch, cfg *config.Config, c *config.Port) error {
-	id, found := p.number()
-	if !found {
-		return fmt.Errorf("open port %q: all %d port numbers are in use", c.Name, packet.MaxPorts)
-	}
-	o := Opening{ID: id, Region: sw.region, Workers: sw.workerCount, Log: sw.log, VTEP: cfg.VTEP, Segment: cfg.Segment(c.Segment)}
-	opened, err := sw.open(c, o)
-	if err != nil {
-		return fmt.Errorf("open port %q: %w", c.Name, err)
-	}
-	p.ids[c.Name] = id
-	p.open[id] = openPort{name: c.Name, port: opened, queues: opened.Queues(), caps: opened.Info().Caps}
-	p.added = append(p.added, id)
-	return nil
-}
-
-// number finds a number for a new port: the one least recently used, so that
-// a session of a port that is gone does not meet its successor.
-func (p *plan) number() (packet.PortID, bool) {
-	for range packet.MaxPorts {
-		id := p.next
-		p.next = (p.next + 1) % packet.MaxPorts
-		for int(id) >= len(p.open) {
-			p.open = append(p.open, openPort{})
-		}
-		if p.open[id].port == nil {
-			return id, true
-		}
-	}
-	return 0, false
-}
-
-// undo closes what the plan opened.
-func (p *plan) undo() {
-	for _, id := range p.added {
-		_ = p.open[id].port.Close()
-	}
-}
-
-// finish closes what is no longer wanted and sets the links of what is new up.
-func (p *plan) finish(sw *Switch) {
-	for i := range p.removed {
-		if err := p.removed[i].port.Close(); err != nil {
-			sw.log.Error("port-close", "port", p.removed[i].name, "error", err)
-		}
-	}
-	for _, id := range p.added {
-		o := &p.open[id]
-		sw.failed.Delete(id)
-		sw.state.FDB.FlushPort(id) // what its number's last port had learned
-		sw.setQuota(id)
-		if err := o.port.Up(); err != nil {
-			sw.failed.Store(id, err.Error())
-			sw.log.Error("port-up", "port", o.name, "error", err)
-			continue
-		}
-		info := o.port.Info()
-		sw.log.Info("port-up", "port", o.name, "driver", info.Driver, "device", info.Device, "mode", info.Mode)
-	}
-}
-
-// setQuota bounds the sessions of a port: an uplink speaks for many hosts, so
-// the table's own bound is its only one.
-func (sw *Switch) setQuota(id packet.PortID) {
-	l := sw.live.Load()
-	sessions, embryonic := uint32(sw.cfg.Limits.SessionsPerPort), uint32(sw.cfg.Limits.EmbryonicPerPort)
-	if l.snapshot.Ports[id].Role == dataplane.RoleUplink {
-		sessions, embryonic = 0, uint32(sw.cfg.Limits.Sessions)
-	}
-	shards := uint32(sw.state.Sessions.Shards())
-	sw.onWorker(0, func(w *worker) {
-		w.lane.State.Sessions.Each(func(t *conntrack.Table) {
-			t.SetQuota(id, share(sessions, shards), share(embryonic, shards))
-		})
-	})
-}
-
-// share is a shard's part of a bound; none stays none.
-func share(n, shards uint32) uint32 {
-	if n == 0 {
-		return 0
-	}
-	return max(1, n/shards)
-}
-
-// goesOn tells whether a port that is open can stay so. An uplink was opened
-// with the VTEP, too: its filter knows which frames are the switch's.
-func (sw *Switch) goesOn(cfg *config.Config, c *config.Port) bool {
-	if c.Role == config.RoleUplink && !reflect.DeepEqual(sw.cfg.VTEP, cfg.VTEP) {
-		return false
-	}
-	return config.SamePort(sw.portConfig(c.Name), c)
-}
-
-// portConfig returns the configuration that a port was opened with.
-func (sw *Switch) portConfig(name string) *config.Port {
-	for i := range sw.cfg.Ports {
-		if sw.cfg.Ports[i].Name == name {
-			return &sw.cfg.Ports[i]
-		}
-	}
-	return nil
 }
 
 // loadRules reads the policy of the start. No file named, or none there yet,

@@ -48,6 +48,10 @@ type Switch struct {
 	captures    captures
 	live        atomic.Pointer[live]
 	failed      sync.Map // packet.PortID -> string: why a port does not work
+	mendEvery   time.Duration
+	ill         chan struct{} // tells the mender that a device has gone
+	done        chan struct{} // closed by Close: the mender ends
+	mended      chan struct{} // closed by the mender as its last act
 
 	// What follows is the declared state, from which live is linked. A change
 	// holds mu from reading it to publishing what came of it.
@@ -57,6 +61,8 @@ type Switch struct {
 	rules      *policy.Ruleset // nil: no policy, everything is denied
 	rulesFrom  string          // the file they came from
 	rulesErr   string          // why the last load failed, if it did
+	reloadErr  error           // why the last reload failed, if it did
+	fixed      []string        // keys changed since the start that need another
 	generation uint32
 	ports      map[string]packet.PortID
 	opened     []openPort
@@ -73,6 +79,7 @@ func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
 	sw := &Switch{
 		log: log, open: open, started: time.Now(), workerCount: cfg.Workers,
 		cfg: cfg, ports: map[string]packet.PortID{}, ruleTotals: map[string]uint64{},
+		mendEvery: mendEvery, ill: make(chan struct{}, 1), done: make(chan struct{}), mended: make(chan struct{}),
 	}
 	if err := sw.makeTables(cfg); err != nil {
 		return nil, err
@@ -120,7 +127,7 @@ func (sw *Switch) makeTables(cfg *config.Config) error {
 
 func (sw *Switch) freeTables() {
 	for _, w := range sw.workers {
-		w.epoll.Close()
+		w.end()
 	}
 	if sw.state != nil {
 		sw.state.Sessions.Close()
@@ -133,32 +140,38 @@ func (sw *Switch) freeTables() {
 
 // Start opens the ports, publishes the first snapshot, starts the workers and
 // only then sets the links up: no port is ever up without its guard. If a port
-// cannot be opened nothing is left behind.
+// cannot be opened nothing is left behind, and the switch is closed.
 func (sw *Switch) Start() error {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
+	if sw.closed {
+		return errClosed
+	}
 	if err := sw.apply(sw.cfg, rosterOf(sw.cfg), sw.rules); err != nil {
+		sw.closed = true
 		sw.freeTables()
 		return err
 	}
+	go sw.mend()
 	return nil
 }
 
 // Close stops the workers, then closes every port: devices, pins and
-// addresses go with it.
+// addresses go with it. A second Close does nothing.
 func (sw *Switch) Close() error {
-	sw.mu.Lock()
-	defer sw.mu.Unlock()
-	if sw.closed {
+	if !sw.goDown() {
 		return nil
 	}
-	sw.closed = true
+	if sw.live.Load() == nil {
+		sw.freeTables() // it was never started
+		return nil
+	}
+	<-sw.mended
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
 	for _, w := range sw.workers {
-		w.stop.Store(true)
-		w.epoll.Wake()
-		if sw.live.Load() != nil {
-			<-w.stopped
-		}
+		w.halt()
+		<-w.stopped
 	}
 	var errs []error
 	for i := range sw.opened {
@@ -174,15 +187,21 @@ func (sw *Switch) Close() error {
 	return errors.Join(errs...)
 }
 
+// goDown marks the switch closed; from then on nothing is changed. It returns
+// false if that had been done.
+func (sw *Switch) goDown() bool {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	if sw.closed {
+		return false
+	}
+	sw.closed = true
+	close(sw.done)
+	return true
+}
+
 // now is the switch's clock: nanoseconds since it started, monotonic.
 func (sw *Switch) now() dataplane.Time { return int64(time.Since(sw.started)) + 1 }
-
-// receiveFailed notes that a port's queue could not be read.
-func (sw *Switch) receiveFailed(id packet.PortID, err error) {
-	if _, known := sw.failed.Swap(id, err.Error()); !known {
-		sw.log.Error("port-receive", "port", sw.portName(id), "error", err)
-	}
-}
 
 // portName returns the name of a port that is live.
 func (sw *Switch) portName(id packet.PortID) string {
@@ -190,10 +209,4 @@ func (sw *Switch) portName(id packet.PortID) string {
 		return l.ports[id].name
 	}
 	return ""
-}
-
-// onWorker runs f on worker i between two batches, and waits for it.
-func (sw *Switch) onWorker(i int, f func(*worker)) bool {
-	w := sw.workers[i]
-	return w.do(func() { f(w) })
 }

@@ -61,8 +61,9 @@ type Info struct {
 
 // Status is what changes while a port is open.
 type Status struct {
-	Up  bool   // the link is up
-	Err string // why it is not, or what is wrong with it
+	Up   bool   // the link is up
+	Gone bool   // the device is no more: the port can never work again
+	Err  string // why it is not up, or what is wrong with it
 }
 
 // Stats is what a port's queues counted, summed, since it was opened.

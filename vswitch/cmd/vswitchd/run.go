@@ -29,12 +29,12 @@ func run(ctx context.Context, file string, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	defer sw.Close() // nothing is left of a start that fails half-way
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // from now on it does not end us
+	defer signal.Stop(hup)
 	reload := func() error {
-		next, err := config.Load(file)
-		if err != nil {
-			return err
-		}
-		return sw.Reload(next)
+		return sw.ReloadFrom(func() (*config.Config, error) { return config.Load(file) })
 	}
 	operator := sw.Control(version(), reload)
 	ctl, err := control.Listen(control.Options{Path: cfg.Control, Group: cfg.ControlGroup, Log: log, Switch: operator})
@@ -58,40 +58,62 @@ func run(ctx context.Context, file string, cfg *config.Config) error {
 	}
 	log.Info("ready", "config", file, "ports", len(cfg.Ports), "control", cfg.Control, "version", version())
 	notify(daemon.SdNotifyReady)
-	wait(ctx, log, reload)
+	d := &life{log: log, sw: sw, reload: reload, hup: hup}
+	d.wait(ctx)
 	notify(daemon.SdNotifyStopping)
 	log.Info("stopping")
 	return sw.Close()
 }
 
+// life is the daemon between its start and its end.
+type life struct {
+	log    *slog.Logger
+	sw     *vswitch.Switch
+	reload func() error
+	hup    <-chan os.Signal
+}
+
 // wait blocks until the daemon is told to stop; SIGHUP reloads meanwhile, and
 // systemd's watchdog, where it is asked for, is fed.
-func wait(ctx context.Context, log *slog.Logger, reload func() error) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func (d *life) wait(ctx context.Context) {
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || every == 0 {
 		every = 24 * time.Hour
 	}
-	feed := time.NewTicker(every / 2)
+	feed := time.NewTicker(every / 3)
 	defer feed.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-feed.C:
-			notify(daemon.SdNotifyWatchdog)
-		case <-hup:
-			notify(daemon.SdNotifyReloading)
-			if err := reload(); err != nil {
-				log.Error("reload", "error", err, "effect", "the old state stays in force")
-			} else {
-				log.Info("reload")
-			}
-			notify(daemon.SdNotifyReady)
+			d.feed(every / 3)
+		case <-d.hup:
+			d.reloadTold()
 		}
 	}
+}
+
+// feed feeds the watchdog if every worker answers: frames are what the daemon
+// is there for, and a worker that hangs is a daemon that hangs.
+func (d *life) feed(within time.Duration) {
+	if err := d.sw.Answer(within); err != nil {
+		d.log.Error("watchdog", "error", err)
+		return
+	}
+	notify(daemon.SdNotifyWatchdog)
+}
+
+// reloadTold reloads and tells systemd so: by the clock that it asks for with
+// Type=notify-reload.
+func (d *life) reloadTold() {
+	notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+	if err := d.reload(); err != nil {
+		d.log.Error("reload", "error", err, "effect", "the old state stays in force")
+	} else {
+		d.log.Info("reload")
+	}
+	notify(daemon.SdNotifyReady)
 }
 
 // notify tells systemd, if it started us; there is nobody else to tell.

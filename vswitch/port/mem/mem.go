@@ -102,7 +102,7 @@ func (p *Port) Status() port.Status {
 	case p.closed.Load():
 		return port.Status{Err: "closed"}
 	case p.gone.Load():
-		return port.Status{Err: port.ErrGone.Error()}
+		return port.Status{Gone: true, Err: port.ErrGone.Error()}
 	case !p.linked():
 		return port.Status{Err: ErrDown.Error()}
 	}

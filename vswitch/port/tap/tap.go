@@ -112,7 +112,7 @@ func (p *Port) Status() port.Status {
 	}
 	switch events := ask[0].Revents; {
 	case events&unix.POLLERR != 0:
-		return port.Status{Err: port.ErrGone.Error()}
+		return port.Status{Gone: true, Err: port.ErrGone.Error()}
 	case events&unix.POLLOUT != 0:
 		return port.Status{Up: true}
 	}

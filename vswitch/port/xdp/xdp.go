@@ -279,7 +279,7 @@ func (p *Port) Status() port.Status {
 	var missing netlink.LinkNotFoundError
 	switch {
 	case errors.As(err, &missing) || p.gone():
-		return port.Status{Err: "the device is gone"}
+		return port.Status{Gone: true, Err: "the device is gone"}
 	case err != nil:
 		return port.Status{Err: err.Error()}
 	}

@@ -1,0 +1,46 @@
+package vswitch
+
+import (
+	"fmt"
+	"strings"
+
+	"bulkhead/vswitch/config"
+)
+
+// keepFixed returns a configuration with what is fixed at the start as it is in
+// force, and the keys of what it would have changed.
+func keepFixed(inForce, wanted *config.Config) (*config.Config, []string) {
+	cfg := *wanted
+	var keys []string
+	keep(&keys, "workers", &cfg.Workers, inForce.Workers)
+	keep(&keys, "control", &cfg.Control, inForce.Control)
+	keep(&keys, "control_group", &cfg.ControlGroup, inForce.ControlGroup)
+	keep(&keys, "metrics", &cfg.Metrics, inForce.Metrics)
+	keep(&keys, "limits.sessions", &cfg.Limits.Sessions, inForce.Limits.Sessions)
+	keep(&keys, "limits.sessions_per_port", &cfg.Limits.SessionsPerPort, inForce.Limits.SessionsPerPort)
+	keep(&keys, "limits.embryonic_per_port", &cfg.Limits.EmbryonicPerPort, inForce.Limits.EmbryonicPerPort)
+	keep(&keys, "limits.frames", &cfg.Limits.Frames, inForce.Limits.Frames)
+	return &cfg, keys
+}
+
+// keep puts a field back to its value in force, and notes its key if that is
+// another.
+func keep[T comparable](keys *[]string, key string, field *T, inForce T) {
+	if *field != inForce {
+		*keys = append(*keys, key)
+		*field = inForce
+	}
+}
+
+// warnings says what an operator should know of the declared state. The caller
+// holds mu.
+func (sw *Switch) warnings() []string {
+	var list []string
+	if len(sw.fixed) > 0 {
+		list = append(list, fmt.Sprintf("changed in the configuration, in force at the next start: %s", strings.Join(sw.fixed, ", ")))
+	}
+	if sw.reloadErr != nil {
+		list = append(list, fmt.Sprintf("the last reload failed, the state before is in force: %v", sw.reloadErr))
+	}
+	return list
+}

@@ -1,0 +1,181 @@
+package vswitch
+
+import (
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/config"
+	"bulkhead/vswitch/port"
+)
+
+// A device may go while the switch runs: somebody deletes it, or the namespace
+// that it is in ends with its workload. Its port is then absent: it has a name
+// and a reason, no queue, and its snapshot's guard stays. The mender looks for
+// such ports and opens them again as soon as that can be done: when the
+// namespace, or the device, is there again.
+
+// mendEvery is how often the mender looks; mendMost is the longest that it
+// leaves a port alone which could not be opened.
+const (
+	mendEvery = time.Second
+	mendMost  = 16 * time.Second
+)
+
+// absent stands for a port whose device is not there.
+type absent struct {
+	info   port.Info
+	reason atomic.Pointer[string]
+	pause  time.Duration // between two tries; guarded by Switch.mu, as is:
+	next   time.Time     // not before
+}
+
+var _ port.Port = (*absent)(nil)
+
+// absentFor makes the stand-in of a port.
+func absentFor(name string, c *config.Port, why error) *absent {
+	a := &absent{info: port.Info{Name: name}}
+	if c != nil {
+		a.info = port.Info{Name: name, Driver: c.Driver, Device: c.Device, Netns: c.Netns, MAC: c.MAC, MTU: c.MTU, Mode: "absent"}
+	}
+	a.because(why)
+	return a
+}
+
+// because notes why the port is not there, and tells whether that is new.
+func (a *absent) because(why error) bool {
+	text := why.Error()
+	old := a.reason.Swap(&text)
+	return old == nil || *old != text
+}
+
+func (a *absent) Info() port.Info      { return a.info }
+func (a *absent) Up() error            { return errors.New(*a.reason.Load()) }
+func (a *absent) Queues() []port.Queue { return nil }
+func (a *absent) Stats() port.Stats    { return port.Stats{} }
+func (a *absent) Close() error         { return nil }
+func (a *absent) Status() port.Status {
+	return port.Status{Err: *a.reason.Load() + "; it is tried again by itself"}
+}
+
+// isAbsent tells whether a port is a stand-in, or none at all.
+func isAbsent(p port.Port) bool {
+	_, is := p.(*absent)
+	return is || p == nil
+}
+
+// mend is the mender's life; Close ends it.
+func (sw *Switch) mend() {
+	defer close(sw.mended)
+	tick := time.NewTicker(sw.mendEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-sw.done:
+			return
+		case <-sw.ill:
+		case <-tick.C:
+		}
+		sw.mendOnce(time.Now())
+	}
+}
+
+// mendOnce takes out what is gone and tries to open what is absent and due.
+func (sw *Switch) mendOnce(now time.Time) {
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	if sw.closed {
+		return
+	}
+	var due []string
+	for name, id := range sw.ports {
+		p := sw.opened[id].port
+		if !isAbsent(p) && p.Status().Gone {
+			sw.log.Error("port-gone", "port", name, "device", p.Info().Device, "netns", p.Info().Netns,
+				"effect", "its frames are dropped", "cure", "make the device or its namespace again; the port is then opened by itself")
+			sw.release(id, port.ErrGone)
+			p = sw.opened[id].port
+		}
+		if a, is := p.(*absent); is && !now.Before(a.next) {
+			due = append(due, name)
+		}
+	}
+	if slices.Sort(due); len(due) > 0 {
+		_ = sw.reopen(due) // what fails is noted, and tried again
+	}
+}
+
+// release takes one port from the workers and closes it; a stand-in has its
+// number until a successor is up. The snapshot in force stays.
+func (sw *Switch) release(id packet.PortID, why error) {
+	old := sw.live.Load()
+	gone := old.ports[id]
+	next := &live{snapshot: old.snapshot, ports: append([]openPort(nil), old.ports...), ruleHits: old.ruleHits}
+	next.ports[id] = openPort{name: gone.name, port: absentFor(gone.name, sw.portConfig(gone.name), why)}
+	sw.live.Store(next)
+	sw.settle()
+	sw.opened[id] = next.ports[id]
+	sw.failed.Delete(id)
+	if err := gone.port.Close(); err != nil {
+		sw.log.Error("port-close", "port", gone.name, "error", err)
+	}
+}
+
+// reopen opens absent ports of the configuration in force, each on its own:
+// one that cannot be opened holds up no other.
+func (sw *Switch) reopen(names []string) error {
+	p := sw.keepPorts()
+	var errs []error
+	for _, name := range names {
+		id := sw.ports[name]
+		a, is := sw.opened[id].port.(*absent)
+		if !is {
+			continue
+		}
+		if err := p.add(sw, sw.cfg, sw.portConfig(name)); err != nil {
+			errs = append(errs, err)
+			sw.postpone(a, err)
+			continue
+		}
+		p.open[id] = openPort{name: name}
+	}
+	if len(p.added) == 0 {
+		return errors.Join(errs...)
+	}
+	if err := sw.publish(sw.cfg, sw.roster, sw.rules, p); err != nil {
+		return errors.Join(append(errs, err, p.undo(sw))...)
+	}
+	return errors.Join(errs...)
+}
+
+// postpone leaves a port alone for a while that could not be opened.
+func (sw *Switch) postpone(a *absent, why error) {
+	a.pause = min(max(2*a.pause, sw.mendEvery), mendMost)
+	a.next = time.Now().Add(a.pause)
+	if a.because(why) {
+		sw.log.Warn("port-absent", "port", a.info.Name, "error", why)
+	}
+}
+
+// receiveFailed notes that a port's queue could not be read. If its device is
+// gone the mender is told.
+func (sw *Switch) receiveFailed(id packet.PortID, err error) {
+	if errors.Is(err, port.ErrGone) {
+		select {
+		case sw.ill <- struct{}{}:
+		default: // it is told already
+		}
+		return
+	}
+	if _, known := sw.failed.Swap(id, err.Error()); !known {
+		sw.log.Error("port-receive", "port", sw.portName(id), "error", err)
+	}
+}
+
+// receiveWorks notes that it can be read again.
+func (sw *Switch) receiveWorks(id packet.PortID) {
+	sw.failed.Delete(id)
+	sw.log.Info("port-receive", "port", sw.portName(id), "effect", "it can be read again")
+}

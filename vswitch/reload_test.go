@@ -1,0 +1,335 @@
+package vswitch
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/port"
+)
+
+func netipOf(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}) }
+
+// Reloads add, remove and change ports, segments, routes and policies while
+// two workers carry traffic. No queue is used after its port is closed, every
+// frame is accounted for on its port, and what the switch says it gave out is
+// what the ports sent.
+func TestReloadUnderTraffic(t *testing.T) {
+	l := started(t, twoWorkers+"policy = \"both.bhp\"\n"+twoPorts())
+	stop := make(chan struct{})
+	var senders sync.WaitGroup
+	for _, name := range []string{"a", "b", "c"} {
+		for queue := range 2 {
+			senders.Go(func() { l.chatter(name, queue, stop) })
+		}
+	}
+	states := []string{
+		twoPorts() + member("c", 3, ""),
+		twoPorts() + member("c", 3, "mtu = 1400"),
+		strings.ReplaceAll(twoPorts(), labSegment, labSegment+"mtu = 1400\nbroadcast = \"flood\"\ngateways = [\"10.0.0.254/24\"]\n") + "[[routes]]\nprefix = \"10.9.0.0/16\"\nblackhole = true\n",
+		labSegment + member("b", 2, "") + member("c", 3, "queues = 1"),
+		twoPorts() + "[[segments]]\nname = \"t\"\nvrf = \"v\"\n",
+		labSegment + member("a", 1, "queues = 1") + member("b", 2, "queues = 5"),
+	}
+	for i := range 36 {
+		policy := []string{"both.bhp", "web.bhp", "dns.bhp", "none.bhp"}[rand.IntN(4)]
+		if err := l.reload(twoWorkers + fmt.Sprintf("policy = %q\n", policy) + states[i%len(states)]); err != nil {
+			t.Fatalf("reload %d: %v", i, err)
+		}
+		if i%9 == 8 {
+			l.breaks("d", errors.New("no such device"))
+			if l.reload(twoWorkers+states[0]+member("d", 4, "")) == nil {
+				t.Fatal("a port that cannot be opened is no error")
+			}
+		}
+	}
+	close(stop)
+	senders.Wait()
+	l.balance()
+}
+
+// chatter sends frames of every kind into the port of a name that is open, and
+// empties it, until stop.
+func (l *lab) chatter(name string, queue int, stop <-chan struct{}) {
+	me := int(name[0]-'a') + 1
+	for n := uint16(1); ; n++ {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		p := l.port(name)
+		if p == nil {
+			continue
+		}
+		to := me%3 + 1
+		_ = p.Inject(queue%len(p.queues), frame(me, to, packet.ProtoTCP, n, 80, packet.TCPSyn), packet.Offload{})
+		_ = p.Inject(queue%len(p.queues), frame(me, to, packet.ProtoUDP, n, 53, 0), packet.Offload{})
+		_ = p.Inject(queue%len(p.queues), frame(me, 9, packet.ProtoUDP, n, 53, 0), packet.Offload{})
+		for q := range p.queues {
+			p.Discard(q)
+		}
+		time.Sleep(20 * time.Microsecond) // the workers want the cores, too
+	}
+}
+
+// balance holds the switch's accounts against the ports', over the whole run.
+func (l *lab) balance() {
+	l.t.Helper()
+	live := l.sw.live.Load()
+	_ = l.sw.Answer(0)
+	var out, in, sent, received uint64
+	for i := range live.ports {
+		c := l.counters(packet.PortID(i))
+		if !c.Balanced() {
+			l.t.Errorf("the accounts of port %d do not balance: %+v", i, c)
+		}
+		out, in = out+c.Out, in+c.In
+	}
+	for _, p := range l.all {
+		s := p.Stats()
+		sent, received = sent+s.TxFrames, received+s.RxFrames
+	}
+	if in != received || out != sent || out == 0 || in == out {
+		l.t.Errorf("the ports received %d and sent %d frames, the switch has booked %d in and %d out", received, sent, in, out)
+	}
+}
+
+// A reload that fails at any step leaves the state before as it was: ports,
+// generation, sessions, roster; and what it had opened is closed.
+func TestReloadThatFails(t *testing.T) {
+	good := twoWorkers + "policy = \"web.bhp\"\n"
+	for name, tt := range map[string]struct {
+		text   string
+		broken string
+		says   string
+	}{
+		"first of three new ports":  {good + twoPorts() + member("c", 3, "") + member("d", 4, "") + member("e", 5, ""), "c", "no such device"},
+		"last of three new ports":   {good + twoPorts() + member("c", 3, "") + member("d", 4, "") + member("e", 5, ""), "e", "no such device"},
+		"new port beside a changed": {good + labSegment + member("a", 1, "mtu = 1400") + member("b", 2, "") + member("e", 5, ""), "e", "no such device"},
+		"new port beside a removed": {good + labSegment + member("a", 1, "") + member("e", 5, ""), "e", "no such device"},
+		"policy that is not there":  {twoWorkers + "policy = \"nosuch.bhp\"\n" + twoPorts(), "", "no such file"},
+		"policy that is cut short":  {twoWorkers + "policy = \"short.bhp\"\n" + twoPorts() + member("c", 3, ""), "", "short.bhp"},
+		"policy that is no policy":  {twoWorkers + "policy = \"text.bhp\"\n" + twoPorts(), "", "text.bhp"},
+		"policy that is altered":    {twoWorkers + "policy = \"altered.bhp\"\n" + twoPorts(), "", "altered.bhp"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := started(t, good+twoPorts())
+			l.spoilPolicies()
+			a, b := l.port("a"), l.port("b")
+			l.passes(a, 0, frame(1, 2, packet.ProtoTCP, 1000, 80, packet.TCPSyn), b)
+			before := l.picture()
+			_, openBefore := l.opened()
+			l.breaks(tt.broken, errors.New("no such device"))
+			if err := l.reload(tt.text); err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Fatalf("reload: %v; should say %q", err, tt.says)
+			}
+			if after := l.picture(); !reflect.DeepEqual(before, after) {
+				t.Errorf("the state was\n%+v\nand is\n%+v", before, after)
+			}
+			if _, openNow := l.opened(); openNow != openBefore {
+				t.Errorf("%d ports are open, were %d", openNow, openBefore)
+			}
+			if !l.passes(b, 1, frame(2, 1, packet.ProtoTCP, 80, 1000, packet.TCPSyn|packet.TCPAckFlag), a) {
+				t.Error("the open session does not go on")
+			}
+		})
+	}
+}
+
+// spoilPolicies makes files that are no whole policies.
+func (l *lab) spoilPolicies() {
+	data, err := os.ReadFile(l.path("web.bhp"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	altered := slices.Clone(data)
+	altered[len(altered)/2] ^= 1
+	for name, bytes := range map[string][]byte{"short.bhp": data[:len(data)-3], "text.bhp": []byte("version = 1\n"), "altered.bhp": altered} {
+		if err := os.WriteFile(l.path(name), bytes, 0o600); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+// picture is the declared state, and what is live.
+type picture struct {
+	generation, next int
+	sessions         uint32
+	ports            map[string]packet.PortID
+	open             []port.Port
+	roster           roster
+	config           any
+	live             *live
+}
+
+func (l *lab) picture() picture {
+	sw := l.sw
+	status, err := sw.Control("", nil).Status()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	sw.mu.Lock()
+	defer sw.mu.Unlock()
+	p := picture{generation: int(sw.generation), next: int(sw.nextPort), sessions: status.Sessions, ports: maps.Clone(sw.ports), roster: maps.Clone(sw.roster), config: sw.cfg, live: sw.live.Load()}
+	for i := range sw.opened {
+		p.open = append(p.open, sw.opened[i].port)
+	}
+	return p
+}
+
+// A port whose successor cannot be opened is opened again as it was. If that
+// cannot be done either it is absent, the status says why, a rule can still be
+// revoked, and it comes back by itself.
+func TestReloadGoesBack(t *testing.T) {
+	l := started(t, twoWorkers+"policy = \"web.bhp\"\n"+twoPorts())
+	l.breaks("a", errors.New("no such device"))
+	err := l.reload(twoWorkers + "policy = \"web.bhp\"\n" + labSegment + member("a", 1, "mtu = 1400") + member("b", 2, ""))
+	if err == nil {
+		t.Fatal("a port that cannot be opened is no error")
+	}
+	if status := l.status(); len(status) == 0 || !strings.Contains(strings.Join(status, "\n"), "no such device") {
+		t.Errorf("the status does not say why: %q", status)
+	}
+	for _, policy := range []string{"none.bhp", "web.bhp"} {
+		if err := l.load(policy); err != nil {
+			t.Errorf("with an absent port no policy can be loaded: %v", err)
+		}
+	}
+	l.breaks("a", nil)
+	eventually(t, "port a is open again", func() bool { return l.port("a").Status().Up })
+	if mtu := l.port("a").Info().MTU; mtu != 1500 {
+		t.Errorf("it has MTU %d, not what is in force", mtu)
+	}
+	if !l.passes(l.port("a"), 0, frame(1, 2, packet.ProtoTCP, 1000, 80, packet.TCPSyn), l.port("b")) {
+		t.Error("nothing passes")
+	}
+}
+
+// A device that another name gets is let go of first.
+func TestReloadRenamesAPort(t *testing.T) {
+	l := started(t, labSegment+member("a", 1, "")+member("b", 2, ""))
+	old := l.port("a")
+	l.odd["z"] = func(p *labPort, i int) port.Queue {
+		if !old.closed.Load() {
+			t.Error("the device is still the old port's")
+		}
+		return labQueue{p.Port.Queues()[i], p}
+	}
+	if err := l.reload(labSegment + strings.Replace(member("a", 1, ""), `name = "a"`, `name = "z"`, 1) + member("b", 2, "")); err != nil {
+		t.Fatal(err)
+	}
+	if !l.port("z").Status().Up {
+		t.Error("the renamed port is down")
+	}
+}
+
+func (l *lab) status() []string {
+	l.t.Helper()
+	s, err := l.sw.Control("", nil).Status()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return s.Warnings
+}
+
+// Sessions outlive a reload, and a revoked rule acts on the next packet, by
+// whichever worker it comes.
+func TestReloadSessions(t *testing.T) {
+	l := started(t, twoWorkers+"policy = \"both.bhp\"\n"+twoPorts())
+	a, b := l.port("a"), l.port("b")
+	syn, ack := uint8(packet.TCPSyn), uint8(packet.TCPAckFlag)
+	for queue := range 2 {
+		if !l.passes(a, queue, frame(1, 2, packet.ProtoTCP, 1000+uint16(queue), 80, syn), b) {
+			t.Fatal("the rule does not allow it")
+		}
+		// The answer comes by the other worker.
+		if !l.passes(b, 1-queue, frame(2, 1, packet.ProtoTCP, 80, 1000+uint16(queue), syn|ack), a) {
+			t.Fatal("the answer does not pass by the other worker")
+		}
+	}
+	if err := l.reload(twoWorkers + "policy = \"web.bhp\"\n" + twoPorts() + member("c", 3, "")); err != nil {
+		t.Fatal(err)
+	}
+	for queue := range 2 {
+		if !l.passes(b, queue, frame(2, 1, packet.ProtoTCP, 80, 1000+uint16(queue), ack), a) {
+			t.Error("a session that the new policy allows too is cut")
+		}
+	}
+	if err := l.reload(twoWorkers + "policy = \"dns.bhp\"\n" + twoPorts()); err != nil {
+		t.Fatal(err)
+	}
+	for queue := range 2 {
+		if l.passes(a, queue, frame(1, 2, packet.ProtoTCP, 1000+uint16(queue), 80, ack), b) {
+			t.Error("a revoked rule still passes a packet forth")
+		}
+		if l.passes(b, queue, frame(2, 1, packet.ProtoTCP, 80, 1000+uint16(queue), ack), a) {
+			t.Error("a revoked rule still passes a packet back")
+		}
+	}
+}
+
+// What is fixed at the start keeps its value, and the status says so, until
+// the configuration agrees with it again. It changes nothing else: no port is
+// opened anew because the file asks for other workers.
+func TestReloadOfWhatNeedsARestart(t *testing.T) {
+	l := started(t, twoWorkers+twoPorts())
+	ever, _ := l.opened()
+	if err := l.reload("workers = 3\ncontrol_group = \"root\"\n" + twoPorts() + "[limits]\nsessions = 4096\nframes = 128\n"); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(l.status(), "\n")
+	for _, key := range []string{"workers", "control_group", "limits.sessions", "limits.frames"} {
+		if !strings.Contains(text, key) {
+			t.Errorf("the status does not say that %s needs a restart: %q", key, text)
+		}
+	}
+	if now, _ := l.opened(); now != ever || len(l.sw.workers) != 2 || l.sw.cfg.Limits.Frames == 128 {
+		t.Errorf("%d ports were opened anew", now-ever)
+	}
+	if err := l.reload(twoWorkers + twoPorts()); err != nil || len(l.status()) != 0 {
+		t.Errorf("it is as at the start again: %v, %q", err, l.status())
+	}
+}
+
+// A reload that fails is in the status until one succeeds.
+func TestReloadFailureIsInTheStatus(t *testing.T) {
+	l := started(t, twoWorkers+twoPorts())
+	l.breaks("c", errors.New("no such device"))
+	_ = l.reload(twoWorkers + twoPorts() + member("c", 3, ""))
+	if text := strings.Join(l.status(), "\n"); !strings.Contains(text, "no such device") {
+		t.Errorf("the status does not say why: %q", text)
+	}
+	if err := l.reload(twoWorkers + twoPorts()); err != nil || len(l.status()) != 0 {
+		t.Errorf("after one that succeeds: %v, %q", err, l.status())
+	}
+}
+
+// A policy that is not there yet is no reason to refuse a reload where there
+// was none before; where one is in force it stays.
+func TestReloadWithoutPolicyFile(t *testing.T) {
+	l := started(t, "policy = \"later.bhp\"\n"+twoPorts())
+	if err := l.reload("policy = \"later.bhp\"\n" + twoPorts() + member("c", 3, "")); err != nil {
+		t.Errorf("there was none before: %v", err)
+	}
+	l.policy("later.bhp", "tcp/80")
+	if err := l.reload("policy = \"later.bhp\"\n" + twoPorts()); err != nil || l.sw.rules == nil {
+		t.Errorf("now it is there: %v", err)
+	}
+	if err := os.Remove(l.path("later.bhp")); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.reload("policy = \"later.bhp\"\n" + twoPorts()); err == nil || l.sw.rules == nil {
+		t.Errorf("a policy in force is gone with its file: %v", err)
+	}
+}
