@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,13 +44,41 @@ func namespace(t *testing.T, name string) string {
 	return ns
 }
 
-func build(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
+// TestMain removes what build made.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := built(); err == nil && buildAsked.Load() {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// buildAsked says that a test has asked for the daemon.
+var buildAsked atomic.Bool
+
+// built builds the daemon, once for all tests.
+var built = sync.OnceValues(func() (dir string, err error) {
+	if !buildAsked.Load() {
+		return "", nil
+	}
+	if dir, err = os.MkdirTemp("", "vswitchd-test-"); err != nil {
+		return "", err
+	}
 	cmd := exec.Command("go", "build", "-o", dir, "./cmd/vswitchd")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, out)
+		return dir, fmt.Errorf("build: %w: %s", err, out)
+	}
+	return dir, nil
+})
+
+// build returns the daemon's file.
+func build(t *testing.T) string {
+	t.Helper()
+	buildAsked.Store(true)
+	dir, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return filepath.Join(dir, "vswitchd")
 }
@@ -94,6 +123,7 @@ func connects(netns, ip string) bool {
 // goes with the daemon, killed or stopped; and it starts again after a kill.
 func TestSmokeDeniesAndLeavesNothing(t *testing.T) {
 	root(t)
+	t.Parallel()
 	bin, dir := build(t), t.TempDir()
 	a, b := namespace(t, "a"), namespace(t, "b")
 	config := filepath.Join(dir, "bulkhead.toml")

@@ -24,15 +24,15 @@ import (
 // lock against a second daemon; then the switch; then the news that it is
 // ready. It goes down in the opposite order.
 func run(ctx context.Context, file string, cfg *config.Config) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // from now on it does not end us
+	defer signal.Stop(hup)
 	log := newLog()
 	sw, err := vswitch.New(cfg, openPort, log)
 	if err != nil {
 		return err
 	}
 	defer sw.Close() // nothing is left of a start that fails half-way
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP) // from now on it does not end us
-	defer signal.Stop(hup)
 	reload := func() error {
 		return sw.ReloadFrom(func() (*config.Config, error) { return config.Load(file) })
 	}
