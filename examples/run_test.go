@@ -6,10 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 )
 
-// TestSmokeExamples builds the commands and runs every example with them.
+// TestSmokeExamples builds the commands and runs every example with them: once
+// to be killed when its switch runs, so that nothing can be tidied up, and then
+// to the end, over what that has left.
 func TestSmokeExamples(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: the examples make network namespaces")
@@ -27,19 +31,45 @@ func TestSmokeExamples(t *testing.T) {
 	}
 	for _, script := range scripts {
 		t.Run(filepath.Dir(script), func(t *testing.T) {
-			cmd := exec.Command("bash", script)
-			cmd.Env = append(os.Environ(), "BIN="+bin)
-			// A file, not a pipe: what the script leaves running must not hold it.
-			log, err := os.Create(filepath.Join(t.TempDir(), "log"))
-			if err != nil {
-				t.Fatal(err)
+			killed, log := example(t, script, bin)
+			running := func() bool { return strings.Contains(text(log), "3. ") }
+			for i := 0; i < 300 && !running(); i++ {
+				time.Sleep(100 * time.Millisecond)
 			}
-			defer log.Close()
-			cmd.Stdout, cmd.Stderr = log, log
-			if err := cmd.Run(); err != nil {
-				out, _ := os.ReadFile(log.Name())
-				t.Fatalf("%v\n%s", err, out)
+			_ = killed.Process.Kill()
+			if err := killed.Wait(); err == nil || !running() {
+				t.Fatalf("it was not killed while its switch ran: %v\n%s", err, text(log))
+			}
+			whole, log := example(t, script, bin)
+			if err := whole.Wait(); err != nil {
+				t.Fatalf("%v\n%s", err, text(log))
+			}
+			if left, _ := filepath.Glob("/tmp/bulkhead-demo.*"); len(left) != 0 {
+				t.Errorf("left behind: %v", left)
 			}
 		})
 	}
+}
+
+// example starts a script and returns it with the name of its log: a file, not
+// a pipe, because what a script leaves running must not hold it.
+func example(t *testing.T, script, bin string) (*exec.Cmd, string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command("bash", script)
+	cmd.Env = append(os.Environ(), "BIN="+bin)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, log.Name()
+}
+
+func text(file string) string {
+	b, _ := os.ReadFile(file)
+	return string(b)
 }

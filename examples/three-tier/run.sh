@@ -14,19 +14,49 @@ failures=0
 
 [ "$(id -u)" = 0 ] || { echo "run.sh: needs root, for network namespaces and devices" >&2; exit 1; }
 
-cleanup() {
-	trap - EXIT INT TERM
+# empty ends what runs in the namespaces, and removes them.
+empty() {
 	local space
 	for space in "${spaces[@]}"; do
 		if ip netns pids "$space" >/dev/null 2>&1; then
 			ip netns pids "$space" | xargs -r kill -9 2>/dev/null || true
 		fi
 	done
+	for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || true; done
+}
+
+# sweep removes what a demo left that was killed: its daemon would open its
+# ports again in the namespaces that we are about to make. Who holds the lock
+# beside a control socket is that socket's daemon.
+sweep() {
+	local old pid
+	for old in /tmp/bulkhead-demo.*; do
+		[ "$old" != "$work" ] && [ -d "$old" ] || continue
+		pid=$(cat "$old/pid" 2>/dev/null || true)
+		if [ -n "$pid" ] && grep -qs run.sh "/proc/$pid/cmdline"; then
+			echo "run.sh: another demo is running (pid $pid), with the same namespaces; wait for it" >&2
+			rm -rf "$work"
+			exit 1
+		fi
+		if [ -e "$old/vswitchd.sock.lock" ] && ! flock -n "$old/vswitchd.sock.lock" true; then
+			pid=$(cat "$old/vswitchd.sock.lock")
+			kill "$pid" 2>/dev/null || true
+			flock -w 5 "$old/vswitchd.sock.lock" true || kill -9 "$pid" 2>/dev/null || true
+		fi
+		rm -rf "$old"
+	done
+	empty
+}
+sweep
+echo $$ >"$work/pid"
+
+cleanup() {
+	trap - EXIT INT TERM
 	if [ -n "$daemon" ]; then
 		kill "$daemon" 2>/dev/null || true
 		wait "$daemon" 2>/dev/null || true
 	fi
-	for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || true; done
+	empty
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -42,7 +72,6 @@ cp "$here/policy.toml" "$here/bulkhead.toml" "$work/"
 
 say "2. Make the namespaces, start the switch"
 for space in "${spaces[@]}"; do
-	ip netns del "$space" 2>/dev/null || true
 	ip netns add "$space"
 	ip -n "$space" link set lo up
 done
