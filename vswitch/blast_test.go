@@ -1,8 +1,10 @@
 package vswitch_test
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -122,6 +124,28 @@ func rises(n *atomic.Uint64) bool {
 			return true
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+	return false
+}
+
+// pinned tells whether an AF_XDP port's link is pinned in bpffs: under the
+// device's name, or its number and its namespace's.
+func pinned(t *testing.T, netns, device string) bool {
+	t.Helper()
+	var index int
+	var ns unix.Stat_t
+	inNetns(t, netns, func() error {
+		dev, err := net.InterfaceByName(device)
+		if err != nil {
+			return err
+		}
+		index = dev.Index
+		return unix.Stat("/proc/thread-self/ns/net", &ns)
+	})
+	for _, name := range []string{device, fmt.Sprintf("%d-%d", ns.Ino, index)} {
+		if _, err := os.Stat("/sys/fs/bpf/bulkhead/" + name); err == nil {
+			return true
+		}
 	}
 	return false
 }

@@ -306,7 +306,7 @@ func TestSmokeDevicesGoAndComeBack(t *testing.T) {
 	if err := d.ends(); err != nil {
 		t.Errorf("stopped with %v\n%s", err, d.log())
 	}
-	if _, err := os.Stat("/sys/fs/bpf/bulkhead/" + host); err == nil {
+	if pinned(t, "", host) {
 		t.Error("the pin is left")
 	}
 }

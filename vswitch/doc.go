@@ -4,8 +4,9 @@
 //
 // # Who owns what
 //
-// A worker is a locked OS thread that owns one queue of each port, its lane of
-// the dataplane and its pool of frame memory. What it goes by ([live]) is
+// A worker is a locked OS thread that owns its queues of the ports (queue i is
+// worker i's, modulo the number of workers), its lane of the dataplane and its
+// pool of frame memory. What it goes by ([live]) is
 // immutable and published by one atomic store; it loads it once a batch. What
 // operators want of a worker's own they have the worker do, between two
 // batches (worker.do), so nothing on the path is locked for them.
@@ -30,6 +31,14 @@
 // questions for the underlay's MACs) is made by the walk, in the memory of the
 // batch, out of the frame that called for it, and bounded by a bucket a port.
 // So there is no second goroutine that packets can fill with work.
+//
+// # Ports that come and go
+//
+// A port is closed only after every worker has adopted a state without it, so
+// no queue is used by the number of a descriptor that is another file's. A port
+// whose device goes is absent until it can be opened again, which the mender
+// tries by itself; the other ports, and changes of the policy, do not wait for
+// it.
 //
 // # Fail closed
 //

@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"bulkhead/vswitch/config"
@@ -12,7 +13,9 @@ import (
 func keepFixed(inForce, wanted *config.Config) (*config.Config, []string) {
 	cfg := *wanted
 	var keys []string
-	keep(&keys, "workers", &cfg.Workers, inForce.Workers)
+	if keep(&keys, "workers", &cfg.Workers, inForce.Workers) {
+		cfg.Ports = queuesFor(inForce, wanted)
+	}
 	keep(&keys, "control", &cfg.Control, inForce.Control)
 	keep(&keys, "control_group", &cfg.ControlGroup, inForce.ControlGroup)
 	keep(&keys, "metrics", &cfg.Metrics, inForce.Metrics)
@@ -25,11 +28,27 @@ func keepFixed(inForce, wanted *config.Config) (*config.Config, []string) {
 
 // keep puts a field back to its value in force, and notes its key if that is
 // another.
-func keep[T comparable](keys *[]string, key string, field *T, inForce T) {
-	if *field != inForce {
-		*keys = append(*keys, key)
-		*field = inForce
+func keep[T comparable](keys *[]string, key string, field *T, inForce T) bool {
+	if *field == inForce {
+		return false
 	}
+	*keys = append(*keys, key)
+	*field = inForce
+	return true
+}
+
+// queuesFor returns the ports wanted with as many queues as there are workers,
+// where they have as many as workers are wanted: they follow these, and are not
+// to be opened anew for workers that there are not yet.
+func queuesFor(inForce, wanted *config.Config) []config.Port {
+	ports := slices.Clone(wanted.Ports)
+	for i := range ports {
+		old := inForce.Port(ports[i].Name)
+		if ports[i].Queues == wanted.Workers && (old == nil || old.Queues != ports[i].Queues) {
+			ports[i].Queues = inForce.Workers
+		}
+	}
+	return ports
 }
 
 // warnings says what an operator should know of the declared state. The caller

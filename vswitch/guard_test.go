@@ -193,6 +193,11 @@ func guardXDP(t *testing.T, bin, mode string, number int) {
 	g.write(all)
 	g.start()
 	g.nothing("while it starts and denies")
+	for name := range ports {
+		if !pinned(t, g.netns, device(name)) {
+			t.Errorf("%s is not pinned", name)
+		}
+	}
 	guardReloads(g, []string{
 		"policy = \"web.bhp\"\n" + segment + ports["a"] + ports["b"],
 		segment + ports["a"] + ports["c"],
@@ -203,7 +208,7 @@ func guardXDP(t *testing.T, bin, mode string, number int) {
 	guardKills(g)
 
 	for name := range ports {
-		if _, err := os.Stat("/sys/fs/bpf/bulkhead/" + device(name)); err == nil {
+		if pinned(t, g.netns, device(name)) {
 			t.Errorf("the pin of %s is left", name)
 		}
 	}

@@ -117,12 +117,8 @@ func (p *plan) add(sw *Switch, cfg *config.Config, c *config.Port) error {
 	if !found {
 		return fmt.Errorf("open port %q: all %d port numbers are in use", c.Name, packet.MaxPorts)
 	}
-	settings := *c
-	if settings.Queues == 0 {
-		settings.Queues = sw.workerCount
-	}
 	o := Opening{ID: id, Region: sw.region, Workers: sw.workerCount, Log: sw.log, VTEP: cfg.VTEP, Segment: cfg.Segment(c.Segment)}
-	opened, err := sw.open(&settings, o)
+	opened, err := sw.open(c, o)
 	if err != nil {
 		return fmt.Errorf("open port %q: %w", c.Name, err)
 	}

@@ -78,7 +78,7 @@ func (c *checker) port(i int, f *filePort, cfg *Config) Port {
 		Driver: c.one(key("driver"), f.Driver, "tap", "xdp", "pcap"),
 		Role:   c.one(key("role"), f.Role, RoleWorkload, RoleUplink),
 		Mode:   c.one(key("mode"), f.Mode, "auto", "native", "generic"),
-		Queues: c.number(key("queues"), f.Queues, 0, 1, maxWorkers),
+		Queues: c.number(key("queues"), f.Queues, cfg.Workers, 1, maxWorkers),
 		File:   f.File,
 	}
 	mtu := DefaultMTU

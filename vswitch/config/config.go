@@ -81,7 +81,7 @@ type Port struct {
 	IPs      []netip.Addr
 	Labels   map[string]string
 	Prefixes []netip.Prefix // sources allowed behind it: it is a router
-	Queues   int            // 0: as many as the switch has workers
+	Queues   int
 	MTU      int
 	Mode     string // xdp: auto, native, generic
 	NoRoute  bool   // tap: no default route by way of the gateway

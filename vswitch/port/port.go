@@ -30,7 +30,8 @@ import (
 )
 
 // ErrGone says that the device under a port no longer exists. Recv returns it
-// (wrapped) once the port can never work again; the switch then closes it.
+// (wrapped) once the port can never work again; the switch then closes it, and
+// opens it again when that can be done.
 var ErrGone = errors.New("device is gone")
 
 // Caps is what a port's Send takes without help.
@@ -82,8 +83,9 @@ type Port interface {
 	// Up sets the link up, in the workload's namespace too. The switch calls
 	// it only after the snapshot that guards the port is live.
 	Up() error
-	// Queues returns the port's queues, at least one. Queue i is for worker i
-	// modulo their number.
+	// Queues returns the port's queues, at least one. Queue i is received from
+	// by worker i modulo the number of workers; worker i sends by queue i
+	// modulo the number of queues.
 	Queues() []Queue
 	// Status and Stats may be called from any goroutine.
 	Status() Status
