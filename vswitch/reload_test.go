@@ -41,7 +41,7 @@ func TestReloadUnderTraffic(t *testing.T) {
 		twoPorts() + "[[segments]]\nname = \"t\"\nvrf = \"v\"\n",
 		labSegment + member("a", 1, "queues = 1") + member("b", 2, "queues = 5"),
 	}
-	for i := range 36 {
+	for i := range 24 {
 		policy := []string{"both.bhp", "web.bhp", "dns.bhp", "none.bhp"}[rand.IntN(4)]
 		if err := l.reload(twoWorkers + fmt.Sprintf("policy = %q\n", policy) + states[i%len(states)]); err != nil {
 			t.Fatalf("reload %d: %v", i, err)

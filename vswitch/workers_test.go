@@ -279,7 +279,7 @@ func TestADeviceThatGoesComesBack(t *testing.T) {
 func TestCloseUnderCalls(t *testing.T) {
 	leaks := goleak.IgnoreCurrent()
 	before := openFiles(t)
-	for range 20 {
+	for range 8 {
 		l := started(t, twoWorkers+"policy = \"both.bhp\"\n"+twoPorts())
 		op := l.sw.Control("", func() error { return l.reload(twoPorts()) })
 		stop := make(chan struct{})
