@@ -8,6 +8,7 @@ package classbench
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -47,6 +48,9 @@ func Dir(root string) string {
 	return filepath.Join(root, "..", "shared", "data", "classbench")
 }
 
+// errEnough, of a line, ends the reading.
+var errEnough = errors.New("enough")
+
 // read unpacks a file by the zstd command and hands each line over.
 func read(name string, line func(string) error) error {
 	packed, err := os.ReadFile(name)
@@ -64,7 +68,9 @@ func read(name string, line func(string) error) error {
 		if strings.TrimSpace(lines.Text()) == "" {
 			continue
 		}
-		if err := line(lines.Text()); err != nil {
+		if err := line(lines.Text()); err == errEnough {
+			return nil
+		} else if err != nil {
 			return fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 	}
@@ -103,8 +109,9 @@ func parseRule(line string) (r Rule, err error) {
 	return r, err
 }
 
-// ReadTrace reads traces/SET_KIND.zst under dir; KIND is trace or xtrace.
-func ReadTrace(dir, set, kind string) (trace []Header, err error) {
+// ReadTrace reads the first headers, so many at the most, of
+// traces/SET_KIND.zst under dir; KIND is trace or xtrace.
+func ReadTrace(dir, set, kind string, most int) (trace []Header, err error) {
 	err = read(filepath.Join(dir, "traces", set+"_"+kind+".zst"), func(line string) error {
 		var f [5]uint32
 		fields := strings.Fields(line)
@@ -119,6 +126,9 @@ func ReadTrace(dir, set, kind string) (trace []Header, err error) {
 			f[i] = uint32(v)
 		}
 		trace = append(trace, Header{f[0], f[1], uint16(f[2]), uint16(f[3]), uint8(f[4])})
+		if len(trace) == most {
+			return errEnough
+		}
 		return nil
 	})
 	return trace, err
