@@ -104,15 +104,16 @@ func TestIndicesOutOfRange(t *testing.T) {
 // in order, and nobody touches a chunk that is not his (the race detector
 // looks).
 func TestSimulatedKernelBesideTheSwitch(t *testing.T) {
-	const frames = 20000
+	const frames = 4000
 	s := newSim(t, 3, false)
+	s.k.rng = rand.New(rand.NewPCG(4, 0)) // not the worker's
 	s.k.wakeSend = func(int) unix.Errno { return unix.EAGAIN }
 	s.k.wakeFill = func(int) {}
 	var sent atomic.Uint32
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		rng := rand.New(rand.NewPCG(4, 0))
+		rng := s.k.rng
 		for sent.Load() < frames {
 			s.k.look()
 			if s.k.delivered < frames {
