@@ -287,7 +287,7 @@ func simulations(t *testing.T, n uint64, run func(seed uint64)) {
 	}
 }
 
-const simSteps = 300
+const simSteps = 400
 
 func TestSimulatedKernel(t *testing.T) { simulate(t, false) }
 
@@ -296,7 +296,7 @@ func TestSimulatedKernelThatLies(t *testing.T) { simulate(t, true) }
 
 func simulate(t *testing.T, rogue bool) {
 	var frames, sent, refused, lies uint64
-	simulations(t, 40, func(seed uint64) {
+	simulations(t, 120, func(seed uint64) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			s := newSim(t, seed, rogue)
 			for range simSteps {
