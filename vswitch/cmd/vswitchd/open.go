@@ -26,6 +26,22 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 	return nil, fmt.Errorf("driver %q is not in this build", c.Driver)
 }
 
+// silence closes the devices of all workloads before the first port is opened,
+// so that nothing crosses between two of them by the host's stack while a third
+// is still being opened.
+func silence(cfg *config.Config) error {
+	for i := range cfg.Ports {
+		c := &cfg.Ports[i]
+		if c.Driver != "xdp" || c.Role == config.RoleUplink {
+			continue
+		}
+		if err := xdp.Silence(c.Device); err != nil {
+			return fmt.Errorf("silence port %q: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
 // xdpConfig leaves to the host what an uplink brings besides the tunnel: an
 // uplink that is not the VTEP's takes nothing.
 func xdpConfig(c *config.Port, o vswitch.Opening) xdp.Config {

@@ -49,6 +49,9 @@ func run(ctx context.Context, file string, cfg *config.Config) error {
 		}
 		defer gauge.Close()
 	}
+	if err := silence(cfg); err != nil {
+		return err
+	}
 	if err := sw.Start(); err != nil {
 		return err
 	}

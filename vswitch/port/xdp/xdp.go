@@ -156,6 +156,22 @@ func (p *Port) prepare(c *Config, dev netlink.Link) error {
 	return nil
 }
 
+// Silence takes a workload's device out of the host's hands before its port is
+// opened: Open does it, too, but device by device, and until the last is open
+// the host's stack would go on forwarding between the others. A device that is
+// not there is for Open to report.
+func Silence(device string) error {
+	dev, err := netlink.LinkByName(device)
+	var missing netlink.LinkNotFoundError
+	if errors.As(err, &missing) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("device %q: %w", device, err)
+	}
+	return quiet(dev)
+}
+
 // quiet takes the link down and keeps the host from speaking on it: a veth's
 // host end otherwise sends neighbour discovery to the workload by itself.
 func quiet(dev netlink.Link) error {
