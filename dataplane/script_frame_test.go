@@ -16,6 +16,7 @@ type sent struct {
 	bytes    []byte
 	headroom uint32
 	offload  packet.Offload
+	veth     bool // it came by a port that cannot say that a checksum is partial
 	wrong    bool // a checksum of it is wrong, on purpose
 }
 
@@ -24,7 +25,7 @@ func (s *sent) frame(f *packet.Frame, ingress packet.PortID) {
 	buf := make([]byte, int(s.headroom)+len(s.bytes)+packet.Headroom)
 	copy(buf[s.headroom:], s.bytes)
 	f.Begin(buf, s.headroom, s.headroom+uint32(len(s.bytes)), ingress)
-	f.Offload = s.offload
+	f.Offload, f.MaybePartial = s.offload, s.veth
 }
 
 // writing is what a frame is written from: the words of its line, and where it
@@ -368,7 +369,8 @@ func (w *world) segmentOf(e endpoint) *segment {
 
 // build makes the bytes, and then spoils or leaves unfinished what the script
 // says: sum=bad (wrong), sum=none (UDP without one), sum=known-bad and
-// sum=vouched (what the port says of it), sum=partial; gso=SIZE a superframe.
+// sum=vouched (what the port says of it), sum=partial; gso=SIZE a superframe;
+// veth: the port does not say that the checksum is partial.
 func (x *writing) build(spec packet.Spec) (sent, error) {
 	var s sent
 	b, err := packet.Build(spec)
@@ -380,6 +382,7 @@ func (x *writing) build(spec packet.Spec) (sent, error) {
 	s.bytes = append(b, make([]byte, x.number("padding", 0))...)
 	f := packet.NewFrame(s.bytes, 0)
 	packet.Parse(f)
+	s.veth = x.flag("veth")
 	if m := x.opt("claims"); m != "" {
 		x.claim(f, x.named(m))
 	}
@@ -392,7 +395,10 @@ func (x *writing) build(spec packet.Spec) (sent, error) {
 	if size != 0 {
 		f.Offload.GSO, f.Offload.Size = superframeKind(&f.Headers), size
 	}
-	s.bytes, s.offload, s.wrong = f.Bytes(), f.Offload, sum != "" && sum != "vouched"
+	s.bytes, s.offload, s.wrong = f.Bytes(), f.Offload, sum != "" && sum != "vouched" && sum != "partial"
+	if s.veth {
+		s.offload = packet.Offload{}
+	}
 	return s, x.done()
 }
 

@@ -68,7 +68,11 @@ func (r *scriptRun) describeFrame(f *packet.Frame, wrong bool) string {
 			text += fmt.Sprintf(", tos %#02x", tos)
 		}
 	}
-	return text + ": " + packet.Describe(f) + tooBig(f)
+	text += ": " + packet.Describe(f) + tooBig(f)
+	if f.Offload.Checksum == packet.ChecksumPartial && f.Offload.GSO == packet.GSONone {
+		text += " partial checksum"
+	}
+	return text
 }
 
 // tooBig writes the MTU that an ICMP error tells.

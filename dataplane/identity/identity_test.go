@@ -116,7 +116,7 @@ func TestTableAgainstLists(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 2))
-	for range 100 {
+	for range 40 {
 		table, w := randomTable(t, r)
 		for range 500 {
 			ask(t, r, table, w)

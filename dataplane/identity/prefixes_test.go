@@ -53,13 +53,13 @@ func TestPrefixesAgainstAScan(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
-	for range 200 {
+	for range 60 {
 		list := make(slow, r.IntN(60))
 		for i := range list {
 			list[i] = outsidePrefix{randomPrefix(r), ID(r.IntN(1000))}
 		}
 		fast := build(list)
-		for range 300 {
+		for range 200 {
 			hold(t, fast, list, randomAddr(r))
 		}
 		for _, p := range list { // both ends of each prefix, and what is next to them
