@@ -248,14 +248,16 @@ func (r *scriptRun) ingress(name string) (packet.PortID, error) {
 func (r *scriptRun) send(s *sent, ingress packet.PortID, times int) []string {
 	before := r.look()
 	var lines []string
-	for range times {
-		foretold := r.foretell(s, ingress)
+	foretold := r.foretell(s, ingress)
+	for i := range times {
 		r.batch.Reset()
 		s.frame(r.batch.Next(), ingress)
 		dataplane.Run(r.worker, r.snapshot, r.now, &r.batch)
-		r.holdTo(foretold)
-		for i := range r.batch.Len() {
-			lines = append(lines, r.show(r.batch.Frame(i), s.wrong))
+		if i == 0 {
+			r.holdTo(foretold)
+		}
+		for n := range r.batch.Len() {
+			lines = append(lines, r.show(r.batch.Frame(n), s.wrong))
 		}
 	}
 	r.balance(before, times)
