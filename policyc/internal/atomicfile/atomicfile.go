@@ -2,39 +2,113 @@
 package atomicfile
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Write puts data at path: a reader, or a machine that loses power, finds the
-// old file or the new one, never a part. The bytes go to a file beside it,
-// reach the disk, and take the name; then the directory's entry reaches the
-// disk, too. On an error the old file is as it was.
-func Write(path string, data []byte, mode os.FileMode) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+// old file or the new one, never a part. On an error the old file is as it
+// was.
+//
+// A file that is there keeps its mode and owner; a new one gets mode, less the
+// umask. A link stays a link: what it points to is written. What is no regular
+// file, as a pipe or /dev/null, cannot be replaced and is written to.
+func Write(path string, data []byte, mode fs.FileMode) error {
+	if err := write(path, data, mode); err != nil {
+		return fmt.Errorf("write %s: %w", path, cause(err))
+	}
+	return nil
+}
+
+func write(path string, data []byte, mode fs.FileMode) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	old, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return replace(path, data, mode, nil)
+	case err != nil:
+		return err
+	case old.IsDir():
+		return errors.New("it is a directory; name a file in it")
+	case !old.Mode().IsRegular():
+		return pour(path, data)
+	}
+	return replace(path, data, mode, old)
+}
+
+// pour writes to something that is no regular file.
+func pour(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}
+
+// replace writes the bytes to a file beside path; when they have reached the
+// disk it takes the name; then the directory's entry reaches the disk, too.
+func replace(path string, data []byte, mode fs.FileMode, old fs.FileInfo) (err error) {
+	dir := filepath.Dir(path)
+	f, err := os.OpenFile(filepath.Join(dir, ".policyc-"+rand.Text()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
 	}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("write %s: %w", path, err)
 			os.Remove(f.Name())
 		}
 	}()
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Sync())
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(err, inherit(f, old), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err = os.Rename(f.Name(), path); err != nil {
 		return err
 	}
+	return syncDir(dir)
+}
+
+// inherit gives a new file the owner and the mode of the one it replaces. The
+// owner only if we may: who may write the directory may replace the file.
+func inherit(f *os.File, old fs.FileInfo) error {
+	if old == nil {
+		return nil
+	}
+	if s, known := old.Sys().(*syscall.Stat_t); known {
+		_ = f.Chown(int(s.Uid), int(s.Gid))
+	}
+	return f.Chmod(old.Mode().Perm())
+}
+
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// cause is an error without the name of the file beside path, which the user
+// has never seen.
+func cause(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		err = path.Err
+	case errors.As(err, &link):
+		err = link.Err
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; make its directory first", err)
+	}
+	return err
 }
