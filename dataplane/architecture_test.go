@@ -50,13 +50,16 @@ var allowed = map[string][]string{
 	"vswitch/control/api": {},
 	"vswitch/control":     {"vswitch/control/api", "vswitch/internal/sys", "vswitch/config"},
 	"vswitch/metrics":     {"dataplane/drop", "vswitch/control/api"},
-	"vswitch":             {"dataplane/...", "vswitch/port", "vswitch/config", "vswitch/control/api", "vswitch/internal/sys"},
+	"vswitch":             {"dataplane/...", "vswitch/port", "vswitch/config", "vswitch/control/api", "vswitch/internal/sys", "internal/nearest"},
 	// 9: commands wire it together
-	"vswitch/cmd/vswitchd": {"dataplane/...", "vswitch/..."},
-	"vswitch/cmd/vsctl":    {"vswitch/control", "vswitch/control/api", "dataplane/drop"},
+	"vswitch/cmd/vswitchd": {"dataplane/...", "vswitch/...", "internal/cli"},
+	"vswitch/cmd/vsctl":    {"vswitch/control", "vswitch/control/api", "dataplane/drop", "internal/cli"},
 	// the compiler
-	"policyc":     {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet"},
-	"policyc/...": {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet"},
+	"policyc":     {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet", "internal/..."},
+	"policyc/...": {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet", "internal/nearest"},
+	// what commands share: the right word for a wrong one, and how they are called
+	"internal/nearest": {},
+	"internal/cli":     {"internal/nearest"},
 	// what may import anything
 	"bench/...": {"..."},
 	"fuzz":      {"..."},
@@ -76,8 +79,10 @@ var outside = map[string][]string{
 	"github.com/BurntSushi/toml":          {"vswitch/config", "policyc/internal/source", "bench/..."},
 	"github.com/google/gopacket":          {"vswitch/port/pcap", "bench/...", "dataplane/packet/packettest"},
 	"go.uber.org/goleak":                  {"vswitch/port/porttest"},
+	"github.com/rogpeppe/go-internal":     {}, // testscript: the commands' own tests, nothing else
 	"github.com/gaissmai/bart":            {"dataplane/route"},
-	"github.com/spf13/cobra":              {"policyc", "bench/...", "vswitch/cmd/..."},
+	"github.com/spf13/cobra":              {"policyc", "bench/...", "vswitch/cmd/...", "internal/cli"},
+	"github.com/spf13/pflag":              {"internal/cli"},
 	"github.com/prometheus/client_golang": {"vswitch/metrics"},
 	"github.com/coreos/go-systemd/v22":    {"vswitch/cmd/vswitchd"},
 }
@@ -103,14 +108,13 @@ var linked = map[string]string{
 	"github.com/coreos/go-systemd/v22":    "readiness and watchdog",
 	"github.com/gaissmai/bart":            "builds route tables",
 	"github.com/spf13/cobra":              "the command line",
+	"github.com/spf13/pflag":              "its flags: cobra's own",
 	"github.com/google/gopacket":          "reads captures, for the pcap port only",
 	"golang.org/x/net":                    "brought in by gopacket, to read captures",
 	// brought in by client_golang
 	"github.com/prometheus/client_model": "", "github.com/prometheus/common": "", "github.com/prometheus/procfs": "",
 	"github.com/beorn7/perks": "", "github.com/cespare/xxhash/v2": "", "google.golang.org/protobuf": "",
 	"github.com/munnerz/goautoneg": "", "go.yaml.in/yaml/v2": "", "github.com/klauspost/compress": "",
-	// brought in by cobra
-	"github.com/spf13/pflag": "",
 }
 
 // pkg is what `go list` says of a package.

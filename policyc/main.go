@@ -3,11 +3,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"bulkhead/internal/cli"
 )
 
 // Exit codes, as --help states them.
@@ -20,9 +24,7 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 // run is main, for the tests.
 func run(args []string) int {
-	cmd := command()
-	cmd.SetArgs(args)
-	err := cmd.Execute()
+	err := cli.Run(context.Background(), command(), args)
 	var no answerNo
 	switch {
 	case err == nil:
@@ -30,7 +32,7 @@ func run(args []string) int {
 	case errors.As(err, &no):
 		return exitNo
 	}
-	fmt.Fprintf(os.Stderr, "policyc: %v\n", err)
+	fmt.Fprintf(os.Stderr, "policyc: %s\n", strings.ReplaceAll(err.Error(), "\n", "\npolicyc: "))
 	return exitError
 }
 
@@ -56,8 +58,9 @@ Exit codes: 0 yes (good, allowed), 1 no (mistakes, denied), 2 error.`,
 		Example: `  policyc check policy.toml
   policyc build policy.toml -o policy.bhp
   policyc query policy.toml --from web --to db --port tcp/5432`,
-		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(buildCommand(), checkCommand(), fmtCommand(), queryCommand(), versionCommand())
+	root.AddCommand(buildCommand(), checkCommand(), fmtCommand(), queryCommand())
+	cli.Finish(root)
 	return root
 }

@@ -51,23 +51,42 @@ func (f Findings) Warnings() int { return f.list.Count(diag.Warning) }
 // Render writes the findings for people, each with its line and a caret.
 func (f Findings) Render(w io.Writer) error { return f.list.Render(w) }
 
-// Check parses and checks the sources together, and runs the policy's own
-// tests. The policy is not nil, but is to be used only if nothing failed.
+// Read parses and checks the sources together, and does not run their tests.
+// The policy is not nil, but is to be used only if nothing failed.
+func Read(sources []Source) (*Policy, Findings) {
+	p, list, texts := read(sources)
+	list.Sort(texts)
+	return p, Findings{list}
+}
+
+// Check is Read, and runs the policy's own tests where nothing failed.
 func Check(sources []Source) (*Policy, Findings) {
-	list := &diag.List{}
-	var files []*source.File
-	var texts []*diag.Source
-	for _, s := range sources {
-		src := diag.NewSource(s.Name, s.Text)
-		texts = append(texts, src)
-		files = append(files, source.Parse(src, list))
-	}
-	p := check.Files(files, list)
+	p, list, texts := read(sources)
 	if !list.Failed() {
 		runTests(p, list)
 	}
 	list.Sort(texts)
 	return p, Findings{list}
+}
+
+// read does not check names where a file could not be read at all: each name
+// that it defines would seem to be wrong.
+func read(sources []Source) (*Policy, *diag.List, []*diag.Source) {
+	list := &diag.List{}
+	var files []*source.File
+	var texts []*diag.Source
+	whole := true
+	for _, s := range sources {
+		src := diag.NewSource(s.Name, s.Text)
+		texts = append(texts, src)
+		f := source.Parse(src, list)
+		files = append(files, f)
+		whole = whole && f.Whole
+	}
+	if !whole {
+		return &Policy{}, list, texts
+	}
+	return check.Files(files, list), list, texts
 }
 
 // Compile checks the sources and lowers them; the ruleset is nil if something

@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"bulkhead/dataplane/policy"
+	"bulkhead/internal/nearest"
 	"bulkhead/policyc/internal/diag"
-	"bulkhead/policyc/internal/nearest"
 	"bulkhead/policyc/internal/source"
 )
 
@@ -225,7 +225,7 @@ func (c *checker) ports(clause *source.Clause) []policy.Port {
 }
 
 func (c *checker) test(t *source.Test) {
-	out := &Test{Name: t.Name.Value, At: t.At}
+	out := &Test{Name: t.Name.Value, At: or(t.Expect.At, t.At)}
 	if t.Name.Value == "" {
 		c.list.Errorf(t.At, "a test has no name").With("name = \"...\"")
 	}

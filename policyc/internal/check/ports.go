@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"bulkhead/dataplane/policy"
-	"bulkhead/policyc/internal/nearest"
+	"bulkhead/internal/nearest"
 )
 
 // protocols that have names; those with ports are in ported.

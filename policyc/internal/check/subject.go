@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"bulkhead/policyc/internal/nearest"
+	"bulkhead/internal/nearest"
 )
 
 // Problem is what is wrong with a word, and how to mend it.

@@ -8,7 +8,6 @@
 package format
 
 import (
-	"errors"
 	"strings"
 
 	"bulkhead/policyc/internal/diag"
@@ -16,21 +15,27 @@ import (
 	"bulkhead/policyc/internal/syntax"
 )
 
-// Source returns the canonical form of a policy file. Text that is not valid
-// TOML is an error, and so is a form that would not say the same: that would
-// be a mistake of this package's, and loses nobody their policy.
-func Source(src *diag.Source) ([]byte, error) {
+// Source returns the canonical form of a policy file. nil means that there is
+// none, and the list says why: the text is not valid TOML; or the form would
+// not say the same, which would be a mistake of this package's, and loses
+// nobody their policy.
+func Source(src *diag.Source, list *diag.List) []byte {
+	if !source.Valid(src, list) {
+		return nil
+	}
 	tree, bad := syntax.Scan(src)
 	if bad != nil {
-		return nil, bad
+		list.Errorf(src.Span(bad.Off, 1), "%s", bad.Msg)
+		return nil
 	}
 	w := &writer{src: src}
 	w.file(tree)
 	out := []byte(w.out.String())
 	if err := source.Same(src, diag.NewSource(src.Name, out)); err != nil {
-		return nil, errors.Join(errors.New(src.Name+" cannot be formatted"), err)
+		list.Errorf(src.Span(0, 0), "the canonical form would not say the same: %v", err)
+		return nil
 	}
-	return out, nil
+	return out
 }
 
 type writer struct {

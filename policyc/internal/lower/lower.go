@@ -114,7 +114,7 @@ func merge(ports []policy.Port) []policy.Port {
 func hash(rs *policy.Ruleset) [32]byte {
 	h := sha256.New()
 	for _, s := range rs.Sets {
-		fmt.Fprintf(h, "%d %q %v %v %v\n", s.Kind, s.Name, s.Selector, s.Prefixes, s.Except)
+		fmt.Fprintf(h, "%d %q %q %v %v\n", s.Kind, s.Name, s.Selector, s.Prefixes, s.Except)
 	}
 	for _, r := range rs.Rules {
 		fmt.Fprintf(h, "%q %d %v %v %v\n", r.Name, r.Verdict, r.From, r.To, r.Ports)

@@ -18,6 +18,7 @@ type Texts struct {
 // File is what one policy file states, as written.
 type File struct {
 	Src      *diag.Source
+	Whole    bool // the text is valid TOML, and every statement of it was read
 	Services []Service
 	Networks []Network
 	Rules    []Rule

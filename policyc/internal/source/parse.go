@@ -21,9 +21,13 @@ func Parse(src *diag.Source, list *diag.List) *File {
 	if root := parseTree(src, list); root != nil {
 		r := &reader{list}
 		r.file(root, f)
+		f.Whole = true
 	}
 	return f
 }
+
+// Valid tells whether a text is TOML; if not, that is in the list.
+func Valid(src *diag.Source, list *diag.List) bool { return parseTree(src, list) != nil }
 
 // Same tells whether two texts are valid TOML and say the same: equal tables,
 // equal values, whatever the notation. An error says what differs. Order of

@@ -3,8 +3,8 @@ package source
 import (
 	"strings"
 
+	"bulkhead/internal/nearest"
 	"bulkhead/policyc/internal/diag"
-	"bulkhead/policyc/internal/nearest"
 )
 
 // Version is the version of the language that is read.

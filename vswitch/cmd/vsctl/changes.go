@@ -10,12 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bulkhead/internal/cli"
 	"bulkhead/vswitch/control/api"
 )
 
 func endpointCommand(v *view) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "endpoint", Short: "Add, move or delete a workload", Args: cobra.NoArgs,
+		Use: "endpoint", Short: "Add, move or delete a workload",
 		Long: "Changes who is where. The policy is not compiled again: it does not name places.",
 		Example: `  vsctl endpoint add cache --port p7 --mac 02:00:00:00:00:07 --ip 10.0.0.7 --label app=shop,tier=cache
   vsctl endpoint move db --to-port spare
@@ -28,7 +29,7 @@ func endpointCommand(v *view) *cobra.Command {
 func addCommand(v *view) *cobra.Command {
 	c := api.EndpointChange{Op: api.EndpointAdd}
 	cmd := &cobra.Command{
-		Use: "add NAME", Short: "Bind a workload to a port, or register it at a peer", Args: cobra.ExactArgs(1),
+		Use: "add NAME", Short: "Bind a workload to a port, or register it at a peer", Args: cli.OneArg("name"),
 		Example: `  vsctl endpoint add cache --port p7 --mac 02:00:00:00:00:07 --ip 10.0.0.7 --label app=shop,tier=cache
   vsctl endpoint add far --peer host2 --segment shop --mac 02:00:00:00:00:08 --ip 10.0.0.8
   vsctl endpoint add dual --port p9 --mac 02:00:00:00:00:09 --ip 10.0.0.9 --ip fd00::9`,
@@ -51,7 +52,7 @@ func addCommand(v *view) *cobra.Command {
 func moveCommand(v *view) *cobra.Command {
 	c := api.EndpointChange{Op: api.EndpointMove}
 	cmd := &cobra.Command{
-		Use: "move NAME --to-port PORT", Short: "A workload is elsewhere now", Args: cobra.ExactArgs(1),
+		Use: "move NAME --to-port PORT", Short: "A workload is elsewhere now", Args: cli.OneArg("name"),
 		Example: `  vsctl endpoint move db --to-port spare
   vsctl endpoint move db --to-peer host2
   vsctl endpoint move db --to-port spare -o json`,
@@ -72,7 +73,7 @@ func moveCommand(v *view) *cobra.Command {
 
 func delCommand(v *view) *cobra.Command {
 	return &cobra.Command{
-		Use: "del NAME", Short: "A workload is gone: nothing passes to or from it", Args: cobra.ExactArgs(1),
+		Use: "del NAME", Short: "A workload is gone: nothing passes to or from it", Args: cli.OneArg("name"),
 		Example:           "  vsctl endpoint del db\n  vsctl endpoint del db -o json\n  vsctl endpoints && vsctl endpoint del db",
 		ValidArgsFunction: v.completeEndpoints,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -83,7 +84,7 @@ func delCommand(v *view) *cobra.Command {
 
 func policyLoadCommand(v *view) *cobra.Command {
 	return &cobra.Command{
-		Use: "load FILE", Short: "Put a compiled policy in force", Args: cobra.ExactArgs(1),
+		Use: "load FILE", Short: "Put a compiled policy in force", Args: cli.OneArg("file"),
 		Long: `Loads what policyc build wrote. It comes into force whole, between two batches of
 frames, or not at all. Open connections are asked about again at their next packet.`,
 		Example: "  vsctl policy load policy.bhp\n  policyc build p.toml -o p.bhp && vsctl policy load p.bhp\n  vsctl policy load /etc/bulkhead/policy.bhp -o json",
@@ -99,7 +100,7 @@ frames, or not at all. Open connections are asked about again at their next pack
 
 func reloadCommand(v *view) *cobra.Command {
 	return &cobra.Command{
-		Use: "reload", Short: "Read configuration and policy again: all or nothing", Args: cobra.NoArgs,
+		Use: "reload", Short: "Read configuration and policy again: all or nothing", Args: cli.NoArgs,
 		Example: "  vsctl reload\n  vswitchd check -c bulkhead.toml && vsctl reload\n  vsctl reload -o json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return v.change(cmd, "/v1/reload", nil) },
 	}
@@ -109,7 +110,7 @@ func captureCommand(v *view) *cobra.Command {
 	var r api.CaptureRequest
 	var file string
 	cmd := &cobra.Command{
-		Use: "capture -w FILE", Short: "Record frames, each with how it ended", Args: cobra.NoArgs,
+		Use: "capture -w FILE", Short: "Record frames, each with how it ended", Args: cli.NoArgs,
 		Long: `Writes pcapng. Each frame carries a comment: where it went, or the reason it was
 dropped for, and the rule. Ends with --count, --seconds or an interrupt.`,
 		Example: `  vsctl capture -w all.pcapng --seconds 10

@@ -11,13 +11,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bulkhead/internal/cli"
 	"bulkhead/vswitch/control/api"
 )
 
 // list makes a command that shows something.
 func list[T any](v *view, use, short, long, example, path string, table func(io.Writer, *T)) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: use, Short: short, Long: long, Example: example, Args: cobra.NoArgs,
+		Use: use, Short: short, Long: long, Example: example, Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return show(cmd, v, path, table) },
 	}
 	cmd.Flags().DurationVar(&v.watch, "watch", 0, "show it again every `TIME`, as 1s")
@@ -106,7 +107,7 @@ func fdbCommand(v *view) *cobra.Command {
 func sessionsCommand(v *view) *cobra.Command {
 	limit := 100
 	cmd := &cobra.Command{
-		Use: "sessions", Short: "The open connections, and the rule that allowed each", Args: cobra.NoArgs,
+		Use: "sessions", Short: "The open connections, and the rule that allowed each", Args: cli.NoArgs,
 		Long:    "A session without a rule was judged by an earlier policy: its next packet asks again.",
 		Example: "  vsctl sessions\n  vsctl sessions --limit 10000 -o json\n  vsctl sessions --watch 1s",
 	}

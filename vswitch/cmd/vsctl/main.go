@@ -9,11 +9,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"bulkhead/internal/cli"
 	"bulkhead/vswitch/control"
 	"bulkhead/vswitch/control/api"
 )
@@ -32,9 +34,7 @@ func main() {
 
 // run is main, for the tests.
 func run(ctx context.Context, args []string) int {
-	cmd := command()
-	cmd.SetArgs(args)
-	err := cmd.ExecuteContext(ctx)
+	err := cli.Run(ctx, command(), args)
 	var refused *api.Error
 	switch {
 	case err == nil:
@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string) int {
 	case errors.Is(err, errNo):
 		return exitNo
 	}
-	fmt.Fprintf(os.Stderr, "vsctl: %v\n", err)
+	fmt.Fprintf(os.Stderr, "vsctl: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nvsctl: "))
 	if errors.As(err, &refused) {
 		return exitNo
 	}
@@ -71,7 +71,7 @@ Exit codes: 0 done, 1 the switch refused or the traced frame would be dropped,
 		Example: `  vsctl status
   vsctl trace --port web --to 10.0.0.3 --tcp 5432
   vsctl endpoint move db --to-port spare`,
-		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if v.output != "text" && v.output != "json" {
 				return fmt.Errorf("output %q is not known; text or json", v.output)
@@ -89,6 +89,7 @@ Exit codes: 0 done, 1 the switch refused or the traced frame would be dropped,
 		statusCommand(v), portsCommand(v), fdbCommand(v), sessionsCommand(v), endpointsCommand(v), policyCommand(v),
 		countersCommand(v), traceCommand(v), endpointCommand(v), reloadCommand(v), captureCommand(v),
 	)
+	cli.Finish(root)
 	return root
 }
 

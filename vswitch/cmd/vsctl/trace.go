@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bulkhead/internal/cli"
 	"bulkhead/vswitch/control/api"
 )
 
@@ -27,7 +28,7 @@ Exit codes: 0 it would pass, 1 it would be dropped, 2 error. With --summary: 0, 
   vsctl trace --port web --to fd00::3 --icmp
   vsctl trace --port web --to 10.0.0.3 --tcp 5432 --from 10.0.0.99
   vsctl trace --port web --hex 'ffffffffffff 020000000001 0806 ...'`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for name, port := range map[string]uint16{"tcp": tcp, "udp": udp, "sctp": sctp} {
 				if cmd.Flags().Changed(name) {

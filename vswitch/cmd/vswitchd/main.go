@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"bulkhead/internal/cli"
 	"bulkhead/vswitch/config"
 )
 
@@ -24,20 +26,23 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := command().ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "vswitchd: %v\n", err)
-		os.Exit(codeOf(err))
-	}
+	os.Exit(codeOf(cli.Run(ctx, command(), os.Args[1:])))
 }
 
-// usageError is a mistake of the caller's: exit code 2.
-type usageError struct{ error }
+// badConfig is a configuration that cannot be run: exit code 2.
+type badConfig struct{ error }
 
-func (u usageError) Unwrap() error { return u.error }
+func (b badConfig) Unwrap() error { return b.error }
 
+// codeOf says what went wrong, and returns the exit code for it.
 func codeOf(err error) int {
-	var usage usageError
-	if errors.As(err, &usage) {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "vswitchd: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nvswitchd: "))
+	var usage cli.Usage
+	var config badConfig
+	if errors.As(err, &usage) || errors.As(err, &config) {
 		return exitUsage
 	}
 	return exitFailed
@@ -58,10 +63,9 @@ Exit codes: 0 done, 1 the switch failed, 2 the call or the configuration is wron
   vswitchd run -c /etc/bulkhead/bulkhead.toml
   kill -HUP $(pidof vswitchd)`,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: cobra.NoArgs,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(runCommand(), checkCommand(), versionCommand())
+	root.AddCommand(runCommand(), checkCommand())
+	cli.Finish(root)
 	return root
 }
 
@@ -75,11 +79,11 @@ Logs to stderr: JSON where that is no terminal.`,
 		Example: `  vswitchd run -c /etc/bulkhead/bulkhead.toml
   vswitchd run -c bulkhead.toml 2>switch.log &
   systemd-run -p Type=notify vswitchd run -c /etc/bulkhead/bulkhead.toml`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)
 			if err != nil {
-				return usageError{err}
+				return badConfig{err}
 			}
 			return run(cmd.Context(), file, cfg)
 		},
@@ -97,11 +101,11 @@ func checkCommand() *cobra.Command {
 		Example: `  vswitchd check -c bulkhead.toml
   vswitchd check -c new.toml && mv new.toml /etc/bulkhead/bulkhead.toml && vsctl reload
   vswitchd check`,
-		Args: cobra.NoArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(file)
 			if err != nil {
-				return usageError{err}
+				return badConfig{err}
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d segments, %d ports: good\n", file, len(cfg.Segments), len(cfg.Ports))
 			return nil

@@ -2,18 +2,16 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"bulkhead/internal/cli"
 	"bulkhead/vswitch"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/control"
@@ -36,7 +34,7 @@ func run(ctx context.Context, file string, cfg *config.Config) error {
 	reload := func() error {
 		return sw.ReloadFrom(func() (*config.Config, error) { return config.Load(file) })
 	}
-	operator := sw.Control(version(), reload)
+	operator := sw.Control(cli.Version(), reload)
 	ctl, err := control.Listen(control.Options{Path: cfg.Control, Group: cfg.ControlGroup, Log: log, Switch: operator})
 	if err != nil {
 		return err
@@ -59,7 +57,7 @@ func run(ctx context.Context, file string, cfg *config.Config) error {
 	if gauge != nil {
 		go gauge.Serve()
 	}
-	log.Info("ready", "config", file, "ports", len(cfg.Ports), "control", cfg.Control, "version", version())
+	log.Info("ready", "config", file, "ports", len(cfg.Ports), "control", cfg.Control, "version", cli.Version())
 	notify(daemon.SdNotifyReady)
 	d := &life{log: log, sw: sw, reload: reload, hup: hup}
 	d.wait(ctx)
@@ -128,25 +126,4 @@ func newLog() *slog.Logger {
 		return slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	return slog.New(slog.NewJSONHandler(os.Stderr, nil))
-}
-
-func versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
-		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "vswitchd", version()) },
-	}
-}
-
-// version is what the build knows of itself.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return info.Main.Version + " " + s.Value
-		}
-	}
-	return info.Main.Version
 }

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/compile"
+	"bulkhead/policyc/internal/atomicfile"
+)
+
+func buildCommand() *cobra.Command {
+	var out string
+	var generation uint64
+	cmd := &cobra.Command{
+		Use:   "build FILE... -o OUT",
+		Short: "Compile policies into the table that vswitchd loads",
+		Long: `Compiles the files together into one table and runs the tests they carry; a
+failing test fails the build. OUT is written whole or not at all; - is standard
+output. The same source gives the same bytes, on any machine, in any folder, in
+any order of the files.
+
+Exit codes: 0 built, 1 the policy has mistakes or a test failed, 2 error.`,
+		Example: `  policyc build policy.toml -o policy.bhp
+  policyc build platform.toml shop.toml -o policy.bhp
+  policyc build policy.toml -o policy.bhp --generation 7`,
+		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := goodOutput(out, args); err != nil {
+				return err
+			}
+			sources, err := read(args)
+			if err != nil {
+				return err
+			}
+			rs, findings := compile.Compile(sources, compile.Options{Generation: generation})
+			if err := report(cmd, findings); err != nil {
+				return err
+			}
+			return write(cmd, out, rs)
+		},
+	}
+	cmd.Flags().StringVarP(&out, "output", "o", "", "write the table to `OUT`")
+	cmd.Flags().Uint64Var(&generation, "generation", 0, "number the table")
+	return cmd
+}
+
+// goodOutput refuses to write the table over its own source.
+func goodOutput(out string, sources []string) error {
+	if out == "" {
+		return errors.New("no output is named; use -o OUT")
+	}
+	target, err := os.Stat(out)
+	if err != nil || out == "-" {
+		return nil
+	}
+	for _, name := range sources {
+		if source, err := os.Stat(name); err == nil && name != "-" && os.SameFile(source, target) {
+			return fmt.Errorf("-o %s is the source %s; name another file", out, name)
+		}
+	}
+	return nil
+}
+
+// write writes the table, and says so where that does not mix with it.
+func write(cmd *cobra.Command, out string, rs *policy.Ruleset) error {
+	data, err := policy.Encode(rs)
+	if err != nil {
+		return err
+	}
+	var talk io.Writer = cmd.OutOrStdout()
+	if out == "-" {
+		_, err = cmd.OutOrStdout().Write(data)
+		talk = cmd.ErrOrStderr()
+	} else {
+		err = atomicfile.Write(out, data, 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(talk, "%s: %s, %s, %s\n", out, count(len(rs.Rules), "rule"), count(len(rs.Sets)-1, "set"), count(len(data), "byte"))
+	return err
+}

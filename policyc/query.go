@@ -1,0 +1,164 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/policyc/compile"
+	"bulkhead/policyc/eval"
+)
+
+// question is what query is asked.
+type question struct{ from, to, port, output string }
+
+func queryCommand() *cobra.Command {
+	q := &question{}
+	cmd := &cobra.Command{
+		Use:   "query FILE... --from WHO --to WHO --port PORT",
+		Short: "May this connect to that, and by which rule?",
+		Long: `Prints the verdict and the rule that decides; for a denial without a rule, the
+nearest rule that would have allowed it. WHO is a service (an endpoint with
+exactly the service's labels), an address (of no workload), or labels as
+app=shop,tier=db. A range of ports is allowed only if all of it is. The tests in
+the files are not run.
+
+Exit codes: 0 allowed, 1 denied (also in part), 2 error.`,
+		Example: `  policyc query policy.toml --from web --to db --port tcp/5432
+  policyc query policy.toml --from 192.0.2.7 --to web --port tcp/443
+  policyc query policy.toml --from app=shop,tier=api --to db --port tcp/5432 -o json`,
+		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if q.from == "" || q.to == "" || q.port == "" {
+				return errors.New("--from, --to and --port are needed")
+			}
+			if q.output != "text" && q.output != "json" {
+				return fmt.Errorf("output %q is not known; text or json", q.output)
+			}
+			a, err := q.ask(cmd, args)
+			if err != nil {
+				return err
+			}
+			return a.print(cmd.OutOrStdout(), q.output)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&q.from, "from", "", "`WHO` connects")
+	f.StringVar(&q.to, "to", "", "to `WHO`")
+	f.StringVar(&q.port, "port", "", "on `PORT`, as tcp/443")
+	f.StringVarP(&q.output, "output", "o", "text", "print as `FORMAT`: text or json")
+	_ = cmd.RegisterFlagCompletionFunc("from", completeServices)
+	_ = cmd.RegisterFlagCompletionFunc("to", completeServices)
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+// completeServices completes the services of the files named so far.
+func completeServices(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	sources, err := read(args)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	p, _ := compile.Read(sources)
+	var names []string
+	for _, s := range p.Services {
+		if strings.HasPrefix(s.Name, begun) {
+			names = append(names, s.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// ask reads the policy and puts the question to it.
+func (q *question) ask(cmd *cobra.Command, args []string) (*answer, error) {
+	sources, err := read(args)
+	if err != nil {
+		return nil, err
+	}
+	p, findings := compile.Read(sources)
+	if findings.Failed() {
+		return nil, errors.Join(findings.Render(cmd.ErrOrStderr()), errors.New("the policy cannot be asked: "+tally(findings)))
+	}
+	from, err1 := compile.SubjectOf(p, q.from)
+	to, err2 := compile.SubjectOf(p, q.to)
+	ports, err3 := compile.Ports(q.port)
+	if err := errors.Join(wrap("--from", err1), wrap("--to", err2), wrap("--port", err3)); err != nil {
+		return nil, err
+	}
+	if from.Addr.IsValid() && to.Addr.IsValid() && from.Addr.Is4() != to.Addr.Is4() {
+		return nil, fmt.Errorf("--from %s and --to %s are of two families; a connection is of one", q.from, q.to)
+	}
+	return q.answer(eval.Ask(p, from, to, ports)), nil
+}
+
+func wrap(flag string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", flag, err)
+}
+
+// answer is what query prints as JSON.
+type answer struct {
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Port    string `json:"port"`
+	Verdict string `json:"verdict"` // allow, deny, part
+	Rule    string `json:"rule,omitempty"`
+	Place   string `json:"place,omitempty"`
+	Nearest string `json:"nearest,omitempty"`
+}
+
+func (q *question) answer(got eval.Answer) *answer {
+	out := &answer{From: q.from, To: q.to, Port: q.port, Verdict: "deny", Nearest: got.Near}
+	switch {
+	case got.Allow:
+		out.Verdict = "allow"
+	case got.Part:
+		out.Verdict = "part"
+	}
+	if got.By != nil {
+		out.Rule = got.By.Name
+		out.Place = fmt.Sprintf("%s:%d", got.By.At.File(), got.By.At.Line())
+	}
+	return out
+}
+
+func (a *answer) print(w io.Writer, output string) error {
+	var err error
+	if output == "json" {
+		err = json.NewEncoder(w).Encode(a)
+	} else {
+		_, err = fmt.Fprint(w, a.text())
+	}
+	if err == nil && a.Verdict != "allow" {
+		err = answerNo{}
+	}
+	return err
+}
+
+func (a *answer) text() string {
+	text := fmt.Sprintf("%s -> %s %s: %s\n", a.From, a.To, a.Port, a.sentence())
+	if a.Verdict != "allow" && a.Nearest != "" {
+		text += fmt.Sprintf("nearest: %s\n", a.Nearest)
+	}
+	return text
+}
+
+func (a *answer) sentence() string {
+	switch {
+	case a.Verdict == "allow":
+		return fmt.Sprintf("allowed by %s (%s)", a.Rule, a.Place)
+	case a.Verdict == "part" && a.Rule == "":
+		return "allowed in part; the rest no rule allows"
+	case a.Verdict == "part":
+		return fmt.Sprintf("allowed in part; the rest is denied by %s (%s)", a.Rule, a.Place)
+	case a.Rule == "":
+		return "denied: no rule allows it"
+	}
+	return fmt.Sprintf("denied by %s (%s)", a.Rule, a.Place)
+}

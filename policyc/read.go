@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/policyc/compile"
+)
+
+// stdin is how findings name standard input.
+const stdin = "<stdin>"
+
+// files takes the arguments of every command that reads policies.
+func files(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("%s needs a policy file, or several; - is standard input", cmd.Name())
+	}
+	for i, name := range args {
+		if slices.Contains(args[:i], name) {
+			return fmt.Errorf("%q is named twice", name)
+		}
+	}
+	return nil
+}
+
+// completeFiles completes the names of policies.
+func completeFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"toml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// read reads all files, or says of each that cannot be read why.
+func read(args []string) ([]compile.Source, error) {
+	var out []compile.Source
+	var errs []error
+	for _, name := range args {
+		text, err := readOne(name)
+		errs = append(errs, err)
+		out = append(out, compile.Source{Name: shown(name), Text: text})
+	}
+	return out, errors.Join(errs...)
+}
+
+func readOne(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(os.Stdin)
+	}
+	return os.ReadFile(name)
+}
+
+func shown(name string) string {
+	if name == "-" {
+		return stdin
+	}
+	return name
+}
+
+// report prints findings, and turns mistakes into a no.
+func report(cmd *cobra.Command, f compile.Findings) error {
+	if err := f.Render(cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	if f.Failed() {
+		fmt.Fprintln(cmd.ErrOrStderr(), tally(f))
+		return answerNo{}
+	}
+	return nil
+}
+
+// tally counts findings, as "2 errors, 1 warning".
+func tally(f compile.Findings) string {
+	text := count(f.Errors(), "error")
+	if n := f.Warnings(); n > 0 {
+		text += ", " + count(n, "warning")
+	}
+	return text
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
