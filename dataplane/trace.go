@@ -41,28 +41,36 @@ func (x *walk) ruleName(rule uint32) string {
 	return x.s.Rules.Rules[rule-1].Name
 }
 
-// noteDecision writes down what the policy was asked, what it said, and which
-// rule would have allowed what was denied.
+// noteDecision writes down what the policy was asked and what it said: the
+// rule that decided; else the rule that comes nearest; and for a deny the allow
+// that it beat.
 func (x *walk) noteDecision(from, to identity.ID, rule policy.RuleID, verdict policy.Verdict, proto uint8, sport, dport uint16) {
-	x.rec.note("decide", "from %s to %s", x.setNames(from), x.setNames(to))
-	if rule != policy.NoRule {
-		r := &x.s.Rules.Rules[rule]
-		word := "allowed"
-		if verdict == policy.Deny {
-			word = "denied"
+	asked := policy.Port{Proto: uint16(proto), DstLo: dport, DstHi: dport}
+	x.rec.note("decide", "asked: %s to %s, %s", x.setNames(from), x.setNames(to), asked)
+	rs, source, dest := x.s.Rules, setIDs(x.s.Identity.Sets(from)), setIDs(x.s.Identity.Sets(to))
+	if rule == policy.NoRule {
+		x.rec.note("decide", "denied: no rule allows it")
+		if near, found := rs.Nearest(source, dest, proto, sport, dport); found {
+			x.rec.Nearest = near.Describe(rs)
+			x.rec.note("decide", "nearest: %s (%s)", x.rec.Nearest, placeOf(&rs.Rules[near.Rule]))
 		}
-		x.rec.Rule = r.Name
-		x.rec.note("decide", "%s by rule %s (%s:%d)", word, r.Name, r.File, r.Line)
-		if verdict == policy.Allow {
-			return
-		}
+		return
 	}
-	near, found := x.s.Rules.Nearest(setIDs(x.s.Identity.Sets(from)), setIDs(x.s.Identity.Sets(to)), proto, sport, dport)
-	if found {
-		x.rec.Nearest = near.Describe(x.s.Rules)
-		x.rec.note("decide", "nearest: %s", x.rec.Nearest)
+	r := &rs.Rules[rule]
+	x.rec.Rule = r.Name
+	if verdict == policy.Allow {
+		x.rec.note("decide", "allowed by rule %s (%s)", r.Name, placeOf(r))
+		return
+	}
+	x.rec.note("decide", "denied by rule %s (%s)", r.Name, placeOf(r))
+	if beaten, found := rs.Overruled(source, dest, proto, sport, dport); found {
+		b := &rs.Rules[beaten]
+		x.rec.note("decide", "rule %s (%s) allows it, but a deny beats every allow", b.Name, placeOf(b))
 	}
 }
+
+// placeOf says where the source states a rule.
+func placeOf(r *policy.Rule) string { return fmt.Sprintf("%s:%d", r.File, r.Line) }
 
 // setNames names the services and networks of an identity.
 func (x *walk) setNames(id identity.ID) string {

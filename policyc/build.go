@@ -45,7 +45,7 @@ Exit codes: 0 built, 1 the policy has mistakes or a test failed, 2 error.`,
 		},
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the table to `OUT`")
-	cmd.Flags().Uint64Var(&generation, "generation", 0, "number the table")
+	cmd.Flags().Uint64Var(&generation, "generation", 0, "number the table `N`")
 	return cmd
 }
 

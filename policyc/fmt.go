@@ -16,7 +16,7 @@ import (
 func fmtCommand() *cobra.Command {
 	f := &formatter{}
 	cmd := &cobra.Command{
-		Use:   "fmt FILE...",
+		Use:   "fmt [-w | --check] FILE...",
 		Short: "Write policies in their canonical form",
 		Long: `Prints the canonical form. Comments stay, the meaning stays, and formatting twice
 changes nothing more. A file that cannot be read as TOML is reported and left

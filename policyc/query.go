@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/compile"
-	"bulkhead/policyc/eval"
 )
 
 // question is what query is asked.
@@ -92,7 +92,7 @@ func (q *question) ask(cmd *cobra.Command, args []string) (*answer, error) {
 	if from.Addr.IsValid() && to.Addr.IsValid() && from.Addr.Is4() != to.Addr.Is4() {
 		return nil, fmt.Errorf("--from %s and --to %s are of two families; a connection is of one", q.from, q.to)
 	}
-	return q.answer(eval.Ask(p, from, to, ports)), nil
+	return q.answer(compile.Ask(p, from, to, ports)), nil
 }
 
 func wrap(flag string, err error) error {
@@ -107,19 +107,22 @@ type answer struct {
 	From    string `json:"from"`
 	To      string `json:"to"`
 	Port    string `json:"port"`
-	Verdict string `json:"verdict"` // allow, deny, part
+	Verdict string `json:"verdict"`      // allow, deny, part
+	At      string `json:"at,omitempty"` // part: the first port that is denied
 	Rule    string `json:"rule,omitempty"`
 	Place   string `json:"place,omitempty"`
 	Nearest string `json:"nearest,omitempty"`
+	Beaten  string `json:"beaten,omitempty"` // the allow rule that the deny beats
 }
 
-func (q *question) answer(got eval.Answer) *answer {
-	out := &answer{From: q.from, To: q.to, Port: q.port, Verdict: "deny", Nearest: got.Near}
+func (q *question) answer(got compile.Answer) *answer {
+	out := &answer{From: q.from, To: q.to, Port: q.port, Verdict: "deny", Nearest: got.Near, Beaten: got.Beaten}
 	switch {
 	case got.Allow:
 		out.Verdict = "allow"
 	case got.Part:
 		out.Verdict = "part"
+		out.At = policy.Port{Proto: uint16(got.At.Proto), DstLo: got.At.Dst, DstHi: got.At.Dst}.String()
 	}
 	if got.By != nil {
 		out.Rule = got.By.Name
@@ -143,8 +146,11 @@ func (a *answer) print(w io.Writer, output string) error {
 
 func (a *answer) text() string {
 	text := fmt.Sprintf("%s -> %s %s: %s\n", a.From, a.To, a.Port, a.sentence())
-	if a.Verdict != "allow" && a.Nearest != "" {
+	if a.Nearest != "" {
 		text += fmt.Sprintf("nearest: %s\n", a.Nearest)
+	}
+	if a.Beaten != "" {
+		text += fmt.Sprintf("rule %s allows it, but a deny beats every allow\n", a.Beaten)
 	}
 	return text
 }
@@ -154,9 +160,9 @@ func (a *answer) sentence() string {
 	case a.Verdict == "allow":
 		return fmt.Sprintf("allowed by %s (%s)", a.Rule, a.Place)
 	case a.Verdict == "part" && a.Rule == "":
-		return "allowed in part; the rest no rule allows"
+		return fmt.Sprintf("allowed in part; no rule allows %s", a.At)
 	case a.Verdict == "part":
-		return fmt.Sprintf("allowed in part; the rest is denied by %s (%s)", a.Rule, a.Place)
+		return fmt.Sprintf("allowed in part; %s is denied by %s (%s)", a.At, a.Rule, a.Place)
 	case a.Rule == "":
 		return "denied: no rule allows it"
 	}

@@ -6,121 +6,140 @@ import (
 	"strings"
 )
 
-// Near is an allow rule that did not match, and why.
+// Near is an allow rule that does not match a connection, and what differs.
 type Near struct {
 	Rule   RuleID
 	Source bool // its source differs
 	Dest   bool // its destination differs
-	Proto  bool // its protocol differs
-	Port   bool // its port differs
-	ports  string
+	Ports  bool // its ports differ
+	proto  uint8
 }
 
-// Nearest finds the allow rule that differs in the fewest fields from a
-// connection, the first of equals; found is false without one that shares at
-// least a field. It is for people: it reads every rule.
-func (rs *Ruleset) Nearest(from, to []SetID, proto uint8, sport, dport uint16) (Near, bool) {
-	best, least := Near{}, 4
+// How far a rule is from a connection: a side or a protocol that differs is
+// farther than a port that does, and a rule that names the connection's
+// services and ports is nearer than one that matches because it names any.
+const (
+	farSide  = 8
+	farProto = 8
+	farPort  = 6
+	farAny   = 1
+)
+
+// Nearest finds the allow rule that a connection which no rule decides comes
+// nearest to, the first of equals; found is false if none has to do with it.
+// It is for people: it reads every rule.
+func (rs *Ruleset) Nearest(from, to []SetID, proto uint8, sport, dport uint16) (best Near, found bool) {
+	least := 0
 	for i := range rs.Rules {
 		r := &rs.Rules[i]
 		if r.Verdict != Allow {
 			continue
 		}
-		n := Near{Rule: RuleID(i), Source: !meets(r.From, from), Dest: !meets(r.To, to)}
-		n.Proto, n.Port, n.ports = r.portsDiffer(proto, sport, dport)
-		if d := count(n.Source, n.Dest, n.Proto, n.Port); d > 0 && d < least {
-			best, least = n, d
+		source, dest, ports := sideDistance(r.From, from), sideDistance(r.To, to), r.portDistance(proto, sport, dport)
+		if source > 0 && dest > 0 && (ports == farProto || ports == farAny) {
+			continue // what they share, any two connections do
+		}
+		if d := source + dest + ports; !found || d < least {
+			best, least, found = Near{RuleID(i), source == farSide, dest == farSide, ports >= farPort, proto}, d, true
 		}
 	}
-	return best, least < 4
+	return best, found
 }
 
-func count(differ ...bool) (n int) {
-	for _, d := range differ {
-		if d {
-			n++
+// Overruled finds the first allow rule that matches a connection which a deny
+// rule decided.
+func (rs *Ruleset) Overruled(from, to []SetID, proto uint8, sport, dport uint16) (RuleID, bool) {
+	for i := range rs.Rules {
+		r := &rs.Rules[i]
+		if r.Verdict == Allow && sideDistance(r.From, from) < farSide && sideDistance(r.To, to) < farSide && r.portDistance(proto, sport, dport) < farPort {
+			return RuleID(i), true
 		}
 	}
-	return n
+	return NoRule, false
 }
 
-func meets(a, b []SetID) bool {
-	return slices.ContainsFunc(a, func(s SetID) bool { return slices.Contains(b, s) })
+func sideDistance(rule, has []SetID) int {
+	far := farSide
+	for _, s := range rule {
+		switch {
+		case s == Any:
+			far = min(far, farAny)
+		case slices.Contains(has, s):
+			return 0
+		}
+	}
+	return far
 }
 
-// portsDiffer tells whether no port of the rule is of the protocol, or none
-// with the protocol has the port; and names the ports it has.
-func (r *Rule) portsDiffer(proto uint8, sport, dport uint16) (protocol, port bool, names string) {
-	protocol, port = true, true
-	var has []string
+func (r *Rule) portDistance(proto uint8, sport, dport uint16) int {
+	far := farProto
 	for i := range r.Ports {
-		p := &r.Ports[i]
-		if p.Matches(proto, sport, dport) {
-			return false, false, ""
+		switch p := &r.Ports[i]; {
+		case p.Proto == AnyProto:
+			far = min(far, farAny)
+		case p.Matches(proto, sport, dport):
+			return 0
+		case p.Proto == uint16(proto):
+			far = min(far, farPort)
 		}
-		if p.Proto == uint16(proto) {
-			protocol = false
-		}
-		has = append(has, p.String())
 	}
-	return protocol, !protocol, strings.Join(has, ", ")
+	return far
 }
 
-// String writes a port as the policy language does.
-func (p Port) String() string {
-	name := fmt.Sprintf("ip/%d", p.Proto)
-	switch p.Proto {
-	case AnyProto:
-		return "any"
-	case 6:
-		name = "tcp"
-	case 17:
-		name = "udp"
-	case 132:
-		name = "sctp"
-	case 1, 58:
-		return p.icmpString()
-	}
-	switch {
-	case p.DstLo == 0 && p.DstHi == 65535:
-		return name
-	case p.DstLo == p.DstHi:
-		return fmt.Sprintf("%s/%d", name, p.DstLo)
-	}
-	return fmt.Sprintf("%s/%d-%d", name, p.DstLo, p.DstHi)
-}
-
-func (p Port) icmpString() string {
-	name := "icmp"
-	if p.Proto == 58 {
-		name = "icmpv6"
-	}
-	if p.DstLo == 0 && p.DstHi == 65535 {
-		return name
-	}
-	return fmt.Sprintf("%s/%d", name, p.DstLo>>8)
-}
-
-// Describe says how the rule differs, as "web-to-db (port: tcp/5432)".
+// Describe says how the rule differs, as "web-to-db, if it used tcp/5432".
 func (n Near) Describe(rs *Ruleset) string {
-	var how []string
-	add := func(differs bool, what string) {
-		if differs {
-			how = append(how, what)
-		}
-	}
 	r := &rs.Rules[n.Rule]
-	add(n.Source, "from "+rs.names(r.From))
-	add(n.Dest, "to "+rs.names(r.To))
-	add(n.Proto, "protocol: "+n.ports)
-	add(n.Port, "port: "+n.ports)
-	return fmt.Sprintf("%s (%s)", r.Name, strings.Join(how, "; "))
+	var how []string
+	if n.Source {
+		how = append(how, "came from "+rs.names(r.From))
+	}
+	if n.Dest {
+		how = append(how, "went to "+rs.names(r.To))
+	}
+	if n.Ports {
+		how = append(how, "used "+portNames(r.Ports, n.proto))
+	}
+	return r.Name + ", if it " + enumerate(how, "and")
 }
+
+// shown bounds how many names a description has: it is a line.
+const shown = 6
 
 func (rs *Ruleset) names(sets []SetID) string {
 	var names []string
 	for _, s := range sets {
 		names = append(names, rs.Sets[s].Name)
 	}
-	return strings.Join(names, ", ")
+	return enumerate(few(names), "or")
+}
+
+// portNames names the ports of a protocol, or all where none is of it.
+func portNames(ports []Port, proto uint8) string {
+	var names, all []string
+	for _, p := range ports {
+		all = append(all, p.String())
+		if p.Proto == uint16(proto) {
+			names = append(names, p.String())
+		}
+	}
+	if names == nil {
+		names = all
+	}
+	return enumerate(few(names), "or")
+}
+
+func few(names []string) []string {
+	if len(names) > shown {
+		return append(slices.Clip(names[:shown-1]), fmt.Sprintf("%d others", len(names)-shown+1))
+	}
+	return names
+}
+
+// enumerate joins names as "a, b or c".
+func enumerate(names []string, last string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	n := len(names) - 1
+	return strings.Join(names[:n], ", ") + " " + last + " " + names[n]
 }

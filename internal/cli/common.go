@@ -86,7 +86,7 @@ func completionCommand(root *cobra.Command) *cobra.Command {
 	name := root.Name()
 	return &cobra.Command{
 		Use: "completion bash|zsh|fish", Short: "Print what makes a shell complete this command",
-		Long: "Prints a script for the shell to read; the shell must be started anew, or read it with source.",
+		Long: "Prints a script for the shell to read. Start the shell anew, or source the script.",
 		Example: fmt.Sprintf(`  %s completion bash > /etc/bash_completion.d/%s
   %s completion zsh > "${fpath[1]}/_%s"
   %s completion fish > ~/.config/fish/completions/%s.fish`, name, name, name, name, name, name),

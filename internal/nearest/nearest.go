@@ -2,17 +2,27 @@
 // be. It is for diagnostics: it never decides what a policy means.
 package nearest
 
+import "strings"
+
 // Name returns the candidate with the fewest edits (insert, delete, replace,
-// swap neighbours) from name, the first of equals, or "" if none is near
-// enough to be a plausible typo: more than a third of the name, or more than
-// three edits.
+// swap neighbours) from name, or "" if none is near enough to be a plausible
+// typo: more than a third of the name, or more than three edits. Case counts
+// little: it is no edit, but as many others do the one of the same case wins.
+// Of equals it is the first in the order of the alphabet, whatever order they
+// come in: they may come from a map.
 func Name(name string, candidates []string) string {
-	best, bestCost := "", limit(name)+1
+	best, bestCost := "", 2*limit(name)+2
+	lower := strings.ToLower(name)
 	for _, c := range candidates {
-		if abs(len(c)-len(name)) >= bestCost {
+		if 2*abs(len(c)-len(name)) > bestCost {
 			continue
 		}
-		if cost := distance(name, c); cost < bestCost {
+		folded := distance(lower, strings.ToLower(c))
+		cost := 2 * folded
+		if distance(name, c) > folded {
+			cost++
+		}
+		if cost < bestCost || cost == bestCost && c < best {
 			best, bestCost = c, cost
 		}
 	}

@@ -14,12 +14,26 @@ func TestName(t *testing.T) {
 		{"short_names_are_not_near_to_everything", "db", ""},
 		{"empty", "", ""},
 		{"the_nearer_of_two", "web-admn", "web-admin"},
+		{"only_the_case", "DATABASE", "database"},
+		{"the_case_and_a_letter", "Databse", "database"},
 	} {
 		t.Run(c.situation, func(t *testing.T) {
 			if got := Name(c.wrong, names); got != c.want {
 				t.Errorf("Name(%q) = %q, want %q", c.wrong, got, c.want)
 			}
 		})
+	}
+}
+
+// Candidates often come from a map: the same mistake must get the same answer.
+func TestOrderOfCandidatesIsNoMatter(t *testing.T) {
+	for _, names := range [][]string{{"ab", "ac", "AA"}, {"AA", "ac", "ab"}, {"ac", "AA", "ab"}} {
+		if got := Name("ad", names); got != "ab" {
+			t.Errorf("Name(ad) of %v is %q, want ab", names, got)
+		}
+		if got := Name("aa", names); got != "AA" {
+			t.Errorf("Name(aa) of %v is %q, want AA", names, got)
+		}
 	}
 }
 

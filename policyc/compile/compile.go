@@ -9,10 +9,8 @@ package compile
 
 import (
 	"io"
-	"slices"
 
 	"bulkhead/dataplane/policy"
-	"bulkhead/policyc/eval"
 	"bulkhead/policyc/internal/check"
 	"bulkhead/policyc/internal/diag"
 	"bulkhead/policyc/internal/lower"
@@ -97,59 +95,4 @@ func Compile(sources []Source, o Options) (*policy.Ruleset, Findings) {
 		return nil, findings
 	}
 	return lower.Policy(p, o.Generation), findings
-}
-
-// runTests asks the policy its own questions. A range must be answered as
-// expected throughout.
-func runTests(p *Policy, list *diag.List) {
-	for _, t := range p.Tests {
-		a := eval.Ask(p, t.From, t.To, t.Ports)
-		if a.Allow && t.Allow || !a.Allow && !a.Part && !t.Allow {
-			continue
-		}
-		d := list.Errorf(t.At, "test %q: expected %s, but it is %s", t.Name, word(t.Allow), verdict(a))
-		if a.By != nil {
-			d.Note(a.By.At, "by rule %q", a.By.Name)
-		}
-		if t.Allow && a.Near != "" {
-			d.With("the nearest rule is %s", a.Near)
-		}
-	}
-}
-
-func word(allow bool) string {
-	if allow {
-		return "allow"
-	}
-	return "deny"
-}
-
-func verdict(a eval.Answer) string {
-	switch {
-	case a.Part:
-		return "allowed in part"
-	case a.Allow:
-		return "allowed"
-	case a.By != nil:
-		return "denied"
-	}
-	return "denied: no rule allows it"
-}
-
-// Ports reads a word of ports, as "tcp/443".
-func Ports(text string) ([]policy.Port, error) {
-	ports, problem := check.ParsePorts(text)
-	if problem != nil {
-		return nil, problem
-	}
-	return slices.Clone(ports), nil
-}
-
-// SubjectOf reads one end of a connection: a service, an address, or labels.
-func SubjectOf(p *Policy, text string) (Subject, error) {
-	s, problem := p.Subject(text)
-	if problem != nil {
-		return s, problem
-	}
-	return s, nil
 }

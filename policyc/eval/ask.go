@@ -1,9 +1,7 @@
 package eval
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/internal/check"
@@ -14,8 +12,8 @@ import (
 type Answer struct {
 	Allow bool        // all of it
 	Part  bool        // some of it is allowed and some is not
-	By    *check.Rule // the rule that decided the first part that is denied, else the first; nil: the default deny
-	Near  string      // which allow rule a denied one comes nearest to; may be empty
+	By    *check.Rule // the rule that decided At; nil: the default deny
+	At    Flow        // the first part that is denied, else the first
 }
 
 // Ask answers for every port of a question: the ranges are cut wherever a rule
@@ -28,13 +26,12 @@ func Ask(p *check.Policy, from, to check.Subject, ports []policy.Port) Answer {
 		for _, f := range pieces(p, port) {
 			allow, by := Decide(p, from, to, f)
 			if allow {
-				if allowed++; denied == 0 && out.By == nil {
-					out.By = by
-				}
-				continue
+				allowed++
+			} else {
+				denied++
 			}
-			if denied++; denied == 1 {
-				out.By, out.Near = by, Nearest(p, from, to, f)
+			if allowed+denied == 1 || !allow && denied == 1 {
+				out.By, out.At = by, f
 			}
 		}
 	}
@@ -85,45 +82,4 @@ func pieces(p *check.Policy, port policy.Port) []Flow {
 		}
 	}
 	return out
-}
-
-// Nearest says which allow rule comes nearest to a connection, and how it
-// differs; empty if none shares anything with it.
-func Nearest(p *check.Policy, from, to check.Subject, f Flow) string {
-	best, least := "", 3
-	rules := slices.SortedFunc(slices.Values(p.Rules), func(a, b *check.Rule) int { return strings.Compare(a.Name, b.Name) })
-	for _, r := range rules {
-		if !r.Allow {
-			continue
-		}
-		if how := differs(r, from, to, f); len(how) > 0 && len(how) < least {
-			best, least = fmt.Sprintf("%s (%s)", r.Name, strings.Join(how, "; ")), len(how)
-		}
-	}
-	return best
-}
-
-func differs(r *check.Rule, from, to check.Subject, f Flow) (how []string) {
-	if !inAny(r.From, from) {
-		how = append(how, "from "+setNames(r.From))
-	}
-	if !inAny(r.To, to) {
-		how = append(how, "to "+setNames(r.To))
-	}
-	var names []string
-	for _, q := range r.Ports {
-		if q.Matches(f.Proto, 0, f.Dst) {
-			return how
-		}
-		names = append(names, q.String())
-	}
-	return append(how, "ports "+strings.Join(names, ", "))
-}
-
-func setNames(sets []check.Set) string {
-	var names []string
-	for _, s := range sets {
-		names = append(names, s.Name())
-	}
-	return strings.Join(names, ", ")
 }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
+	"unicode"
 
 	"bulkhead/dataplane/policy"
 	"bulkhead/internal/nearest"
@@ -51,7 +53,7 @@ func (c *checker) define(name source.Text, s Set) {
 	case reserved[name.Value]:
 		c.list.Errorf(name.At, "%q is a built-in name", name.Value).With("choose another name")
 	case !goodName(name.Value):
-		c.list.Errorf(name.At, "%q is no name", name.Value).With("begin with a letter; letters, digits, '_', '-' and '.' after that, at most %d", maxName)
+		c.list.Errorf(name.At, "%q is no name", name.Value).With("begin with a letter; letters, digits, '_', '-' and '.' after that, at most %d in all", maxName)
 	case taken:
 		c.list.Errorf(name.At, "%q is already defined", name.Value).With("services and networks share their names: choose another").Note(first, "first defined here")
 	default:
@@ -73,9 +75,15 @@ func goodName(s string) bool {
 	return s != "" && len(s) <= maxName
 }
 
+// goodRuleName tells whether a name can stand in a line of a table or a log.
+func goodRuleName(s string) bool {
+	notPrinted := func(r rune) bool { return !unicode.IsPrint(r) }
+	return len(s) <= maxName && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, notPrinted)
+}
+
 func (c *checker) service(s *source.Service) {
 	out := &Service{Name: s.Name.Value, Labels: labelsOf(&s.Labels), At: s.Name.At}
-	if !s.Labels.Set || len(s.Labels.Items) == 0 {
+	if len(s.Labels.Items) == 0 && !s.Labels.Bad {
 		c.list.Errorf(s.Name.At, "service %q has no labels, so it selects nothing", s.Name.Value).
 			With("labels = { app = \"...\" }; for every endpoint there is the built-in any")
 	}
@@ -93,13 +101,16 @@ func labelsOf(l *source.Labels) map[string]string {
 
 func (c *checker) network(n *source.Network) {
 	out := &Network{Name: n.Name.Value, At: n.Name.At}
-	if len(n.CIDRs.Items) == 0 {
+	if len(n.CIDRs.Items) == 0 && !n.CIDRs.Bad {
 		c.list.Errorf(n.Name.At, "network %q has no cidrs, so it selects nothing", n.Name.Value).With("cidrs = [\"192.0.2.0/24\"]")
 	}
+	whole := !n.CIDRs.Bad
 	for _, text := range n.CIDRs.Items {
-		if p, fine := c.prefix(text); fine {
+		p, fine := c.prefix(text)
+		if fine {
 			out.Prefixes = append(out.Prefixes, p)
 		}
+		whole = whole && fine
 	}
 	for _, text := range n.Except.Items {
 		p, fine := c.prefix(text)
@@ -107,7 +118,7 @@ func (c *checker) network(n *source.Network) {
 			continue
 		}
 		inside := slices.ContainsFunc(out.Prefixes, func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) })
-		if !inside {
+		if !inside && whole {
 			c.list.Errorf(text.At, "%s lies in none of the network's cidrs, so it takes nothing away", p).With("take it out, or add the block around it to cidrs")
 			continue
 		}
@@ -153,8 +164,11 @@ func (c *checker) prefix(t source.Text) (netip.Prefix, bool) {
 func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
 	out := &Rule{Name: r.Name.Value, At: r.At}
 	switch first, taken := names[r.Name.Value]; {
+	case r.Name.Bad:
 	case r.Name.Value == "":
 		c.list.Errorf(r.At, "a rule has no name").With("name = \"...\": it is what drops and counters are reported by")
+	case !goodRuleName(r.Name.Value):
+		c.list.Errorf(r.Name.At, "%q is no name of a rule", r.Name.Value).With("characters that print, at most %d bytes: it stands in tables, logs and metrics", maxName)
 	case taken:
 		c.list.Errorf(r.Name.At, "two rules are called %q", r.Name.Value).With("rename one: counters and traces go by the name").Note(first, "the first")
 	default:
@@ -168,6 +182,8 @@ func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
 		out.Allow = true
 	case r.Deny != nil:
 		clause = r.Deny
+	case r.Bad:
+		return
 	default:
 		c.list.Errorf(r.At, "rule %q neither allows nor denies", r.Name.Value).With("allow = { from = [...], to = [...], ports = [...] }")
 		return
@@ -180,7 +196,7 @@ func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
 
 // sets resolves one side of a rule.
 func (c *checker) sets(clause *source.Clause, names *source.Texts, side string) []Set {
-	if len(names.Items) == 0 {
+	if len(names.Items) == 0 && !names.Bad {
 		c.list.Errorf(at(names, clause), "no %s: the rule matches nothing", side).With("%s = [\"service\"], or [\"any\"]", side)
 	}
 	var out []Set
@@ -208,7 +224,7 @@ func at(list *source.Texts, clause *source.Clause) diag.Span {
 }
 
 func (c *checker) ports(clause *source.Clause) []policy.Port {
-	if len(clause.Ports.Items) == 0 {
+	if len(clause.Ports.Items) == 0 && !clause.Ports.Bad {
 		c.list.Errorf(at(&clause.Ports, clause), "no ports: the rule matches nothing").With("ports = [\"tcp/443\"], or [\"any\"]")
 	}
 	var out []policy.Port
@@ -225,29 +241,54 @@ func (c *checker) ports(clause *source.Clause) []policy.Port {
 }
 
 func (c *checker) test(t *source.Test) {
-	out := &Test{Name: t.Name.Value, At: or(t.Expect.At, t.At)}
-	if t.Name.Value == "" {
+	out := &Test{Name: t.Name.Value, At: or(t.Expect.At, t.At), Allow: t.Expect.Value == "allow"}
+	if t.Name.Value == "" && !t.Name.Bad {
 		c.list.Errorf(t.At, "a test has no name").With("name = \"...\"")
 	}
-	var fine [3]bool
+	var fine [4]bool
 	out.From, fine[0] = c.subject(&t.From, t.At, "from")
 	out.To, fine[1] = c.subject(&t.To, t.At, "to")
-	ports, err := ParsePorts(t.Port.Value)
-	if err != nil {
-		c.list.Errorf(or(t.Port.At, t.At), "%s", err.Text).With("%s", err.Cure).Meant(err.Meant)
-	}
-	out.Ports, fine[2] = ports, err == nil
-	switch t.Expect.Value {
-	case "allow":
-		out.Allow = true
-	case "deny":
-	default:
-		c.list.Errorf(or(t.Expect.At, t.At), "expect is %q", t.Expect.Value).With("\"allow\" or \"deny\"").Meant(nearest.Name(t.Expect.Value, []string{"allow", "deny"}))
+	out.Ports, fine[2] = c.port(t)
+	fine[3] = c.expect(t)
+	if out.From.Addr.IsValid() && out.To.Addr.IsValid() && out.From.Addr.Is4() != out.To.Addr.Is4() {
+		c.list.Errorf(t.To.Text.At, "from and to are addresses of two families").With("a connection is of one")
 		return
 	}
-	if fine[0] && fine[1] && fine[2] {
+	if !slices.Contains(fine[:], false) {
 		c.p.Tests = append(c.p.Tests, out)
 	}
+}
+
+// port reads what a test asks about.
+func (c *checker) port(t *source.Test) ([]policy.Port, bool) {
+	if t.Port.Bad {
+		return nil, false
+	}
+	if t.Port.At.Src == nil {
+		c.list.Errorf(t.At, "the test has no port").With("port = \"tcp/443\"")
+		return nil, false
+	}
+	ports, err := ParsePorts(t.Port.Value)
+	if err != nil {
+		c.list.Errorf(t.Port.At, "%s", err.Text).With("%s", err.Cure).Meant(err.Meant)
+	}
+	return ports, err == nil
+}
+
+// expect checks what a test expects.
+func (c *checker) expect(t *source.Test) bool {
+	words := []string{"allow", "deny"}
+	switch {
+	case t.Expect.Bad:
+		return false
+	case t.Expect.At.Src == nil:
+		c.list.Errorf(t.At, "the test has no expect").With("expect = \"allow\" or \"deny\"")
+		return false
+	case !slices.Contains(words, t.Expect.Value):
+		c.list.Errorf(t.Expect.At, "expect is %q", t.Expect.Value).With("\"allow\" or \"deny\"").Meant(nearest.Name(t.Expect.Value, words))
+		return false
+	}
+	return true
 }
 
 func or(at, otherwise diag.Span) diag.Span {
@@ -258,6 +299,9 @@ func or(at, otherwise diag.Span) diag.Span {
 }
 
 func (c *checker) subject(e *source.Endpoint, whole diag.Span, side string) (Subject, bool) {
+	if e.Bad {
+		return Subject{}, false
+	}
 	if !e.Set {
 		c.list.Errorf(whole, "the test has no %s", side).With("%s = \"service\", \"address\" or { labels = { ... } }", side)
 		return Subject{}, false
@@ -273,8 +317,12 @@ func (c *checker) subject(e *source.Endpoint, whole diag.Span, side string) (Sub
 	return s, problem == nil
 }
 
-// unused warns of what no rule and no test names.
+// unused warns of what no rule and no test names. Where something is wrong it
+// may be just that a name is.
 func (c *checker) unused() {
+	if c.list.Failed() {
+		return
+	}
 	names := make([]string, 0, len(c.places))
 	for name := range c.places {
 		if !c.used[name] {

@@ -41,7 +41,7 @@ func ParsePorts(text string) ([]policy.Port, *Problem) {
 	case text == "":
 		return nil, &Problem{Text: "no port", Cure: portCure}
 	case name == "any":
-		return nil, &Problem{Text: fmt.Sprintf("%q: every protocol has no ports in common", text), Cure: "name the protocol, as tcp/443 and udp/443"}
+		return nil, &Problem{Text: fmt.Sprintf("%q: any is every protocol, and not all have ports", text), Cure: "name the protocol, as tcp/443 and udp/443"}
 	case name == "ip":
 		return parseNumbered(text, rest)
 	case name == "icmp" || name == "icmp4" || name == "icmp6":
@@ -49,11 +49,7 @@ func ParsePorts(text string) ([]policy.Port, *Problem) {
 	}
 	proto, known := protocols[name]
 	if !known {
-		names := []string{"any", "ip", "icmp", "icmp4", "icmp6"}
-		for n := range protocols {
-			names = append(names, n)
-		}
-		return nil, &Problem{Text: fmt.Sprintf("protocol %q is not known", name), Cure: portCure, Meant: nearest.Name(name, names)}
+		return nil, unknownProtocol(name, rest)
 	}
 	if !more {
 		return []policy.Port{whole(proto)}, nil
@@ -62,6 +58,23 @@ func ParsePorts(text string) ([]policy.Port, *Problem) {
 		return nil, &Problem{Text: fmt.Sprintf("%s has no ports", name), Cure: fmt.Sprintf("write %q", name)}
 	}
 	return parseRange(text, rest, proto)
+}
+
+// unknownProtocol answers a word that begins with no protocol; many begin with
+// the port.
+func unknownProtocol(name, rest string) *Problem {
+	if _, err := portNumber(name); err == nil {
+		proto := "tcp"
+		if ported[rest] {
+			proto = rest
+		}
+		return &Problem{Text: fmt.Sprintf("%q does not begin with a protocol", name), Cure: portCure, Meant: proto + "/" + name}
+	}
+	names := []string{"any", "ip", "icmp", "icmp4", "icmp6"}
+	for n := range protocols {
+		names = append(names, n)
+	}
+	return &Problem{Text: fmt.Sprintf("protocol %q is not known", name), Cure: portCure, Meant: nearest.Name(name, names)}
 }
 
 const portCure = `write it as "tcp/443", "udp/6000-6100", "tcp", "icmp/echo", "ip/47" or "any"`

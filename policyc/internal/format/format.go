@@ -3,12 +3,14 @@
 // formatting what is formatted changes nothing.
 //
 // A pair stands on its line as key = value; values in one line have one space
-// inside braces and after commas. A value that holds comments keeps a line an
-// element. One blank line stands before each header. Order is the writer's.
+// inside braces and after commas. A list that holds comments, or would be wider
+// than a screen is, has a line an element. One blank line stands before each
+// header. Order, quotes and notation of values are the writer's.
 package format
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"bulkhead/policyc/internal/diag"
 	"bulkhead/policyc/internal/source"
@@ -39,26 +41,46 @@ func Source(src *diag.Source, list *diag.List) []byte {
 }
 
 type writer struct {
-	src *diag.Source
-	out strings.Builder
+	src     *diag.Source
+	out     strings.Builder
+	oneLine bool // the width of a list is asked for
 }
 
 func (w *writer) file(tree *syntax.Tree) {
 	for i := range tree.Statements {
 		st := &tree.Statements[i]
-		if i > 0 && (st.Kind != syntax.Pair || len(st.Lead) > 0 && st.Lead[0] == "") {
+		switch {
+		case i > 0 && st.Kind != syntax.Pair:
 			w.out.WriteByte('\n')
+		case i > 0:
+			w.gap(st.Lead)
 		}
-		w.comments(st.Lead, "")
+		w.above(st.Lead, "")
 		w.statement(st)
 	}
-	if len(tree.Statements) > 0 && len(tree.Tail) > 0 && tree.Tail[0] == "" && hasText(tree.Tail) {
-		w.out.WriteByte('\n')
+	if len(tree.Statements) > 0 && hasText(tree.Tail) {
+		w.gap(tree.Tail)
 	}
 	w.comments(tree.Tail, "")
 }
 
+// gap writes the blank line above something that had one.
+func (w *writer) gap(lead []string) {
+	if len(lead) > 0 && lead[0] == "" {
+		w.out.WriteByte('\n')
+	}
+}
+
 func hasText(lines []string) bool { return strings.Join(lines, "") != "" }
+
+// above writes the comments above something. A blank line between the two is
+// kept: the comment is not about what follows.
+func (w *writer) above(lines []string, indent string) {
+	w.comments(lines, indent)
+	if n := len(lines); n > 1 && lines[n-1] == "" {
+		w.out.WriteByte('\n')
+	}
+}
 
 // comments writes comment lines; a blank one between two is kept.
 func (w *writer) comments(lines []string, indent string) {
@@ -106,13 +128,27 @@ func (w *writer) value(v *syntax.Value, indent string) {
 		w.out.WriteString(v.Raw(w.src))
 	case len(v.Elements) == 0 && !v.Commented():
 		w.out.WriteString(map[bool]string{true: "[]", false: "{}"}[v.Kind == syntax.Array])
-	case v.Kind == syntax.Array && v.Commented():
+	case v.Kind == syntax.Array && (v.Commented() || w.wide(v)):
 		w.tall(v, indent)
 	case v.Commented():
 		w.out.WriteString(v.Raw(w.src)) // TOML 1.0 has no comments in inline tables
 	default:
 		w.flat(v, indent)
 	}
+}
+
+// maxWidth is how many characters of a list stand on one line.
+const maxWidth = 72
+
+// wide tells whether a list is too wide for one line. It asks how wide it would
+// be, not how it was written: so there is one form.
+func (w *writer) wide(v *syntax.Value) bool {
+	if len(v.Elements) < 2 || w.oneLine {
+		return false
+	}
+	line := &writer{src: w.src, oneLine: true}
+	line.flat(v, "")
+	return utf8.RuneCountInString(line.out.String()) > maxWidth
 }
 
 func (w *writer) flat(v *syntax.Value, indent string) {
@@ -143,7 +179,10 @@ func (w *writer) tall(v *syntax.Value, indent string) {
 	w.out.WriteString("[\n")
 	for i := range v.Elements {
 		e := &v.Elements[i]
-		w.comments(e.Lead, inner)
+		if i > 0 {
+			w.gap(e.Lead)
+		}
+		w.above(e.Lead, inner)
 		w.out.WriteString(inner)
 		w.element(e, inner)
 		w.out.WriteByte(',')
@@ -151,6 +190,9 @@ func (w *writer) tall(v *syntax.Value, indent string) {
 			w.out.WriteString(" " + e.Comment)
 		}
 		w.out.WriteByte('\n')
+	}
+	if hasText(v.Tail) {
+		w.gap(v.Tail)
 	}
 	w.comments(v.Tail, inner)
 	w.out.WriteString(indent + "]")

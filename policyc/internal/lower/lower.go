@@ -94,20 +94,30 @@ func (l *lowering) side(sets []check.Set) []policy.SetID {
 }
 
 // merge joins ranges of one protocol that touch or overlap, so that however a
-// range was cut in the source it is the same here.
+// range was cut in the source it is the same here. ICMP's are joined only where
+// one is in the other: that a type's last code and the next type's first are
+// neighbours means nothing.
 func merge(ports []policy.Port) []policy.Port {
 	var out []policy.Port
 	for _, p := range slices.SortedFunc(slices.Values(ports), policy.ComparePort) {
 		if p.Proto == policy.AnyProto {
 			return []policy.Port{p}
 		}
-		if n := len(out); n > 0 && out[n-1].Proto == p.Proto && uint32(p.DstLo) <= uint32(out[n-1].DstHi)+1 {
+		if n := len(out); n > 0 && out[n-1].Proto == p.Proto && uint32(p.DstLo) <= uint32(out[n-1].DstHi)+near(p.Proto) {
 			out[n-1].DstHi = max(out[n-1].DstHi, p.DstHi)
 			continue
 		}
 		out = append(out, p)
 	}
 	return out
+}
+
+// near is how far apart two ranges may begin and end and still be joined.
+func near(proto uint16) uint32 {
+	if proto == 1 || proto == 58 {
+		return 0
+	}
+	return 1
 }
 
 // hash is the SHA-256 of what the rules say, not of where they say it.

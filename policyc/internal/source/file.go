@@ -2,17 +2,21 @@ package source
 
 import "bulkhead/policyc/internal/diag"
 
+// Bad, in what follows, says that what was written there could not be read and
+// has been reported: nobody need report again that something is missing.
+
 // Text is a string of the source and where it stands.
 type Text struct {
 	Value string
 	At    diag.Span
+	Bad   bool
 }
 
 // Texts is a list of strings. Set tells an empty list from none.
 type Texts struct {
-	Items []Text
-	At    diag.Span
-	Set   bool
+	Items    []Text
+	At       diag.Span
+	Set, Bad bool
 }
 
 // File is what one policy file states, as written.
@@ -33,9 +37,9 @@ type Service struct {
 
 // Labels is a table of labels.
 type Labels struct {
-	Items []Label
-	At    diag.Span
-	Set   bool
+	Items    []Label
+	At       diag.Span
+	Set, Bad bool
 }
 
 // Label is one key = "value".
@@ -53,6 +57,7 @@ type Rule struct {
 	At          diag.Span
 	Name        Text
 	Allow, Deny *Clause
+	Bad         bool // it has a key that may have been meant for one it lacks
 }
 
 // Clause is the inside of allow = {} and deny = {}.
@@ -72,8 +77,8 @@ type Test struct {
 // Endpoint is one side of a test: a service or an address by Text, or an
 // endpoint with Labels.
 type Endpoint struct {
-	At     diag.Span
-	Set    bool
-	Text   Text
-	Labels Labels
+	At       diag.Span
+	Set, Bad bool
+	Text     Text
+	Labels   Labels
 }

@@ -58,3 +58,11 @@ func TestParseReportsAllAtOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestAFileHasABound(t *testing.T) {
+	var list diag.List
+	f := Parse(&diag.Source{Name: "huge.toml", Text: make([]byte, MaxSize+1)}, &list)
+	if f.Whole || len(list.All) != 1 || list.All[0].Line() != "error: huge.toml: the file has 268435457 bytes, more than the 268435456 a policy file may have" {
+		t.Errorf("%v", list.All)
+	}
+}

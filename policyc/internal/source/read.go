@@ -1,6 +1,7 @@
 package source
 
 import (
+	"slices"
 	"strings"
 
 	"bulkhead/internal/nearest"
@@ -34,7 +35,7 @@ func (r *reader) version(root *node, src *diag.Source) {
 	e := root.get("version")
 	if e == nil {
 		r.list.Errorf(src.Span(0, 0), "the file does not say which version of the language it is in").
-			With("put   version = %d   on the first line", Version)
+			With("put version = %d on the first line", Version)
 		return
 	}
 	if v, isInt := e.node.scalar.(int64); !isInt || v != Version {
@@ -43,26 +44,24 @@ func (r *reader) version(root *node, src *diag.Source) {
 	}
 }
 
-// keys reports the entries of a table that the language does not know.
-func (r *reader) keys(n *node, of string, known ...string) {
+// keys reports the entries of a table that the language does not know, and
+// tells whether there were any: one may have been meant for a key that is not
+// there.
+func (r *reader) keys(n *node, of string, known ...string) (strange bool) {
 	for i := range n.entries {
 		e := &n.entries[i]
-		if contains(known, e.name) {
+		if slices.Contains(known, e.name) {
 			continue
 		}
-		r.list.Errorf(e.at, "%s has no key %q", of, e.name).
-			Meant(nearest.Name(e.name, known)).
-			With("the keys of %s are %s", of, strings.Join(known, ", "))
-	}
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
+		strange = true
+		d := r.list.Errorf(e.at, "%s has no key %q", of, e.name).Meant(nearest.Name(e.name, known))
+		if len(known) == 1 {
+			d.With("its only key is %s", known[0])
+			continue
 		}
+		d.With("its keys are %s", strings.Join(known, ", "))
 	}
-	return false
+	return strange
 }
 
 // named is the entries of [section.NAME] tables.
@@ -72,13 +71,13 @@ func (r *reader) named(root *node, section string) []entry {
 		return nil
 	}
 	if e.node.kind != tableNode {
-		r.list.Errorf(e.at, "%s is not a list", section).With("write   [%s.NAME]   with single brackets", section)
+		r.list.Errorf(e.at, "%s must be tables, each with a name", section).With("write [%s.NAME] with single brackets, and its keys below", section)
 		return nil
 	}
 	var tables []entry
 	for _, child := range e.node.entries {
 		if child.node.kind != tableNode {
-			r.list.Errorf(child.at, "%s.%s must be a table", section, child.name).With("write   [%s.%s]   and its keys below", section, child.name)
+			r.list.Errorf(child.at, "%s.%s must be a table", section, child.name).With("write [%s.%s] and its keys below", section, child.name)
 			continue
 		}
 		tables = append(tables, child)
@@ -93,13 +92,13 @@ func (r *reader) listed(root *node, section string) []*node {
 		return nil
 	}
 	if !isList(e.node) {
-		r.list.Errorf(e.at, "%s is a list of tables", section).With("write   [[%s]]   with double brackets", section)
+		r.list.Errorf(e.at, "%s is a list of tables", section).With("write [[%s]] with double brackets", section)
 		return nil
 	}
 	var tables []*node
 	for _, item := range e.node.items {
 		if item.kind != tableNode {
-			r.list.Errorf(item.at, "%s is a list of tables", section).With("write   [[%s]]   and the keys below", section)
+			r.list.Errorf(item.at, "%s is a list of tables", section).With("write [[%s]] and the keys below", section)
 			continue
 		}
 		tables = append(tables, item)
@@ -108,8 +107,8 @@ func (r *reader) listed(root *node, section string) []*node {
 }
 
 func (r *reader) service(e entry) Service {
-	r.keys(e.node, "a service", "labels")
-	s := Service{Name: Text{e.name, e.at}}
+	strange := r.keys(e.node, "a service", "labels")
+	s := Service{Name: Text{Value: e.name, At: e.at}, Labels: Labels{Bad: strange}}
 	if l := e.node.get("labels"); l != nil {
 		s.Labels = r.labels(l)
 	}
@@ -120,23 +119,29 @@ func (r *reader) labels(e *entry) Labels {
 	l := Labels{At: e.node.at, Set: true}
 	if e.node.kind != tableNode {
 		r.list.Errorf(e.node.at, "labels must be a table").With(`labels = { app = "shop", tier = "web" }`)
+		l.Bad = true
 		return l
 	}
 	for i := range e.node.entries {
 		label := &e.node.entries[i]
-		l.Items = append(l.Items, Label{Key: Text{label.name, label.at}, Value: r.text(label)})
+		value := r.text(label)
+		l.Items = append(l.Items, Label{Key: Text{Value: label.name, At: label.at}, Value: value})
+		l.Bad = l.Bad || value.Bad
 	}
 	return l
 }
 
 func (r *reader) network(e entry) Network {
-	r.keys(e.node, "a network", "cidrs", "except")
-	return Network{Name: Text{e.name, e.at}, CIDRs: r.texts(e.node, "cidrs"), Except: r.texts(e.node, "except")}
+	strange := r.keys(e.node, "a network", "cidrs", "except")
+	return Network{
+		Name:  Text{Value: e.name, At: e.at},
+		CIDRs: r.texts(e.node, "cidrs", strange), Except: r.texts(e.node, "except", strange),
+	}
 }
 
 func (r *reader) rule(n *node) Rule {
-	r.keys(n, "a rule", "name", "allow", "deny")
-	return Rule{At: n.at, Name: r.textOf(n, "name"), Allow: r.clause(n, "allow"), Deny: r.clause(n, "deny")}
+	strange := r.keys(n, "a rule", "name", "allow", "deny")
+	return Rule{At: n.at, Name: r.textOf(n, "name", strange), Allow: r.clause(n, "allow"), Deny: r.clause(n, "deny"), Bad: strange}
 }
 
 func (r *reader) clause(rule *node, key string) *Clause {
@@ -148,47 +153,51 @@ func (r *reader) clause(rule *node, key string) *Clause {
 	if e.node.kind != tableNode {
 		r.list.Errorf(e.node.at, "%s must be a table", key).
 			With(`%s = { from = ["web"], to = ["db"], ports = ["tcp/5432"] }`, key)
-		c.From.Set, c.To.Set, c.Ports.Set = true, true, true
+		c.From.Bad, c.To.Bad, c.Ports.Bad = true, true, true
 		return c
 	}
-	r.keys(e.node, key, "from", "to", "ports")
-	c.From, c.To, c.Ports = r.texts(e.node, "from"), r.texts(e.node, "to"), r.texts(e.node, "ports")
+	strange := r.keys(e.node, key, "from", "to", "ports")
+	c.From, c.To, c.Ports = r.texts(e.node, "from", strange), r.texts(e.node, "to", strange), r.texts(e.node, "ports", strange)
 	return c
 }
 
 func (r *reader) test(n *node) Test {
-	r.keys(n, "a test", "name", "from", "to", "port", "expect")
+	strange := r.keys(n, "a test", "name", "from", "to", "port", "expect")
 	return Test{
-		At: n.at, Name: r.textOf(n, "name"),
-		From: r.endpoint(n, "from"), To: r.endpoint(n, "to"),
-		Port: r.textOf(n, "port"), Expect: r.textOf(n, "expect"),
+		At: n.at, Name: r.textOf(n, "name", strange),
+		From: r.endpoint(n, "from", strange), To: r.endpoint(n, "to", strange),
+		Port: r.textOf(n, "port", strange), Expect: r.textOf(n, "expect", strange),
 	}
 }
 
-func (r *reader) endpoint(test *node, key string) Endpoint {
+func (r *reader) endpoint(test *node, key string, strange bool) Endpoint {
 	e := test.get(key)
 	if e == nil {
-		return Endpoint{}
+		return Endpoint{Bad: strange}
 	}
 	end := Endpoint{At: e.node.at, Set: true}
 	if e.node.kind != tableNode {
 		end.Text = r.text(e)
+		end.Bad = end.Text.Bad
 		return end
 	}
-	r.keys(e.node, key, "labels")
+	end.Bad = r.keys(e.node, key, "labels")
 	if l := e.node.get("labels"); l != nil {
 		end.Labels = r.labels(l)
-		return end
+		end.Bad = end.Bad || end.Labels.Bad
+	} else if !end.Bad {
+		r.list.Errorf(e.node.at, "%s has no labels", key).With(`%s = { labels = { app = "shop" } }`, key)
+		end.Bad = true
 	}
-	r.list.Errorf(e.at, "%s has no labels", key).With(`%s = { labels = { app = "shop" } }`, key)
 	return end
 }
 
-// textOf is the string under a key, the zero Text if the key is missing.
-func (r *reader) textOf(n *node, key string) Text {
+// textOf is the string under a key; if there is none, Bad says whether another
+// key may have been meant for it.
+func (r *reader) textOf(n *node, key string, strange bool) Text {
 	e := n.get(key)
 	if e == nil {
-		return Text{}
+		return Text{Bad: strange}
 	}
 	return r.text(e)
 }
@@ -198,17 +207,19 @@ func (r *reader) text(e *entry) Text {
 	if !isString {
 		r.list.Errorf(e.node.at, "%s must be a string", e.name).With(`%s = "..."`, e.name)
 	}
-	return Text{s, e.node.at}
+	return Text{s, e.node.at, !isString}
 }
 
-func (r *reader) texts(n *node, key string) Texts {
+// texts is the list of strings under a key; as textOf if there is none.
+func (r *reader) texts(n *node, key string, strange bool) Texts {
 	e := n.get(key)
 	if e == nil {
-		return Texts{}
+		return Texts{Bad: strange}
 	}
 	t := Texts{At: e.node.at, Set: true}
 	if e.node.kind != arrayNode {
 		r.list.Errorf(e.node.at, "%s must be a list of strings", key).With(`%s = ["...", "..."]`, key)
+		t.Bad = true
 		return t
 	}
 	t.Items = make([]Text, 0, len(e.node.items))
@@ -216,9 +227,10 @@ func (r *reader) texts(n *node, key string) Texts {
 		s, isString := item.scalar.(string)
 		if !isString {
 			r.list.Errorf(item.at, "%s must be a list of strings", key).With(`put each item in quotes`)
+			t.Bad = true
 			continue
 		}
-		t.Items = append(t.Items, Text{s, item.at})
+		t.Items = append(t.Items, Text{Value: s, At: item.at})
 	}
 	return t
 }

@@ -28,6 +28,7 @@ func (s *scanner) value(depth int) *Value {
 func (s *scanner) list(v *Value, end byte, depth int) {
 	s.off++
 	for {
+		s.restOfLine()
 		lead := s.lead()
 		if s.peek() == end {
 			s.off++
@@ -42,25 +43,31 @@ func (s *scanner) list(v *Value, end byte, depth int) {
 		}
 		e.Value = s.value(depth + 1)
 		e.Comment = s.trailing()
+		s.restOfLine()
 		between := s.lead()
-		if s.peek() != end {
-			s.want(",")
-			if e.Comment == "" && !hasComment(between) {
-				e.Comment = s.trailing()
-			}
+		if s.peek() == end {
+			s.off++
+			v.Elements, v.Tail = append(v.Elements, e), between
+			return
+		}
+		s.want(",")
+		switch {
+		case hasComment(between):
+			// Between an element and its comma: a strange place, but no
+			// comment may be lost.
+			e.Lead = append(e.Lead, between...)
+		case e.Comment == "":
+			e.Comment = s.trailing()
 		}
 		v.Elements = append(v.Elements, e)
-		if hasComment(between) {
-			s.adopt(v, between)
-		}
 	}
 }
 
-// adopt keeps comments that stand between an element and its comma, as further
-// lines above that element: a strange place, but no comment may be lost.
-func (s *scanner) adopt(v *Value, lines []string) {
-	last := &v.Elements[len(v.Elements)-1]
-	last.Lead = append(last.Lead, lines...)
+// restOfLine steps over the end of a line that something stands on, so that it
+// is not taken for a blank one.
+func (s *scanner) restOfLine() {
+	s.blanks()
+	s.newline()
 }
 
 // str steps over a string in any of the four notations.

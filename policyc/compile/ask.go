@@ -1,0 +1,59 @@
+package compile
+
+import (
+	"slices"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/check"
+	"bulkhead/policyc/internal/lower"
+)
+
+// Answer is what a policy says to a question, and for a denied one what comes
+// nearest to an allow.
+type Answer struct {
+	eval.Answer
+	Near   string // which allow rule, and how it differs; may be empty
+	Beaten string // which allow rule the deny beats; may be empty
+}
+
+// Ask asks a policy about a connection, or about a range of ports.
+func Ask(p *Policy, from, to Subject, ports []policy.Port) Answer {
+	a := Answer{Answer: eval.Ask(p, from, to, ports)}
+	if a.Allow {
+		return a
+	}
+	rs := lower.Policy(p, 0)
+	source, dest := setsIn(rs, from), setsIn(rs, to)
+	if a.By == nil {
+		if near, found := rs.Nearest(source, dest, a.At.Proto, 0, a.At.Dst); found {
+			a.Near = near.Describe(rs)
+		}
+	} else if rule, found := rs.Overruled(source, dest, a.At.Proto, 0, a.At.Dst); found {
+		a.Beaten = rs.Rules[rule].Name
+	}
+	return a
+}
+
+// setsIn returns the sets that a subject belongs to.
+func setsIn(rs *policy.Ruleset, s Subject) []policy.SetID {
+	return slices.Concat(rs.ServicesOf(s.Labels), rs.NetworksOf(s.Addr))
+}
+
+// Ports reads a word of ports, as "tcp/443".
+func Ports(text string) ([]policy.Port, error) {
+	ports, problem := check.ParsePorts(text)
+	if problem != nil {
+		return nil, problem
+	}
+	return slices.Clone(ports), nil
+}
+
+// SubjectOf reads one end of a connection: a service, an address, or labels.
+func SubjectOf(p *Policy, text string) (Subject, error) {
+	s, problem := p.Subject(text)
+	if problem != nil {
+		return s, problem
+	}
+	return s, nil
+}

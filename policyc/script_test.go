@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"bulkhead/internal/cli/clitest"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write what the commands print into the scripts")
+
+// TestMain makes policyc a command of the scripts: this very binary.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"policyc": main})
+}
+
+// The command line as people see it: testdata/script has a file a behaviour.
+// `go test ./policyc -run Script -rewrite` writes them anew; read the diff.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true,
+		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"ends": ends, "tmpfs": tmpfs, "examples": examples},
+		Condition: condition,
+	})
+}
+
+// ends N COMMAND... runs a command that must end with exit code N.
+func ends(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: ends CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	code := 0
+	var exit *exec.ExitError
+	switch err := ts.Exec(args[1], args[2:]...); {
+	case errors.As(err, &exit):
+		code = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if code != want {
+		ts.Fatalf("%v ended with %d, want %d", args[1:], code, want)
+	}
+}
+
+// tmpfs DIR OPTIONS mounts a file system with these options at a directory.
+func tmpfs(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o755))
+	ts.Check(syscall.Mount("none", dir, "tmpfs", 0, args[1]))
+	ts.Defer(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+}
+
+// examples runs every example of every command's help: each ends with a yes or
+// a no, never with an error.
+func examples(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, e := range clitest.Examples(command()) {
+		var exit *exec.ExitError
+		err := ts.Exec("sh", "-c", e.Harmless())
+		if errors.As(err, &exit) && exit.ExitCode() == exitNo {
+			err = nil
+		}
+		if err != nil {
+			ts.Fatalf("%s: %v\n%s", e.Line, err, ts.ReadFile("stderr"))
+		}
+	}
+}
+
+func TestHelp(t *testing.T) { clitest.Help(t, command) }
+
+func condition(name string) (bool, error) {
+	if name == "root" {
+		return os.Getuid() == 0, nil
+	}
+	return false, errors.New("no such condition: " + name)
+}
