@@ -44,7 +44,7 @@ func (x *walk) decap(f *packet.Frame, p *passage) drop.Reason {
 	}
 	p.segment, p.peer = inner.Segment, inner.Peer
 	if x.rec != nil {
-		x.rec.note("decap", "VNI %d from peer %d: %s", inner.VNI, inner.Peer, packet.Describe(f))
+		x.rec.note("decap", "VNI %d from peer %s: %s", inner.VNI, x.s.Names.peer(inner.Peer), packet.Describe(f))
 	}
 	return drop.None
 }

@@ -31,7 +31,7 @@ func (x *walk) encap(f *packet.Frame, p *passage) drop.Reason {
 		return reason
 	}
 	if x.rec != nil {
-		x.rec.note("encap", "VXLAN to peer %d, underlay next hop %s", p.way.peer, mac)
+		x.rec.note("encap", "VXLAN to peer %s, underlay next hop %s", x.s.Names.peer(p.way.peer), mac)
 	}
 	f.Send(u.Port)
 	return drop.None

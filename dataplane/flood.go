@@ -37,7 +37,7 @@ func (x *walk) flood(f *packet.Frame, p *passage) drop.Reason {
 		return drop.Hairpin
 	}
 	if x.rec != nil {
-		x.rec.note("forward", "flooded into segment %d", p.segment)
+		x.rec.note("forward", "flooded into segment %s", x.s.Names.segment(p.segment))
 	}
 	p.way = last
 	return x.floodOut(f, p)

@@ -39,6 +39,9 @@ func (x *walk) find(f *packet.Frame, p *passage) drop.Reason {
 		reason = x.findBridge(f, p)
 	}
 	if reason != drop.None {
+		if x.rec != nil {
+			x.rec.note("forward", "%s at %s is %s", f.Headers.Key.Dst, f.Headers.Dst, x.whoHas(p.seg.Zone, &f.Headers.Key.Dst))
+		}
 		return reason
 	}
 	if p.way.kind <= wayRoute && p.way.port == f.Ingress {
@@ -143,7 +146,7 @@ func (x *walk) forward(f *packet.Frame, p *passage) drop.Reason {
 		return drop.PortDown
 	}
 	if x.rec != nil {
-		x.rec.note("forward", "to port %d", p.way.port)
+		x.rec.note("forward", "to port %s", x.s.Names.port(p.way.port))
 	}
 	f.Send(p.way.port)
 	return drop.None
@@ -159,7 +162,7 @@ func (x *walk) route(f *packet.Frame, p *passage) drop.Reason {
 		return x.errorTooBig(f, p, mtu)
 	}
 	if x.rec != nil {
-		x.rec.note("forward", "routed into segment %d, next hop %s", p.way.segment, p.way.mac)
+		x.rec.note("forward", "routed into segment %s, next hop %s", x.s.Names.segment(p.way.segment), p.way.mac)
 	}
 	packet.DecTTL(f)
 	packet.SetMACs(f, p.way.mac, out.GatewayMAC)

@@ -28,11 +28,17 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 		return x.identifyRemote(f, p)
 	}
 	if !x.s.Identity.BoundMAC(f.Ingress, h.Src) {
+		if x.rec != nil {
+			x.noteBound(f)
+		}
 		return drop.SpoofedMAC
 	}
 	src, bound := x.s.Identity.Source(f.Ingress, h.Src, p.seg.Zone, &h.Key.Src)
 	if !bound {
 		if !x.quietSource(f) {
+			if x.rec != nil {
+				x.noteBound(f)
+			}
 			return drop.SpoofedIP
 		}
 		src = x.destination(p.seg.Zone, &h.Key.Src)
@@ -45,7 +51,7 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 	}
 	p.src = src
 	if x.rec != nil {
-		x.rec.note("identify", "source is bound to port %d, identity %d", f.Ingress, p.src)
+		x.rec.note("identify", "source is %s, bound to port %s", x.whoHas(p.seg.Zone, &h.Key.Src), x.s.Names.port(f.Ingress))
 	}
 	return drop.None
 }
@@ -80,7 +86,7 @@ func (x *walk) identifyRemote(f *packet.Frame, p *passage) drop.Reason {
 		return reason
 	}
 	if x.rec != nil {
-		x.rec.note("identify", "source is registered at peer %d, identity %d", p.peer, p.src)
+		x.rec.note("identify", "source is %s, registered at peer %s", x.whoHas(p.seg.Zone, &h.Key.Src), x.s.Names.peer(p.peer))
 	}
 	return drop.None
 }

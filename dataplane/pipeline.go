@@ -138,6 +138,6 @@ func (x *walk) noteEnd(f *packet.Frame) {
 	case f.Consumed:
 		x.rec.note("end", "answered or taken in by the switch")
 	default:
-		x.rec.note("end", "sent by port %d", f.Egress)
+		x.rec.note("end", "sent by port %s", x.s.Names.port(f.Egress))
 	}
 }

@@ -22,7 +22,7 @@ func (x *walk) arp(f *packet.Frame, p *passage) drop.Reason {
 		return reason
 	}
 	if x.rec != nil {
-		x.rec.note("identify", "ARP sender is bound to port %d", f.Ingress)
+		x.rec.note("identify", "ARP sender is bound to port %s", x.s.Names.port(f.Ingress))
 	}
 	if a.Op != packet.ARPRequest || a.SenderIP == a.TargetIP {
 		f.Consumed = true // a gratuitous or unasked one: nothing to learn, bindings are known
@@ -105,7 +105,7 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 		return reason
 	}
 	if x.rec != nil {
-		x.rec.note("identify", "ND sender is bound to port %d", f.Ingress)
+		x.rec.note("identify", "ND sender is bound to port %s", x.s.Names.port(f.Ingress))
 	}
 	unspecified := f.Headers.Key.Src == packet.Addr{}
 	if f.Headers.ICMPType != packet.NDNeighbourSolicitation || unspecified {

@@ -34,6 +34,8 @@ type Snapshot struct {
 	Tunnels *vxlan.Table
 	// Underlay is the way from our VTEP to its peers.
 	Underlay Underlay
+	// Names are what traces call ports, segments and peers.
+	Names Names
 }
 
 // Role is what a port is for.

@@ -54,7 +54,11 @@ func (o *Operator) Capture(ctx context.Context, r *api.CaptureRequest, out io.Wr
 		case <-ctx.Done():
 			return nil
 		case c := <-one.frames:
-			if err := rec.Frame(c.at, portAt(l, c.port), o.comment(l, &c), c.length, c.bytes); err != nil {
+			comment := o.comment(l, &c)
+			if lost := one.lost.Swap(0); lost > 0 {
+				comment += fmt.Sprintf(" (and %d frames lost: the capture is slower than the switch)", lost)
+			}
+			if err := rec.Frame(c.at, portAt(l, c.port), comment, c.length, c.bytes); err != nil {
 				return nil // the caller has gone
 			}
 		}
@@ -79,6 +83,24 @@ func (o *Operator) comment(l *live, c *captured) string {
 	return text
 }
 
+func reasonNames() []string {
+	var names []string
+	for _, r := range drop.All() {
+		names = append(names, r.String())
+	}
+	return names
+}
+
+func ruleNames(l *live) []string {
+	var names []string
+	if rs := l.snapshot.Rules; rs != nil {
+		for i := range rs.Rules {
+			names = append(names, rs.Rules[i].Name)
+		}
+	}
+	return names
+}
+
 // captureOf reads what a request asks for.
 func captureOf(l *live, r *api.CaptureRequest) (captureFilter, error) {
 	f := captureFilter{port: packet.NoPort, drops: r.Drops, snaplen: r.Snaplen}
@@ -92,7 +114,7 @@ func captureOf(l *live, r *api.CaptureRequest) (captureFilter, error) {
 	if r.Reason != "" {
 		reason, known := drop.Parse(r.Reason)
 		if !known {
-			return f, api.Invalid(fmt.Sprintf("no drop reason is called %q", r.Reason), "vsctl counters lists those that occur")
+			return f, unknown("drop reason", r.Reason, reasonNames(), "vsctl capture --help")
 		}
 		f.reason = reason
 	}
@@ -105,7 +127,7 @@ func captureOf(l *live, r *api.CaptureRequest) (captureFilter, error) {
 			}
 		}
 		if f.rule == 0 {
-			return f, api.NotFound(fmt.Sprintf("no rule is called %q", r.Rule), "vsctl policy lists them")
+			return f, unknown("rule", r.Rule, ruleNames(l), "vsctl policy")
 		}
 	}
 	if r.Count < 0 || r.Snaplen < 0 || r.Seconds < 0 {

@@ -84,12 +84,12 @@ func (r roster) change(c api.EndpointChange, segmentOf func(port string) (string
 	switch c.Op {
 	case api.EndpointDel:
 		if !exists {
-			return nil, api.NotFound(fmt.Sprintf("endpoint %q is not known", c.Name), "vsctl endpoints lists them")
+			return nil, unknown("endpoint", c.Name, slices.Collect(maps.Keys(r)), "vsctl endpoints")
 		}
 		delete(next, c.Name)
 	case api.EndpointMove:
 		if !exists {
-			return nil, api.NotFound(fmt.Sprintf("endpoint %q is not known", c.Name), "vsctl endpoints lists them")
+			return nil, unknown("endpoint", c.Name, slices.Collect(maps.Keys(r)), "vsctl endpoints")
 		}
 		was.Port, was.Peer, was.FromAPI = c.Port, c.Peer, true
 		if c.Port != "" {
@@ -118,17 +118,26 @@ func (r roster) change(c api.EndpointChange, segmentOf func(port string) (string
 // endpointFrom reads the endpoint that an API call wants added.
 func endpointFrom(c api.EndpointChange, segmentOf func(port string) (string, bool)) (endpoint, error) {
 	e := endpoint{Name: c.Name, Segment: c.Segment, Port: c.Port, Peer: c.Peer, Labels: c.Labels, FromAPI: true}
-	mac, err := packet.ParseMAC(c.MAC)
+	if err := config.Name(c.Name); err != nil {
+		return e, api.Invalid(err.Error(), "")
+	}
+	mac, err := config.HostMAC(c.MAC)
 	if err != nil {
-		return e, api.Invalid(fmt.Sprintf("endpoint %q: %v", c.Name, err), "a unicast MAC, as 02:00:00:00:00:01")
+		return e, api.Invalid(fmt.Sprintf("endpoint %q: %v", c.Name, err), "")
 	}
 	e.MAC = mac
 	for _, s := range c.IPs {
-		ip, err := netip.ParseAddr(s)
+		ip, err := config.HostAddr(s)
 		if err != nil {
-			return e, api.Invalid(fmt.Sprintf("endpoint %q: IP %q: %v", c.Name, s, err), "an address, as 10.0.0.1 or fd00::1")
+			return e, api.Invalid(fmt.Sprintf("endpoint %q: %v", c.Name, err), "")
 		}
 		e.IPs = append(e.IPs, ip)
+	}
+	if len(e.IPs) == 0 {
+		return e, api.Invalid(fmt.Sprintf("endpoint %q has no IP, so nothing could pass to or from it", c.Name), "name one")
+	}
+	if (c.Port == "") == (c.Peer == "") {
+		return e, api.Invalid(fmt.Sprintf("endpoint %q is neither on a port nor behind a peer, or on both", c.Name), "name one of port and peer")
 	}
 	if c.Port != "" {
 		segment, found := segmentOf(c.Port)

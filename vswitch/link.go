@@ -58,6 +58,7 @@ func (l *linker) linkSegments() {
 	for i := range l.cfg.Segments {
 		c := &l.cfg.Segments[i]
 		l.segments[c.Name] = uint16(i)
+		l.s.Names.Segments = append(l.s.Names.Segments, c.Name)
 		zone, known := l.zones[c.VRF]
 		if !known {
 			zone = uint16(len(l.zones) + 1)
@@ -79,6 +80,7 @@ func (l *linker) linkSegments() {
 
 func (l *linker) linkPorts() {
 	l.s.Ports = make([]dataplane.Port, len(l.open))
+	l.s.Names.Ports = make([]string, len(l.open))
 	for i := range l.cfg.Ports {
 		c := &l.cfg.Ports[i]
 		id := l.ports[c.Name]
@@ -93,7 +95,7 @@ func (l *linker) linkPorts() {
 			seg := &l.s.Segments[p.Segment]
 			seg.Ports = append(seg.Ports, id)
 		}
-		l.s.Ports[id] = p
+		l.s.Ports[id], l.s.Names.Ports[id] = p, c.Name
 	}
 }
 
@@ -125,6 +127,7 @@ func (l *linker) linkTunnels() error {
 	for i := range l.cfg.Peers {
 		c := &l.cfg.Peers[i]
 		l.peers[c.Name] = uint16(i)
+		l.s.Names.Peers = append(l.s.Names.Peers, c.Name)
 		var members []uint16
 		for _, name := range c.Segments {
 			members = append(members, l.segments[name])

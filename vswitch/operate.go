@@ -396,12 +396,22 @@ func (o *Operator) Counters() (*api.Counters, error) {
 	return out, nil
 }
 
+// changed says of a change that it is done.
+var changed = map[string]string{api.EndpointAdd: "added", api.EndpointMove: "moved", api.EndpointDel: "deleted"}
+
 // ChangeEndpoint adds, moves or deletes an endpoint: a new snapshot, the same
 // policy, nothing recompiled.
 func (o *Operator) ChangeEndpoint(c *api.EndpointChange) (*api.Done, error) {
 	sw := o.sw
+	l, err := o.live()
+	if err != nil {
+		return nil, err
+	}
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
+	if c.Port != "" && sw.cfg.Port(c.Port) == nil {
+		return nil, unknownPort(l, c.Port)
+	}
 	next, err := sw.roster.change(*c, func(port string) (string, bool) {
 		p := sw.cfg.Port(port)
 		if p == nil || p.Role == config.RoleUplink {
@@ -416,7 +426,7 @@ func (o *Operator) ChangeEndpoint(c *api.EndpointChange) (*api.Done, error) {
 		return nil, api.Invalid(err.Error(), "nothing has changed")
 	}
 	sw.log.Info("endpoint", "op", c.Op, "name", c.Name, "port", c.Port, "generation", sw.generation)
-	return &api.Done{Done: c.Op + " " + c.Name, Generation: sw.generation}, nil
+	return &api.Done{Done: changed[c.Op] + " " + c.Name, Generation: sw.generation}, nil
 }
 
 // LoadPolicy puts the policy of a file in force. A file that is not whole
@@ -448,7 +458,7 @@ func (o *Operator) Reload() (*api.Done, error) {
 		if errors.As(err, &mistakes) {
 			return nil, api.Invalid(err.Error(), "the state before stays in force")
 		}
-		return nil, err
+		return nil, &api.Error{Code: api.CodeInternal, Message: err.Error(), Cure: "the state before stays in force"}
 	}
 	o.sw.mu.Lock()
 	defer o.sw.mu.Unlock()
@@ -459,7 +469,7 @@ func (o *Operator) Reload() (*api.Done, error) {
 func portNamed(l *live, name string) (packet.PortID, error) {
 	i := slices.IndexFunc(l.ports, func(p openPort) bool { return p.name == name && p.port != nil })
 	if i < 0 {
-		return 0, api.NotFound(fmt.Sprintf("port %q is not known", name), "vsctl ports lists them")
+		return 0, unknownPort(l, name)
 	}
 	return packet.PortID(i), nil
 }

@@ -50,6 +50,9 @@ func traceOf(l *live, rec *dataplane.Recorder, end *packet.Frame) *api.Trace {
 		}
 		t.Steps = append(t.Steps, api.Step{Stage: s.Stage, Text: s.Text})
 	}
+	if rs := l.snapshot.Rules; t.Rule == "" && rs != nil && end.Rule > 0 && int(end.Rule) <= len(rs.Rules) {
+		t.Rule = rs.Rules[end.Rule-1].Name // of the session that was known
+	}
 	if end.Reason != drop.None {
 		t.Reason, t.Sentence = end.Reason.String(), end.Reason.Sentence()
 	} else if !end.Consumed {

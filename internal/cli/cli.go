@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,17 +65,39 @@ func Run(ctx context.Context, root *cobra.Command, args []string) error {
 		return Usage{err}
 	}
 	root.SetArgs(args)
-	return root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	return plainly(cmd, err)
 }
 
-// known refuses a word that is no command where only a command can stand;
-// cobra would print the help, and call that a success.
+// What cobra says of flags that are missing or exclude each other.
+var (
+	missing = regexp.MustCompile(`^required flag\(s\) (.+) not set$`)
+	several = regexp.MustCompile(`^if any flags in the group \[.*\] are set none of the others can be; \[(.+)\] were all set$`)
+)
+
+// plainly says it as everything else is said.
+func plainly(cmd *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	if m := missing.FindStringSubmatch(err.Error()); m != nil {
+		names := strings.ReplaceAll(m[1], `"`, "")
+		return Usage{fmt.Errorf("%s needs --%s; %s --help explains", called(cmd), strings.ReplaceAll(names, ", ", " and --"), cmd.CommandPath())}
+	}
+	if m := several.FindStringSubmatch(err.Error()); m != nil {
+		return Usage{fmt.Errorf("--%s exclude each other", strings.ReplaceAll(m[1], " ", " and --"))}
+	}
+	return err
+}
+
+// known refuses a word that is no command where a command can stand; cobra
+// would print the help, and call that a success.
 func known(root *cobra.Command, args []string) error {
 	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
 		return nil
 	}
 	cmd, rest, err := root.Find(args)
-	if err != nil || cmd.Runnable() {
+	if err != nil || !cmd.HasAvailableSubCommands() {
 		return err
 	}
 	if cmd.ParseFlags(rest) != nil {

@@ -20,6 +20,13 @@ func tree(ran *string) *cobra.Command {
 	}
 	status := leaf("status", NoArgs)
 	status.Flags().Duration("watch", 0, "")
+	trace := leaf("trace", NoArgs)
+	trace.Flags().String("port", "", "")
+	trace.Flags().Bool("tcp", false, "")
+	trace.Flags().Bool("udp", false, "")
+	_ = trace.MarkFlagRequired("port")
+	trace.MarkFlagsMutuallyExclusive("tcp", "udp")
+	root.AddCommand(trace)
 	group := &cobra.Command{Use: "endpoint"}
 	group.AddCommand(leaf("move NAME", OneArg("name")), leaf("add NAME", OneArg("name")))
 	root.AddCommand(status, group)
@@ -31,11 +38,13 @@ func TestWhatTheCallerMeant(t *testing.T) {
 	for call, want := range map[string]string{
 		"sttus":                      `there is no command "sttus"; did you mean "status"?`,
 		"--socket x sttus":           `there is no command "sttus"; did you mean "status"?`,
-		"frobnicate":                 `there is no command "frobnicate"; it has completion, endpoint, help, status, version`,
+		"frobnicate":                 `there is no command "frobnicate"; it has completion, endpoint, help, status, trace, version`,
 		"endpoint mvoe":              `endpoint has no command "mvoe"; did you mean "move"?`,
 		"status --wacth 1s":          `unknown flag: --wacth; did you mean --watch?`,
 		"status --frobnicate":        `unknown flag: --frobnicate; tool status --help lists them`,
 		"--frobnicate status":        `unknown flag: --frobnicate; tool --help lists them`,
+		"trace":                      `trace needs --port; tool trace --help explains`,
+		"trace --port a --udp --tcp": `--tcp and --udp exclude each other`,
 		"status now":                 `status takes no arguments, only flags; "now" is one too many`,
 		"endpoint move":              `endpoint move needs a name: tool endpoint move NAME`,
 		"endpoint move a b":          `endpoint move takes one name; "b" is one too many`,

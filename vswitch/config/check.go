@@ -176,7 +176,7 @@ func (c *checker) unique(list string, names []string) {
 		key := fmt.Sprintf("%s[%d].name", list, i)
 		switch first, dup := seen[name]; {
 		case !goodName(name):
-			c.wrong(key, "%q is no name; letters, digits, '-', '_' and '.', at most %d", name, maxNameLength)
+			c.wrong(key, "%v", Name(name))
 		case dup:
 			c.wrong(key, "%q is also the name of %s[%d]", name, list, first)
 		default:
@@ -224,25 +224,18 @@ func (c *checker) reference(key, what, name string, names []string) {
 
 // mac reads a unicast MAC.
 func (c *checker) mac(key, s string) packet.MAC {
-	m, err := packet.ParseMAC(s)
+	m, err := HostMAC(s)
 	if err != nil {
 		c.wrong(key, "%v", err)
-	} else if m.IsMulticast() || m == (packet.MAC{}) {
-		c.wrong(key, "%s is no host's address; the first byte must be even, as in 02:00:00:00:00:01", s)
 	}
 	return m
 }
 
 // addr reads an address that a host can have.
 func (c *checker) addr(key, s string) netip.Addr {
-	a, err := netip.ParseAddr(s)
-	switch {
-	case err != nil:
-		c.wrong(key, "%q is no IP address; write it as 10.0.0.1 or fd00::1", s)
-	case a.Zone() != "" || a.Is4In6():
-		c.wrong(key, "%q: write it without zone, and IPv4 as IPv4", s)
-	case a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.IsLinkLocalUnicast() && a.Is6():
-		c.wrong(key, "%q is not an address that a workload can be reached at", s)
+	a, err := HostAddr(s)
+	if err != nil {
+		c.wrong(key, "%v", err)
 	}
 	return a
 }

@@ -3,10 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,11 +27,19 @@ func endpointCommand(v *view) *cobra.Command {
 func addCommand(v *view) *cobra.Command {
 	c := api.EndpointChange{Op: api.EndpointAdd}
 	cmd := &cobra.Command{
-		Use: "add NAME", Short: "Bind a workload to a port, or register it at a peer", Args: cli.OneArg("name"),
+		Use: "add NAME", Short: "Bind a workload to a port, or register it at a peer",
+		Long: `Who is added may send from its MAC and IPs on its port, and from no other. Which
+services it is in the policy decides by its labels.
+
+Exit codes: 0 added, 1 the switch refused, 2 error.`,
+		Args: cli.OneArg("name"),
 		Example: `  vsctl endpoint add cache --port p7 --mac 02:00:00:00:00:07 --ip 10.0.0.7 --label app=shop,tier=cache
   vsctl endpoint add far --peer host2 --segment shop --mac 02:00:00:00:00:08 --ip 10.0.0.8
   vsctl endpoint add dual --port p9 --mac 02:00:00:00:00:09 --ip 10.0.0.9 --ip fd00::9`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if (c.Port == "") == (c.Peer == "") {
+				return errors.New("name one of --port and --peer")
+			}
 			c.Name = args[0]
 			return v.change(cmd, "/v1/endpoint", &c)
 		},
@@ -52,7 +58,12 @@ func addCommand(v *view) *cobra.Command {
 func moveCommand(v *view) *cobra.Command {
 	c := api.EndpointChange{Op: api.EndpointMove}
 	cmd := &cobra.Command{
-		Use: "move NAME --to-port PORT", Short: "A workload is elsewhere now", Args: cli.OneArg("name"),
+		Use: "move NAME --to-port PORT", Short: "A workload is elsewhere now",
+		Long: `From one batch of frames to the next its frames go to the new place, and are
+taken from there only. Its open connections stay.
+
+Exit codes: 0 moved, 1 the switch refused, 2 error.`,
+		Args: cli.OneArg("name"),
 		Example: `  vsctl endpoint move db --to-port spare
   vsctl endpoint move db --to-peer host2
   vsctl endpoint move db --to-port spare -o json`,
@@ -73,7 +84,9 @@ func moveCommand(v *view) *cobra.Command {
 
 func delCommand(v *view) *cobra.Command {
 	return &cobra.Command{
-		Use: "del NAME", Short: "A workload is gone: nothing passes to or from it", Args: cli.OneArg("name"),
+		Use: "del NAME", Short: "A workload is gone: nothing passes to or from it",
+		Long:              "Takes the endpoint's MAC and IPs back. What it sends after that is dropped as\nspoofed.\n\nExit codes: 0 deleted, 1 the switch refused, 2 error.",
+		Args:              cli.OneArg("name"),
 		Example:           "  vsctl endpoint del db\n  vsctl endpoint del db -o json\n  vsctl endpoints && vsctl endpoint del db",
 		ValidArgsFunction: v.completeEndpoints,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -85,6 +98,7 @@ func delCommand(v *view) *cobra.Command {
 func policyLoadCommand(v *view) *cobra.Command {
 	return &cobra.Command{
 		Use: "load FILE", Short: "Put a compiled policy in force", Args: cli.OneArg("file"),
+		ValidArgsFunction: completeArtifacts,
 		Long: `Loads what policyc build wrote. It comes into force whole, between two batches of
 frames, or not at all. Open connections are asked about again at their next packet.`,
 		Example: "  vsctl policy load policy.bhp\n  policyc build p.toml -o p.bhp && vsctl policy load p.bhp\n  vsctl policy load /etc/bulkhead/policy.bhp -o json",
@@ -100,7 +114,12 @@ frames, or not at all. Open connections are asked about again at their next pack
 
 func reloadCommand(v *view) *cobra.Command {
 	return &cobra.Command{
-		Use: "reload", Short: "Read configuration and policy again: all or nothing", Args: cli.NoArgs,
+		Use: "reload", Short: "Read configuration and policy again: all or nothing",
+		Long: `The same as SIGHUP to the daemon, but it answers: every mistake is printed, and
+the state before stays in force.
+
+Exit codes: 0 reloaded, 1 the switch refused, 2 error.`,
+		Args:    cli.NoArgs,
 		Example: "  vsctl reload\n  vswitchd check -c bulkhead.toml && vsctl reload\n  vsctl reload -o json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return v.change(cmd, "/v1/reload", nil) },
 	}
@@ -117,16 +136,14 @@ dropped for, and the rule. Ends with --count, --seconds or an interrupt.`,
   vsctl capture -w - --drops --port web | tshark -r -
   vsctl capture -w denied.pcapng --reason no-rule --count 100`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			out := cmd.OutOrStdout()
-			if file != "-" {
-				f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-				if err != nil {
-					return fmt.Errorf("%w; name a file to write with -w FILE", err)
-				}
-				defer f.Close()
-				out = io.Writer(f)
+			if r.Count < 0 || r.Snaplen < 0 || r.Seconds < 0 {
+				return errors.New("--count, --snaplen and --seconds are not below zero")
 			}
-			return v.client().Stream(cmd.Context(), "/v1/capture", &r, out)
+			if file == "-" {
+				return v.client().Stream(cmd.Context(), "/v1/capture", &r, cmd.OutOrStdout())
+			}
+			out := &late{name: file}
+			return errors.Join(v.client().Stream(cmd.Context(), "/v1/capture", &r, out), out.Close())
 		},
 	}
 	f := cmd.Flags()
@@ -140,35 +157,33 @@ dropped for, and the rule. Ends with --count, --seconds or an interrupt.`,
 	f.IntVar(&r.Seconds, "seconds", 0, "stop after `N` seconds")
 	_ = cmd.MarkFlagRequired("write")
 	_ = cmd.RegisterFlagCompletionFunc("port", v.completePorts)
+	_ = cmd.RegisterFlagCompletionFunc("reason", completeReasons)
+	_ = cmd.RegisterFlagCompletionFunc("rule", v.completeRules)
 	return cmd
 }
 
-// completePorts completes names of ports by asking the switch.
-func (v *view) completePorts(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
-	var ports []api.Port
-	if v.client().Get(cmd.Context(), "/v1/ports", &ports) != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, p := range ports {
-		if strings.HasPrefix(p.Name, begun) {
-			names = append(names, p.Name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+// late is a file that is made when the first byte for it comes: a capture that
+// the switch refuses leaves an older one as it was.
+type late struct {
+	name string
+	file *os.File
 }
 
-// completeEndpoints completes names of endpoints by asking the switch.
-func (v *view) completeEndpoints(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
-	var all []api.Endpoint
-	if v.client().Get(cmd.Context(), "/v1/endpoints", &all) != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, e := range all {
-		if strings.HasPrefix(e.Name, begun) {
-			names = append(names, e.Name)
+func (l *late) Write(b []byte) (int, error) {
+	if l.file == nil {
+		f, err := os.OpenFile(l.name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return 0, fmt.Errorf("%w; name a file to write with -w FILE", err)
 		}
+		l.file = f
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return l.file.Write(b)
+}
+
+// Close closes the file, if there is one.
+func (l *late) Close() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
 }

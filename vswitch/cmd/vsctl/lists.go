@@ -49,10 +49,10 @@ func statusCommand(v *view) *cobra.Command {
 			fmt.Fprintf(t, "policy\t%s%s\n", s.Policy, ofFile(s))
 			fmt.Fprintf(t, "generation\t%d\nsegments\t%d\nports\t%d, %d up\nendpoints\t%d\n", s.Generation, s.Segments, s.Ports, s.PortsUp, s.Endpoints)
 			fmt.Fprintf(t, "sessions\t%d of %d\nworkers\t%d\nframe memory\t%d of %d free\n", s.Sessions, s.SessionsMax, s.Workers, s.FramesFree, s.Frames)
-			fmt.Fprintf(t, "huge pages\t%v\nprocesses\tone: the dataplane has the daemon's privileges\n", s.HugePages)
+			fmt.Fprintf(t, "huge pages\t%s\nprocesses\tone: the dataplane has the daemon's privileges\n", yesNo(s.HugePages))
 			_ = t.Flush()
 			if s.PolicyError != "" {
-				fmt.Fprintln(w, "warning: policy:", s.PolicyError)
+				fmt.Fprintln(w, "warning:", s.PolicyError)
 			}
 			for _, warning := range s.Warnings {
 				fmt.Fprintln(w, "warning:", warning)
@@ -60,11 +60,26 @@ func statusCommand(v *view) *cobra.Command {
 		})
 }
 
+// ofFile says where a loaded policy is from.
 func ofFile(s *api.Status) string {
-	if s.PolicyFile == "" {
+	if s.PolicyFile == "" || s.Policy != "loaded" {
 		return ""
 	}
-	return fmt.Sprintf(" (%s, %d rules)", s.PolicyFile, s.Rules)
+	return fmt.Sprintf(" (%s, %s)", s.PolicyFile, count(s.Rules, "rule"))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
 }
 
 func portsCommand(v *view) *cobra.Command {
@@ -76,7 +91,7 @@ func portsCommand(v *view) *cobra.Command {
 					if p.Error != "" {
 						mode = p.Error
 					}
-					row(p.Name, p.Role, p.Segment, p.Driver, p.Device, p.Netns, p.Up, p.RxFrames, p.TxFrames, sum(p.Drops), mode)
+					row(p.Name, p.Role, p.Segment, p.Driver, p.Device, p.Netns, yesNo(p.Up), p.RxFrames, p.TxFrames, sum(p.Drops), mode)
 				}
 			})
 		})
@@ -108,10 +123,13 @@ func sessionsCommand(v *view) *cobra.Command {
 	limit := 100
 	cmd := &cobra.Command{
 		Use: "sessions", Short: "The open connections, and the rule that allowed each", Args: cli.NoArgs,
-		Long:    "A session without a rule was judged by an earlier policy: its next packet asks again.",
+		Long:    "A session without a rule was judged by an earlier policy: its next packet asks\nagain.",
 		Example: "  vsctl sessions\n  vsctl sessions --limit 10000 -o json\n  vsctl sessions --watch 1s",
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if limit < 1 {
+			return fmt.Errorf("--limit %d: at least one session is shown", limit)
+		}
 		return show(cmd, v, fmt.Sprintf("/v1/sessions?limit=%d", limit), func(w io.Writer, s *api.Sessions) {
 			columns(w, "PROTO\tSOURCE\tDESTINATION\tSTATE\tRULE\tFRAMES\tBYTES\tBACK\tBYTES\tLEFT", func(row func(...any)) {
 				for _, x := range s.Sessions {
@@ -129,7 +147,7 @@ func sessionsCommand(v *view) *cobra.Command {
 }
 
 func endpointsCommand(v *view) *cobra.Command {
-	return list(v, "endpoints", "The workloads: who, where, and in which services", "",
+	return list(v, "endpoints", "The workloads: who, where, and in which services", "BY says who stated it: the configuration, or a call of the control API.",
 		"  vsctl endpoints\n  vsctl endpoints -o json\n  vsctl endpoints | grep shop", "/v1/endpoints", func(w io.Writer, all *[]api.Endpoint) {
 			columns(w, "ENDPOINT\tSEGMENT\tPORT\tPEER\tMAC\tIPS\tSERVICES\tLABELS\tBY", func(row func(...any)) {
 				for _, e := range *all {
@@ -154,7 +172,7 @@ func policyCommand(v *view) *cobra.Command {
 				fmt.Fprintln(w, "no policy is loaded: everything is denied")
 				return
 			}
-			fmt.Fprintf(w, "%s: generation %d, source %.12s, %d services, %d networks\n", p.File, p.Generation, p.SourceHash, p.Services, p.Networks)
+			fmt.Fprintf(w, "%s: generation %d, source %.12s, %s, %s\n", p.File, p.Generation, p.SourceHash, count(p.Services, "service"), count(p.Networks, "network"))
 			t := p.Tables
 			fmt.Fprintf(w, "tables: %d identities, %d x %d classes, %d port classes, %d programs, %d bytes, at most %d memory touches a lookup\n\n",
 				t.Identities, t.SourceClasses, t.DestClasses, t.PortClasses, t.Programs, t.Bytes, t.Touches)

@@ -43,11 +43,17 @@ func run(ctx context.Context, args []string) int {
 		return exitNo
 	}
 	fmt.Fprintf(os.Stderr, "vsctl: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nvsctl: "))
-	if errors.As(err, &refused) {
+	var question unanswered
+	if errors.As(err, &refused) && !errors.As(err, &question) {
 		return exitNo
 	}
 	return exitUsage
 }
+
+// unanswered is a refusal of a question: it is no answer, so it is not no.
+type unanswered struct{ error }
+
+func (u unanswered) Unwrap() error { return u.error }
 
 // errNo says that the answer is no, and has been printed.
 var errNo = errors.New("no")
@@ -84,7 +90,8 @@ Exit codes: 0 done, 1 the switch refused or the traced frame would be dropped,
 		socket = "/run/bulkhead/vswitchd.sock"
 	}
 	root.PersistentFlags().StringVar(&v.socket, "socket", socket, "the switch's control `SOCKET`; also $BULKHEAD_SOCKET")
-	root.PersistentFlags().StringVarP(&v.output, "output", "o", "text", "text or json")
+	root.PersistentFlags().StringVarP(&v.output, "output", "o", "text", "print as `FORMAT`: text or json")
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(
 		statusCommand(v), portsCommand(v), fdbCommand(v), sessionsCommand(v), endpointsCommand(v), policyCommand(v),
 		countersCommand(v), traceCommand(v), endpointCommand(v), reloadCommand(v), captureCommand(v),
@@ -101,6 +108,9 @@ func show[T any](cmd *cobra.Command, v *view, path string, table func(io.Writer,
 	for {
 		answer := new(T)
 		if err := v.client().Get(cmd.Context(), path, answer); err != nil {
+			if v.watch > 0 && cmd.Context().Err() != nil {
+				return nil // interrupted, which is how a watch ends
+			}
 			return err
 		}
 		if err := v.print(cmd.OutOrStdout(), answer, func(w io.Writer) { table(w, answer) }); err != nil {

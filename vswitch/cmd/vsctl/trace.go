@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -23,13 +24,19 @@ sessions by the code that forwards, and prints each stage: the rule that decides
 or the nearest rule that would have allowed it. Nothing is sent, opened or
 counted. What is not said is what the port's endpoint would send.
 
-Exit codes: 0 it would pass, 1 it would be dropped, 2 error. With --summary: 0, 2.`,
+Exit codes: 0 it would pass, 1 it would be dropped, 2 error.`,
 		Example: `  vsctl trace --port web --to 10.0.0.3 --tcp 5432
   vsctl trace --port web --to fd00::3 --icmp
   vsctl trace --port web --to 10.0.0.3 --tcp 5432 --from 10.0.0.99
-  vsctl trace --port web --hex 'ffffffffffff 020000000001 0806 ...'`,
+  vsctl trace --port web --hex "$(cat frame.hex)"`,
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if r.To == "" && r.Hex == "" {
+				return errors.New("where to? name an address with --to, or give the frame with --hex")
+			}
+			if summary && v.output == "json" {
+				return errors.New("--summary is text; -o json has all of it")
+			}
 			for name, port := range map[string]uint16{"tcp": tcp, "udp": udp, "sctp": sctp} {
 				if cmd.Flags().Changed(name) {
 					r.Proto, r.DstPort = name, port
@@ -43,13 +50,13 @@ Exit codes: 0 it would pass, 1 it would be dropped, 2 error. With --summary: 0, 
 			}
 			t := new(api.Trace)
 			if err := v.client().Post(cmd.Context(), "/v1/trace", &r, t); err != nil {
-				return err
+				return unanswered{err}
 			}
+			show := func(w io.Writer) { steps(w, t) }
 			if summary {
-				fmt.Fprintln(cmd.OutOrStdout(), inBrief(t))
-				return nil
+				show = func(w io.Writer) { fmt.Fprintln(w, inBrief(t)) }
 			}
-			if err := v.print(cmd.OutOrStdout(), t, func(w io.Writer) { steps(w, t) }); err != nil {
+			if err := v.print(cmd.OutOrStdout(), t, show); err != nil {
 				return err
 			}
 			if !t.Allowed {
@@ -76,6 +83,8 @@ Exit codes: 0 it would pass, 1 it would be dropped, 2 error. With --summary: 0, 
 	f.StringVar(&r.Hex, "hex", "", "the whole frame, in `HEX`")
 	f.BoolVar(&summary, "summary", false, "one line")
 	_ = cmd.MarkFlagRequired("port")
+	cmd.MarkFlagsMutuallyExclusive("tcp", "udp", "sctp", "icmp", "arp", "proto", "hex")
+	cmd.MarkFlagsMutuallyExclusive("to", "hex")
 	_ = cmd.RegisterFlagCompletionFunc("port", v.completePorts)
 	return cmd
 }

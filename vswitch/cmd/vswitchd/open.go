@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 
 	"bulkhead/vswitch"
@@ -11,6 +12,12 @@ import (
 	"bulkhead/vswitch/port/tap"
 	"bulkhead/vswitch/port/xdp"
 )
+
+func init() {
+	vswitch.NewRecording = func(out io.Writer, ports []string) (vswitch.Recording, error) {
+		return pcap.NewRecording(out, ports)
+	}
+}
 
 // openPort opens a port with the driver that its configuration names: the one
 // place that knows them all.

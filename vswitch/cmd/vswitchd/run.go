@@ -34,7 +34,7 @@ func run(ctx context.Context, file string, cfg *config.Config) error {
 	reload := func() error {
 		return sw.ReloadFrom(func() (*config.Config, error) { return config.Load(file) })
 	}
-	operator := sw.Control(cli.Version(), reload)
+	operator := sw.Control(version(), reload)
 	ctl, err := control.Listen(control.Options{Path: cfg.Control, Group: cfg.ControlGroup, Log: log, Switch: operator})
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func run(ctx context.Context, file string, cfg *config.Config) error {
 	if gauge != nil {
 		go gauge.Serve()
 	}
-	log.Info("ready", "config", file, "ports", len(cfg.Ports), "control", cfg.Control, "version", cli.Version())
+	log.Info("ready", "config", file, "ports", len(cfg.Ports), "control", cfg.Control, "version", version())
 	notify(daemon.SdNotifyReady)
 	d := &life{log: log, sw: sw, reload: reload, hup: hup}
 	d.wait(ctx)
@@ -127,3 +127,6 @@ func newLog() *slog.Logger {
 	}
 	return slog.New(slog.NewJSONHandler(os.Stderr, nil))
 }
+
+// version is what the build knows of itself.
+func version() string { return cli.Version() }
