@@ -40,7 +40,7 @@ func (c *checker) unknownKey(key toml.Key) {
 	for _, part := range key[:len(key)-1] {
 		t = fieldType(t, part)
 	}
-	text := "no such key" + nearest(key[len(key)-1], keysOf(t))
+	text := "no such key" + meant(key[len(key)-1], keysOf(t))
 	c.mistakes = append(c.mistakes, Mistake{File: c.name, Line: p.line, Column: p.column, Key: path, Text: text})
 }
 
@@ -204,7 +204,7 @@ func (c *checker) one(key, word string, words ...string) string {
 			return word
 		}
 	}
-	c.wrong(key, "%q is none of %s%s", word, strings.Join(words, ", "), nearest(word, words))
+	c.wrong(key, "%q is none of %s%s", word, strings.Join(words, ", "), meant(word, words))
 	return words[0]
 }
 
@@ -219,7 +219,7 @@ func (c *checker) reference(key, what, name string, names []string) {
 		c.wrong(key, "a %s must be named", what)
 		return
 	}
-	c.wrong(key, "no %s is called %q%s", what, name, nearest(name, names))
+	c.wrong(key, "no %s is called %q%s", what, name, meant(name, names))
 }
 
 // mac reads a unicast MAC.

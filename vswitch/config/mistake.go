@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"bulkhead/internal/nearest"
 )
 
 // Mistake is one thing wrong with a configuration.
@@ -41,38 +43,11 @@ func (m Mistakes) sort() {
 	})
 }
 
-// nearest returns the name most like a wrong one, as a question, or nothing if
+// meant returns the name most like a wrong one, as a question, or nothing if
 // none is like it.
-func nearest(wrong string, names []string) string {
-	best, least := "", len(wrong)/2+1
-	for _, name := range names {
-		if d := distance(wrong, name); d < least {
-			best, least = name, d
-		}
+func meant(wrong string, names []string) string {
+	if name := nearest.Name(wrong, names); name != "" {
+		return fmt.Sprintf("; did you mean %q?", name)
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// distance is Levenshtein's: how many letters to change, add or take away.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := diagonal
-			if a[i-1] != b[j-1] {
-				change++
-			}
-			diagonal = row[j]
-			row[j] = min(change, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

@@ -39,10 +39,15 @@ func codeOf(err error) int {
 	if err == nil {
 		return 0
 	}
+	var mistakes config.Mistakes
+	if errors.As(err, &mistakes) {
+		fmt.Fprintln(os.Stderr, mistakes) // each begins with its place, as editors want it
+		return exitUsage
+	}
 	fmt.Fprintf(os.Stderr, "vswitchd: %s\n", strings.ReplaceAll(err.Error(), "\n", "\nvswitchd: "))
 	var usage cli.Usage
-	var config badConfig
-	if errors.As(err, &usage) || errors.As(err, &config) {
+	var bad badConfig
+	if errors.As(err, &usage) || errors.As(err, &bad) {
 		return exitUsage
 	}
 	return exitFailed
@@ -72,7 +77,7 @@ Exit codes: 0 done, 1 the switch failed, 2 the call or the configuration is wron
 func runCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use:   "run -c FILE",
+		Use: "run -c FILE", DisableFlagsInUseLine: true,
 		Short: "Run the switch in the foreground",
 		Long: `Runs until SIGTERM or SIGINT. Tells systemd when it is ready (Type=notify).
 Logs to stderr: JSON where that is no terminal.`,
@@ -92,10 +97,17 @@ Logs to stderr: JSON where that is no terminal.`,
 	return cmd
 }
 
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 func checkCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use:   "check -c FILE",
+		Use: "check -c FILE", DisableFlagsInUseLine: true,
 		Short: "Check a configuration, and report every mistake at once",
 		Long:  `Reads the configuration and changes nothing; needs no privilege.`,
 		Example: `  vswitchd check -c bulkhead.toml
@@ -107,7 +119,7 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return badConfig{err}
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d segments, %d ports: good\n", file, len(cfg.Segments), len(cfg.Ports))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %s: good\n", file, count(len(cfg.Segments), "segment"), count(len(cfg.Ports), "port"))
 			return nil
 		},
 	}
