@@ -1,0 +1,205 @@
+package compile
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"bulkhead/dataplane/classify"
+	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/eval"
+)
+
+// labelSets are what endpoints and services are drawn from.
+var labelSets = []map[string]string{{"a": "1"}, {"b": "1"}, {"a": "1", "b": "1"}, {"a": "2"}, {"b": "1", "c": "2"}, {"a": "1", "b": "1", "c": "2"}}
+
+// blocks lie in each other, beside each other, and at the ends of both
+// families, so that their edges meet.
+var blocks = []string{
+	"10.0.0.0/24", "10.0.0.0/25", "10.0.0.128/25", "10.0.0.66/32", "10.0.0.0/8", "10.0.1.0/24", "0.0.0.0/0", "0.0.0.0/32", "255.255.255.255/32",
+	"fd00::/16", "fd00::/64", "fd00:0:0:1::/64", "fd00::66/128", "::/0", "::/128", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128",
+}
+
+// portWords have edges that meet, the ends of the range, both families of ICMP
+// with type and code, and protocols without ports.
+var portWords = []string{
+	"any", "tcp", "tcp/0", "tcp/65535", "tcp/80", "tcp/80-90", "tcp/85-100", "tcp/91-95", "udp/53", "udp", "sctp/1-2", "gre", "ip/255", "ip/0",
+	"icmp", "icmp/echo", "icmp/echo-reply", "icmp/too-big", "icmp/unreachable", "icmp4/3/4", "icmp4/255/255", "icmp4/0/0", "icmp6/128/0", "icmp6/255",
+}
+
+// world is a policy as text, and who asks.
+type world struct {
+	text string
+	sets []string // what rules can name
+}
+
+// drawWorld draws services and networks.
+func drawWorld(t *rapid.T) *world {
+	w := &world{text: "version = 1\n", sets: []string{"any"}}
+	for i := range rapid.IntRange(1, 4).Draw(t, "services") {
+		w.add(fmt.Sprintf("s%d", i), "[services.s%d]\nlabels = { %s }\n", i, inline(rapid.SampledFrom(labelSets).Draw(t, "labels")))
+	}
+	for i := range rapid.IntRange(0, 4).Draw(t, "networks") {
+		cidrs := drawSome(t, "cidrs", blocks)
+		w.add(fmt.Sprintf("n%d", i), "[networks.n%d]\ncidrs = [%s]\nexcept = [%s]\n", i, quoted(cidrs), quoted(drawInside(t, cidrs)))
+	}
+	return w
+}
+
+func (w *world) add(name, format string, args ...any) {
+	w.sets = append(w.sets, name)
+	w.text += fmt.Sprintf(format, args...)
+}
+
+func inline(labels map[string]string) string {
+	var out []string
+	for k, v := range labels {
+		out = append(out, fmt.Sprintf("%s = %q", k, v))
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", ")
+}
+
+func quoted(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return `"` + strings.Join(words, `", "`) + `"`
+}
+
+func drawSome(t *rapid.T, label string, from []string) []string {
+	return rapid.SliceOfNDistinct(rapid.SampledFrom(from), 1, 3, rapid.ID[string]).Draw(t, label)
+}
+
+// drawInside draws exceptions, which lie in the blocks.
+func drawInside(t *rapid.T, cidrs []string) []string {
+	var inside []string
+	for _, b := range blocks {
+		p := netip.MustParsePrefix(b)
+		if slices.ContainsFunc(cidrs, func(c string) bool {
+			q := netip.MustParsePrefix(c)
+			return q.Bits() < p.Bits() && q.Contains(p.Addr())
+		}) {
+			inside = append(inside, b)
+		}
+	}
+	if len(inside) == 0 || rapid.Bool().Draw(t, "none") {
+		return nil
+	}
+	return drawSome(t, "except", inside)
+}
+
+// drawRules draws rules of a world, as text each.
+func (w *world) drawRules(t *rapid.T) []string {
+	var rules []string
+	for i := range rapid.IntRange(0, 6).Draw(t, "rules") {
+		verdict := rapid.SampledFrom([]string{"allow", "allow", "deny"}).Draw(t, "verdict")
+		rules = append(rules, fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s = { from = [%s], to = [%s], ports = [%s] }\n",
+			i, verdict, quoted(drawSome(t, "from", w.sets)), quoted(drawSome(t, "to", w.sets)), quoted(drawSome(t, "ports", portWords))))
+	}
+	return rules
+}
+
+// drawSubjects draws who asks: endpoints with labels at addresses, and
+// addresses of nobody, both where a block begins and ends and beside that.
+func drawSubjects(t *rapid.T) []Subject {
+	var edges []netip.Addr
+	for _, b := range blocks {
+		p := netip.MustParsePrefix(b)
+		last := lastOf(p)
+		edges = append(edges, p.Addr().Prev(), p.Addr(), last, last.Next())
+	}
+	edges = slices.DeleteFunc(edges, func(a netip.Addr) bool { return !a.IsValid() || a.Is4In6() })
+	addrs := rapid.SliceOfNDistinct(rapid.SampledFrom(edges), 10, 10, rapid.ID[netip.Addr]).Draw(t, "addresses")
+	var out []Subject
+	for i, a := range addrs {
+		s := Subject{Addr: a}
+		if i%2 == 0 {
+			s.Labels = rapid.SampledFrom(labelSets).Draw(t, "labels")
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(b); i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
+// flows are the edges of every range that the rules have, and one beside each,
+// in its own protocol; and protocols that nothing may name.
+func flows(p *Policy) []eval.Flow {
+	out := []eval.Flow{{Proto: 0}, {Proto: 1}, {Proto: 6}, {Proto: 17}, {Proto: 47}, {Proto: 58, Dst: 0x8000}, {Proto: 132}, {Proto: 255, Dst: 65535}}
+	for _, r := range p.Rules {
+		for _, q := range r.Ports {
+			if q.Proto == policy.AnyProto {
+				continue
+			}
+			for _, dst := range []uint16{q.DstLo - 1, q.DstLo, q.DstHi, q.DstHi + 1} { // 0 - 1 and 65535 + 1 are each other
+				out = append(out, eval.Flow{Proto: uint8(q.Proto), Dst: dst})
+			}
+		}
+	}
+	return out
+}
+
+// tables are a policy as the switch holds it, and who the subjects are there.
+type tables struct {
+	rules  *policy.Ruleset
+	engine *classify.Engine
+	ids    []identity.ID
+	sets   [][]uint32
+}
+
+// link does what the daemon does: endpoints with the sets of their labels and
+// addresses, and the networks as a table of prefixes for everybody else.
+func link(t interface{ Fatal(...any) }, rs *policy.Ruleset, subjects []Subject) *tables {
+	b := identity.NewBuilder()
+	for _, atom := range rs.Atoms() {
+		b.Outside(atom.Prefix, numbers(atom.Sets))
+	}
+	for i, s := range subjects {
+		if s.Labels != nil {
+			e := identity.Endpoint{Name: fmt.Sprint(i), Zone: 1, MAC: packet.MAC{2, 5: byte(i)}, Port: packet.PortID(i)}
+			b.Endpoint(e, []identity.Address{{Addr: packet.AddrFrom(s.Addr), Sets: setsOf(rs, s)}}, nil)
+		}
+	}
+	who, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &tables{rules: rs}
+	if out.engine, err = classify.Link(rs, who.AllSets()); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range subjects {
+		a := packet.AddrFrom(s.Addr)
+		id, _ := who.Identify(1, &a)
+		out.ids, out.sets = append(out.ids, id), append(out.sets, setsOf(rs, s))
+	}
+	return out
+}
+
+func setsOf(rs *policy.Ruleset, s Subject) []uint32 {
+	all := setsIn(rs, s)
+	slices.Sort(all)
+	return numbers(slices.Compact(all))
+}
+
+func numbers(sets []policy.SetID) []uint32 {
+	var out []uint32
+	for _, id := range sets {
+		out = append(out, uint32(id))
+	}
+	return out
+}
