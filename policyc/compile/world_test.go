@@ -28,7 +28,7 @@ var blocks = []string{
 // portWords have edges that meet, the ends of the range, both families of ICMP
 // with type and code, and protocols without ports.
 var portWords = []string{
-	"any", "tcp", "tcp/0", "tcp/65535", "tcp/80", "tcp/80-90", "tcp/85-100", "tcp/91-95", "udp/53", "udp", "sctp/1-2", "gre", "ip/255", "ip/0",
+	"any", "tcp", "tcp/0", "tcp/65535", "tcp/80", "tcp/80-90", "tcp/85-100", "tcp/91-95", "tcp/102", "udp/53", "udp", "sctp/1-2", "gre", "ip/255", "ip/0",
 	"icmp", "icmp/echo", "icmp/echo-reply", "icmp/too-big", "icmp/unreachable", "icmp4/3/4", "icmp4/255/255", "icmp4/0/0", "icmp6/128/0", "icmp6/255",
 }
 
