@@ -81,7 +81,7 @@ func TestExplainNamesTheNearestRule(t *testing.T) {
 	for _, step := range rec.Steps {
 		stages += " " + step.Stage
 	}
-	if want := " parse identify known decide decide end"; stages != want {
+	if want := " parse identify known decide decide decide end"; stages != want {
 		t.Errorf("stages%s, want%s", stages, want)
 	}
 	if !strings.HasPrefix(rec.Nearest, "calls") || rec.Rule != "" {
