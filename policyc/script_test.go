@@ -25,10 +25,17 @@ func TestMain(m *testing.M) {
 // `go test ./policyc -run Script -rewrite` writes them anew; read the diff.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true,
+		Dir: "testdata/script", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true, Setup: quickly,
 		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"ends": ends, "tmpfs": tmpfs, "examples": examples},
 		Condition: condition,
 	})
+}
+
+// quickly lets a command under the race detector end at once: it would wait a
+// second for reports of other threads.
+func quickly(env *testscript.Env) error {
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
+	return nil
 }
 
 // ends N COMMAND... runs a command that must end with exit code N.

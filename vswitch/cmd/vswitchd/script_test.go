@@ -29,9 +29,16 @@ func TestMain(m *testing.M) {
 // scripts anew; read the diff.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true,
+		Dir: "testdata/script", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true, Setup: quickly,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ends": ends, "ready": ready, "tell": tell, "logged": logged},
 	})
+}
+
+// quickly lets a command under the race detector end at once: it would wait a
+// second for reports of other threads.
+func quickly(env *testscript.Env) error {
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
+	return nil
 }
 
 func TestHelp(t *testing.T) { clitest.Help(t, command) }
