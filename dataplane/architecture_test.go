@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	// 6: the contract of ports, configuration, the kernel's door
 	"vswitch/internal/sys": {},
 	"vswitch/port":         {"dataplane/drop", "dataplane/packet", "vswitch/internal/sys"},
-	"vswitch/config":       {"dataplane/packet", "internal/nearest"},
+	"vswitch/config":       {"dataplane/packet", "vswitch/cli/nearest"},
 	// 7: drivers, which know nothing of each other
 	"vswitch/port/mem":        {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},
 	"vswitch/port/pcap":       {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},
@@ -50,17 +50,18 @@ var allowed = map[string][]string{
 	"vswitch/control/api": {},
 	"vswitch/control":     {"vswitch/control/api", "vswitch/internal/sys", "vswitch/config"},
 	"vswitch/metrics":     {"dataplane/drop", "vswitch/control/api"},
-	"vswitch":             {"dataplane/...", "vswitch/port", "vswitch/config", "vswitch/control/api", "vswitch/internal/sys", "internal/nearest"},
+	"vswitch":             {"dataplane/...", "vswitch/port", "vswitch/config", "vswitch/control/api", "vswitch/internal/sys", "vswitch/cli/nearest"},
 	// 9: commands wire it together
-	"vswitch/cmd/vswitchd": {"dataplane/...", "vswitch/...", "internal/cli"},
-	"vswitch/cmd/vsctl":    {"vswitch/control", "vswitch/control/api", "dataplane/drop", "internal/cli"},
+	"vswitch/cmd/vswitchd": {"dataplane/...", "vswitch/...", "vswitch/cli"},
+	"vswitch/cmd/vsctl":    {"vswitch/control", "vswitch/control/api", "dataplane/drop", "vswitch/cli"},
 	// the compiler
-	"policyc":     {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet", "internal/..."},
-	"policyc/...": {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet", "internal/nearest"},
-	// what commands share: the right word for a wrong one, and how they are called
-	"internal/nearest":     {},
-	"internal/cli":         {"internal/nearest"},
-	"internal/cli/clitest": {},
+	"policyc":     {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet", "vswitch/cli/..."},
+	"policyc/...": {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet", "vswitch/cli/nearest"},
+	// what commands share, policyc's among them: how they are called, and the
+	// right word for a wrong one; nothing of the switch
+	"vswitch/cli/nearest": {},
+	"vswitch/cli":         {"vswitch/cli/nearest"},
+	"vswitch/cli/clitest": {},
 	// what may import anything
 	"bench/...": {"..."},
 	"fuzz":      {"..."},
@@ -82,8 +83,8 @@ var outside = map[string][]string{
 	"go.uber.org/goleak":                  {"vswitch/port/porttest"},
 	"github.com/rogpeppe/go-internal":     {}, // testscript: the commands' own tests, nothing else
 	"github.com/gaissmai/bart":            {"dataplane/route"},
-	"github.com/spf13/cobra":              {"policyc", "bench/...", "vswitch/cmd/...", "internal/cli/..."},
-	"github.com/spf13/pflag":              {"internal/cli/..."},
+	"github.com/spf13/cobra":              {"policyc", "bench/...", "vswitch/cmd/...", "vswitch/cli/..."},
+	"github.com/spf13/pflag":              {"vswitch/cli/..."},
 	"github.com/prometheus/client_golang": {"vswitch/metrics"},
 	"github.com/coreos/go-systemd/v22":    {"vswitch/cmd/vswitchd"},
 }
@@ -247,6 +248,21 @@ func TestArchitectureLinked(t *testing.T) {
 		seen[p.Module.Path] = true
 		if _, found := linked[p.Module.Path]; !found {
 			t.Errorf("vswitchd links %s (for %s), which is not written down", p.Module.Path, p.ImportPath)
+		}
+	}
+}
+
+// The top level is what a user meets first: it holds these and nothing else.
+func TestArchitectureTopLevel(t *testing.T) {
+	out, err := exec.Command("git", "-C", "..", "ls-tree", "--name-only", "HEAD").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := strings.Fields(`dataplane vswitch policyc bench fuzz examples docs .ci .gitignore
+		go.mod go.sum Makefile LICENSE README.md CHANGELOG.md CONTRIBUTING.md`)
+	for _, name := range strings.Fields(string(out)) {
+		if !slices.Contains(known, name) {
+			t.Errorf("%s stands at the top level", name)
 		}
 	}
 }

@@ -3,7 +3,7 @@ package vswitch
 import (
 	"fmt"
 
-	"bulkhead/internal/nearest"
+	"bulkhead/vswitch/cli/nearest"
 	"bulkhead/vswitch/control/api"
 )
 

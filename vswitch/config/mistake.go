@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"bulkhead/internal/nearest"
+	"bulkhead/vswitch/cli/nearest"
 )
 
 // Mistake is one thing wrong with a configuration.

@@ -8,9 +8,9 @@ import (
 	"unicode"
 
 	"bulkhead/dataplane/policy"
-	"bulkhead/internal/nearest"
 	"bulkhead/policyc/internal/diag"
 	"bulkhead/policyc/internal/source"
+	"bulkhead/vswitch/cli/nearest"
 )
 
 // Files checks the statements of all files together: names are of the policy,

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"bulkhead/dataplane/policy"
-	"bulkhead/internal/nearest"
+	"bulkhead/vswitch/cli/nearest"
 )
 
 // protocols that have names; those with ports are in ported.

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"bulkhead/internal/nearest"
+	"bulkhead/vswitch/cli/nearest"
 )
 
 // Problem is what is wrong with a word, and how to mend it.

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"bulkhead/internal/nearest"
 	"bulkhead/policyc/internal/diag"
+	"bulkhead/vswitch/cli/nearest"
 )
 
 // Version is the version of the language that is read.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bulkhead/internal/cli"
+	"bulkhead/vswitch/cli"
 	"bulkhead/vswitch/control/api"
 )
 

@@ -15,7 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bulkhead/internal/cli"
+	"bulkhead/vswitch/cli"
 	"bulkhead/vswitch/control"
 	"bulkhead/vswitch/control/api"
 )

@@ -16,7 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"bulkhead/internal/cli/clitest"
+	"bulkhead/vswitch/cli/clitest"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the commands print into the scripts")

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bulkhead/internal/cli"
+	"bulkhead/vswitch/cli"
 	"bulkhead/vswitch/config"
 )
 

@@ -11,8 +11,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
-	"bulkhead/internal/cli"
 	"bulkhead/vswitch"
+	"bulkhead/vswitch/cli"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/control"
 	"bulkhead/vswitch/metrics"

@@ -20,7 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"bulkhead/internal/nearest"
+	"bulkhead/vswitch/cli/nearest"
 )
 
 // Usage is a mistake of the caller's.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bulkhead/internal/nearest"
+	"bulkhead/vswitch/cli/nearest"
 )
 
 // helpCommand is cobra's, but for a topic that is not there: that is an error.
