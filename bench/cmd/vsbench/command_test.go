@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"bulkhead/vswitch/cli/clitest"
 )
 
 func execute(args ...string) (stdout string, err error) {
@@ -142,3 +144,5 @@ func terminal(t *testing.T) (master, slave *os.File) {
 	t.Cleanup(func() { slave.Close() })
 	return master, slave
 }
+
+func TestHelp(t *testing.T) { clitest.Help(t, command) }

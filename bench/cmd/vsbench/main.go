@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"bulkhead/vswitch/cli"
 )
 
 // Exit codes.
@@ -25,7 +27,7 @@ var errFailed = errors.New("not every scenario could be measured")
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	err := command().ExecuteContext(ctx)
+	err := cli.Run(ctx, command(), os.Args[1:])
 	if err == nil {
 		return
 	}
@@ -60,5 +62,6 @@ Exit codes: 0 measured, 1 a scenario failed (the report says which and why),
 		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
 	}
 	root.AddCommand(listCommand(), runCommand())
+	cli.Finish(root)
 	return root
 }

@@ -51,7 +51,7 @@ nothing outside them.`,
 	cmd.Flags().IntVar(&o.rounds, "rounds", 5, "measure `N` times; a verdict needs 3")
 	cmd.Flags().Float64Var(&o.seconds, "seconds", 2, "each for `N` seconds")
 	cmd.Flags().Uint64Var(&o.seed, "seed", 1, "of payloads and of the order of sessions: `N`")
-	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "`text` or json")
 	cmd.Flags().StringVar(&o.vswitchd, "vswitchd", "", "the daemon's `PATH` (default: beside vsbench, or on the PATH)")
 	return cmd
 }
