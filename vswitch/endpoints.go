@@ -52,7 +52,7 @@ func rosterOf(cfg *config.Config) roster {
 		e := &cfg.Endpoints[i]
 		r[e.Name] = endpoint{
 			Name: e.Name, Segment: e.Segment, Port: e.Port, Peer: e.Peer, MAC: e.MAC,
-			IPs: e.IPs, Labels: e.Labels,
+			IPs: e.IPs, Labels: e.Labels, Prefixes: e.Prefixes,
 		}
 	}
 	return r

@@ -48,7 +48,7 @@ type Segment struct {
 	Unknown    string // "drop" or "flood": unicast to an unknown MAC
 	Broadcast  string // "drop" or "flood": broadcast and multicast
 	Learning   bool   // learn MACs that peers speak for
-	MTU        int    // bytes of IP
+	MTU        int    // bytes of IP; in the overlay a tunnel's headers less than the uplink's
 }
 
 // FloodUnknown tells whether unicast to an unknown MAC is flooded.
@@ -96,6 +96,8 @@ type Endpoint struct {
 	MAC     packet.MAC
 	IPs     []netip.Addr
 	Labels  map[string]string
+	// Prefixes are sources allowed behind it, as Port.Prefixes.
+	Prefixes []netip.Prefix
 }
 
 // Route is a static route of a VRF.

@@ -7,7 +7,7 @@ type file struct {
 	Workers      int            `toml:"workers"`
 	Control      string         `toml:"control"`
 	ControlGroup string         `toml:"control_group"`
-	Metrics      *string        `toml:"metrics"`
+	Metrics      string         `toml:"metrics"`
 	Limits       fileLimits     `toml:"limits"`
 	Segments     []fileSegment  `toml:"segments"`
 	Ports        []filePort     `toml:"ports"`
@@ -26,7 +26,7 @@ type fileLimits struct {
 
 type fileSegment struct {
 	Name       string   `toml:"name"`
-	VNI        int64    `toml:"vni"`
+	VNI        int      `toml:"vni"`
 	VRF        string   `toml:"vrf"`
 	Gateways   []string `toml:"gateways"`
 	GatewayMAC string   `toml:"gateway_mac"`
@@ -55,13 +55,14 @@ type filePort struct {
 }
 
 type fileEndpoint struct {
-	Name    string            `toml:"name"`
-	Segment string            `toml:"segment"`
-	Port    string            `toml:"port"`
-	Peer    string            `toml:"peer"`
-	MAC     string            `toml:"mac"`
-	IPs     []string          `toml:"ips"`
-	Labels  map[string]string `toml:"labels"`
+	Name     string            `toml:"name"`
+	Segment  string            `toml:"segment"`
+	Port     string            `toml:"port"`
+	Peer     string            `toml:"peer"`
+	MAC      string            `toml:"mac"`
+	IPs      []string          `toml:"ips"`
+	Labels   map[string]string `toml:"labels"`
+	Prefixes []string          `toml:"prefixes"`
 }
 
 type fileRoute struct {
@@ -83,25 +84,3 @@ type filePeer struct {
 	Address  string   `toml:"address"`
 	Segments []string `toml:"segments"`
 }
-
-// Defaults, all in one place.
-const (
-	DefaultControl   = "/run/bulkhead/vswitchd.sock"
-	DefaultMetrics   = "127.0.0.1:9477"
-	DefaultVRF       = "default"
-	DefaultMTU       = 1500
-	DefaultUDPPort   = 4789
-	defaultWorkers   = 1
-	defaultSessions  = 1 << 18
-	defaultFrames    = 8192
-	maxWorkers       = 64
-	maxMTU           = 9000
-	minMTU           = 576
-	maxLabels        = 64
-	maxDeviceName    = 15 // IFNAMSIZ less the terminating zero
-	portShare        = 4  // a port may hold a quarter of all sessions
-	embryonicShare   = 4  // and a quarter of these unanswered
-	maxNameLength    = 63
-	maxFrames        = 1 << 20
-	maxSessionsTotal = 1 << 26
-)

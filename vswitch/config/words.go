@@ -36,7 +36,7 @@ func HostAddr(s string) (netip.Addr, error) {
 // Name checks what an endpoint is to be called.
 func Name(s string) error {
 	if !goodName(s) {
-		return fmt.Errorf("%q is no name; letters, digits, '-', '_' and '.', at most %d", s, maxNameLength)
+		return fmt.Errorf("%q is no name; letters, digits, '-', '_' and '.', at most %d", s, maxName)
 	}
 	return nil
 }

@@ -1,0 +1,130 @@
+package config
+
+import "strings"
+
+// rule is what one key of the file takes. Defaults and bounds stand here and
+// nowhere else: the checks go by it, and docs/config.md is held to it.
+type rule struct {
+	least, most int      // bounds of a whole number
+	words       []string // the words that a text may be, the default first
+	otherwise   any      // the default, an int or a text; nil: see derived
+	derived     string   // the default in words, where it is worked out, or "required"
+	unit        string   // of a whole number
+	form        string   // bounds in words, where they are no numbers
+}
+
+// Defaults that others need to know.
+const (
+	DefaultControl = "/run/bulkhead/vswitchd.sock"
+	DefaultMetrics = "127.0.0.1:9477"
+	DefaultVRF     = "default"
+	DefaultMTU     = 1500
+	DefaultUDPPort = 4789
+)
+
+// Bounds that are not one number's.
+const (
+	maxName       = 63
+	maxDevice     = 15  // IFNAMSIZ less the terminating zero
+	maxSocket     = 107 // sun_path less the terminating zero
+	maxLabels     = 64  // of one endpoint
+	maxLabel      = 253 // bytes of a key, and of a value
+	leastMTU6     = 1280
+	maxWorkers    = 64
+	maxSessions   = 1 << 26
+	maxVNI        = 1<<24 - 1
+	maxSegments   = 1 << 15
+	maxPeers      = 1 << 15
+	tunnelHeader4 = 50 // inner Ethernet 14, VXLAN 8, UDP 8, IPv4 20
+	tunnelHeader6 = 70 // and 20 more for IPv6
+)
+
+const (
+	required   = "required"
+	none       = "none"
+	nameForm   = "1 to 63 of a-z A-Z 0-9 - _ . /"
+	labelForm  = "at most 64; keys and values of at most 253 bytes"
+	hostForm   = "an address of a host"
+	prefixForm = "no bits behind the length"
+	macForm    = "unicast"
+)
+
+var keys = map[string]rule{
+	"policy":        {derived: "none: everything is denied", form: "a path"},
+	"workers":       {least: 1, most: maxWorkers, otherwise: 1, unit: "threads"},
+	"control":       {otherwise: DefaultControl, form: "a path of at most 107 bytes"},
+	"control_group": {derived: "none: root and the daemon's own user", form: "a group"},
+	"metrics":       {otherwise: DefaultMetrics, form: "an address and a port, or empty: off"},
+
+	"limits.sessions":           {least: 16, most: maxSessions, otherwise: 1 << 18, unit: "sessions"},
+	"limits.sessions_per_port":  {least: 1, most: maxSessions, derived: "a quarter of sessions", unit: "sessions"},
+	"limits.embryonic_per_port": {least: 1, most: maxSessions, derived: "a quarter of sessions_per_port", unit: "sessions"},
+	"limits.frames":             {least: 64, most: 1 << 20, otherwise: 8192, unit: "chunks of 4 KiB"},
+
+	"segments[].name":        {derived: required, form: nameForm},
+	"segments[].vni":         {least: 1, most: maxVNI, derived: "none: not in the overlay"},
+	"segments[].vrf":         {otherwise: DefaultVRF, form: nameForm},
+	"segments[].gateways":    {derived: none, form: "addresses with their prefix lengths, none twice in a VRF"},
+	"segments[].gateway_mac": {derived: "made of the name", form: macForm},
+	"segments[].unknown":     {words: []string{dropped, flood}},
+	"segments[].broadcast":   {words: []string{dropped, flood}},
+	"segments[].learning":    {},
+	"segments[].mtu":         {least: 576, most: 9000, otherwise: DefaultMTU, derived: "1500; with a vni the uplink's less 50, or 70 if the VTEP has IPv6", unit: "bytes of IP"},
+
+	"ports[].name":             {derived: required, form: nameForm},
+	"ports[].driver":           {words: []string{"tap", "xdp", "pcap"}},
+	"ports[].role":             {words: []string{RoleWorkload, RoleUplink}},
+	"ports[].segment":          {derived: "required, but for an uplink", form: "a segment's name"},
+	"ports[].netns":            {derived: "none: the switch's own", form: "a name, a path or pid:N"},
+	"ports[].device":           {derived: "tap: eth0, or the port's name without netns; xdp: required", form: "at most 15 bytes"},
+	"ports[].file":             {derived: "pcap: required", form: "a path"},
+	"ports[].mac":              {derived: "none: nobody is on the port", form: macForm},
+	"ports[].ips":              {derived: "none; required with mac", form: "in the segment's prefixes"},
+	"ports[].labels":           {derived: none, form: labelForm},
+	"ports[].prefixes":         {derived: none, form: prefixForm},
+	"ports[].queues":           {least: 1, most: maxWorkers, derived: "workers", unit: "queues"},
+	"ports[].mtu":              {least: 576, most: 9000, otherwise: DefaultMTU, derived: "the segment's; an uplink: 1500", unit: "bytes of IP"},
+	"ports[].mode":             {words: []string{"auto", "native", "generic"}},
+	"ports[].no_default_route": {},
+
+	"endpoints[].name":     {derived: required, form: nameForm},
+	"endpoints[].segment":  {derived: "the port's; required with peer", form: "a segment's name"},
+	"endpoints[].port":     {derived: "required, or peer", form: "a port's name"},
+	"endpoints[].peer":     {derived: "required, or port", form: "a peer's name"},
+	"endpoints[].mac":      {derived: required, form: macForm},
+	"endpoints[].ips":      {derived: required, form: "in the segment's prefixes"},
+	"endpoints[].labels":   {derived: none, form: labelForm},
+	"endpoints[].prefixes": {derived: none, form: prefixForm},
+
+	"routes[].vrf":       {otherwise: DefaultVRF, form: nameForm},
+	"routes[].prefix":    {derived: required, form: prefixForm},
+	"routes[].via":       {derived: "required, or blackhole", form: "a host of a segment of the VRF"},
+	"routes[].blackhole": {},
+
+	"vtep.addresses": {derived: required, form: "one of each family, with the prefix length"},
+	"vtep.gateways":  {derived: none, form: "one of each family, on-link"},
+	"vtep.uplink":    {derived: required, form: "an uplink's name"},
+	"vtep.udp_port":  {least: 1, most: 65535, otherwise: DefaultUDPPort},
+
+	"peers[].name":     {derived: required, form: nameForm},
+	"peers[].address":  {derived: required, form: hostForm},
+	"peers[].segments": {derived: none, form: "names of segments with a vni"},
+}
+
+// ruleOf finds the rule of a key at a place: ports[3].mtu goes by ports[].mtu.
+func ruleOf(path string) rule {
+	var b strings.Builder
+	inside := false
+	for _, r := range path {
+		switch {
+		case r == '[':
+			inside = true
+			b.WriteString("[]")
+		case r == ']':
+			inside = false
+		case !inside:
+			b.WriteRune(r)
+		}
+	}
+	return keys[b.String()]
+}
