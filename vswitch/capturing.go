@@ -131,7 +131,7 @@ func captureOf(l *live, r *api.CaptureRequest) (captureFilter, error) {
 		}
 	}
 	if r.Count < 0 || r.Snaplen < 0 || r.Seconds < 0 {
-		return f, api.Invalid("count, snaplen and seconds are not below zero", "")
+		return f, api.Invalid("count, snaplen or seconds is below zero", "leave it away for no bound")
 	}
 	return f, nil
 }

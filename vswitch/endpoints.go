@@ -2,10 +2,12 @@ package vswitch
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/config"
@@ -28,6 +30,8 @@ type endpoint struct {
 	// FromAPI says that it was added or moved by the control API, and is not
 	// as the configuration has it.
 	FromAPI bool
+	// Stated says that the configuration has an endpoint of this name, too.
+	Stated bool
 }
 
 // roster is every endpoint by name. It is changed by copying: a change that
@@ -67,84 +71,109 @@ func (r roster) sorted() []endpoint {
 }
 
 // carryOver puts what the API changed in old on top of a configuration just
-// loaded: an endpoint that the API added stays, and so does a move, as long as
-// the configuration still has the endpoint and its new place.
-func (r roster) carryOver(old roster) {
+// loaded: an endpoint that the API added stays as long as its place is there,
+// and so does a move, as long as the configuration has the endpoint, too.
+func (r roster) carryOver(old roster, cfg *config.Config) {
 	for name, e := range old {
-		if e.FromAPI {
+		_, stated := r[name]
+		if !e.FromAPI || e.Stated && !stated || cfg.Segment(e.Segment) == nil {
+			continue
+		}
+		at := config.Endpoint{Name: name, Port: e.Port, Peer: e.Peer, Segment: e.Segment}
+		if place(&at, cfg) == nil && at.Segment == e.Segment {
 			r[name] = e
 		}
 	}
 }
 
-// change applies one change of the control API to a copy of the roster.
-func (r roster) change(c api.EndpointChange, segmentOf func(port string) (string, bool)) (roster, error) {
-	next := maps.Clone(r)
+// change applies one change of the control API to a copy of the roster. What
+// it states is held to the rules of the configuration.
+func (r roster) change(c *api.EndpointChange, cfg *config.Config) (roster, error) {
 	was, exists := r[c.Name]
-	switch c.Op {
-	case api.EndpointDel:
-		if !exists {
-			return nil, unknown("endpoint", c.Name, slices.Collect(maps.Keys(r)), "vsctl endpoints")
-		}
-		delete(next, c.Name)
-	case api.EndpointMove:
-		if !exists {
-			return nil, unknown("endpoint", c.Name, slices.Collect(maps.Keys(r)), "vsctl endpoints")
-		}
-		was.Port, was.Peer, was.FromAPI = c.Port, c.Peer, true
-		if c.Port != "" {
-			segment, found := segmentOf(c.Port)
-			if !found {
-				return nil, api.NotFound(fmt.Sprintf("port %q is not known", c.Port), "vsctl ports lists them")
-			}
-			was.Segment = segment
-		}
-		next[c.Name] = was
-	case api.EndpointAdd:
-		if exists {
-			return nil, api.Conflict(fmt.Sprintf("endpoint %q exists", c.Name), "move it, or delete it first")
-		}
-		e, err := endpointFrom(c, segmentOf)
-		if err != nil {
-			return nil, err
-		}
-		next[c.Name] = e
-	default:
+	switch {
+	case c.Op != api.EndpointAdd && c.Op != api.EndpointMove && c.Op != api.EndpointDel:
 		return nil, api.Invalid(fmt.Sprintf("%q is no change of an endpoint", c.Op), "use add, move or del")
+	case c.Op == api.EndpointAdd && exists:
+		return nil, api.Conflict(fmt.Sprintf("endpoint %q exists", c.Name), "move it, or delete it first")
+	case c.Op != api.EndpointAdd && !exists:
+		return nil, unknown("endpoint", c.Name, slices.Collect(maps.Keys(r)), "vsctl endpoints")
 	}
+	next := maps.Clone(r)
+	if c.Op == api.EndpointDel {
+		delete(next, c.Name)
+		return next, nil
+	}
+	e, err := was.changed(c, cfg)
+	if err != nil {
+		return nil, err
+	}
+	next[c.Name] = e
 	return next, nil
 }
 
-// endpointFrom reads the endpoint that an API call wants added.
-func endpointFrom(c api.EndpointChange, segmentOf func(port string) (string, bool)) (endpoint, error) {
-	e := endpoint{Name: c.Name, Segment: c.Segment, Port: c.Port, Peer: c.Peer, Labels: c.Labels, FromAPI: true}
-	if err := config.Name(c.Name); err != nil {
-		return e, api.Invalid(err.Error(), "")
+// changed is the endpoint as a change states it: new, or elsewhere.
+func (e endpoint) changed(c *api.EndpointChange, cfg *config.Config) (endpoint, error) {
+	mac, ips := e.MAC.String(), make([]string, len(e.IPs))
+	for i, ip := range e.IPs {
+		ips[i] = ip.String()
 	}
-	mac, err := config.HostMAC(c.MAC)
+	stated := config.Endpoint{Name: c.Name, Segment: e.Segment, Port: c.Port, Peer: c.Peer, Labels: e.Labels}
+	if c.Op == api.EndpointAdd {
+		stated.Segment, stated.Labels, mac, ips = c.Segment, c.Labels, c.MAC, c.IPs
+	}
+	if err := place(&stated, cfg); err != nil {
+		return e, err
+	}
+	read, err := cfg.ReadEndpoint(stated, mac, ips)
 	if err != nil {
-		return e, api.Invalid(fmt.Sprintf("endpoint %q: %v", c.Name, err), "")
+		return e, refused(c.Name, err)
 	}
-	e.MAC = mac
-	for _, s := range c.IPs {
-		ip, err := config.HostAddr(s)
-		if err != nil {
-			return e, api.Invalid(fmt.Sprintf("endpoint %q: %v", c.Name, err), "")
+	return endpoint{
+		Name: read.Name, Segment: read.Segment, Port: read.Port, Peer: read.Peer, MAC: read.MAC, IPs: read.IPs,
+		Labels: read.Labels, Prefixes: e.Prefixes, FromAPI: true, Stated: c.Op == api.EndpointMove && (e.Stated || !e.FromAPI),
+	}, nil
+}
+
+// place finds where an endpoint is stated to be: on one port, whose segment it
+// is in, or behind one peer.
+func place(e *config.Endpoint, cfg *config.Config) error {
+	if (e.Port == "") == (e.Peer == "") {
+		return api.Invalid(fmt.Sprintf("endpoint %q is on a port or behind a peer", e.Name), "name one of port and peer")
+	}
+	if e.Peer != "" {
+		if !slices.ContainsFunc(cfg.Peers, func(p config.Peer) bool { return p.Name == e.Peer }) {
+			return unknown("peer", e.Peer, namesOf(cfg.Peers, func(p *config.Peer) string { return p.Name }), "the configuration's [[peers]]")
 		}
-		e.IPs = append(e.IPs, ip)
+		return nil
 	}
-	if len(e.IPs) == 0 {
-		return e, api.Invalid(fmt.Sprintf("endpoint %q has no IP, so nothing could pass to or from it", c.Name), "name one")
+	p := cfg.Port(e.Port)
+	if p == nil {
+		return unknown("port", e.Port, namesOf(cfg.Ports, func(p *config.Port) string { return p.Name }), "vsctl ports")
 	}
-	if (c.Port == "") == (c.Peer == "") {
-		return e, api.Invalid(fmt.Sprintf("endpoint %q is neither on a port nor behind a peer, or on both", c.Name), "name one of port and peer")
+	if p.Role == config.RoleUplink {
+		return api.Invalid(fmt.Sprintf("port %q is an uplink: nobody is on it", e.Port), "name the peer that the endpoint is behind")
 	}
-	if c.Port != "" {
-		segment, found := segmentOf(c.Port)
-		if !found {
-			return e, api.NotFound(fmt.Sprintf("port %q is not known", c.Port), "vsctl ports lists them")
-		}
-		e.Segment = segment
+	e.Segment = p.Segment
+	return nil
+}
+
+func namesOf[T any](list []T, name func(*T) string) (names []string) {
+	for i := range list {
+		names = append(names, name(&list[i]))
 	}
-	return e, nil
+	return names
+}
+
+// refused makes one error of everything that is wrong with an endpoint.
+func refused(name string, err error) error {
+	var mistakes config.Mistakes
+	if !errors.As(err, &mistakes) {
+		return err
+	}
+	var texts, cures []string
+	for _, m := range mistakes {
+		texts = append(texts, m.Key+": "+m.Text)
+		cures = append(cures, m.Key+": "+m.Cure)
+	}
+	return api.Invalid(fmt.Sprintf("endpoint %q: %s", name, strings.Join(texts, "; ")), strings.Join(cures, "; "))
 }

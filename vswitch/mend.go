@@ -118,6 +118,7 @@ func (sw *Switch) release(id packet.PortID, why error) {
 	sw.settle()
 	sw.opened[id] = next.ports[id]
 	sw.failed.Delete(id)
+	sw.retire(id, gone)
 	if err := gone.port.Close(); err != nil {
 		sw.log.Error("port-close", "port", gone.name, "error", err)
 	}

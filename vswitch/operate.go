@@ -3,10 +3,12 @@ package vswitch
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/conntrack"
@@ -44,6 +46,15 @@ func (o *Operator) live() (*live, error) {
 		return nil, api.Busy("the switch is starting", "try again in a moment")
 	}
 	return l, nil
+}
+
+// mayChange refuses a change while the switch starts or stops.
+func (o *Operator) mayChange() error {
+	if o.sw.closed {
+		return errStopping
+	}
+	_, err := o.live()
+	return err
 }
 
 // Status tells how the switch is.
@@ -102,7 +113,29 @@ func (o *Operator) sessionTotals(s *api.Status) error {
 	return nil
 }
 
-// counters adds up the workers' accounts.
+// Workers tells what the workers did with their time.
+func (o *Operator) Workers() ([]api.Worker, error) {
+	if _, err := o.live(); err != nil {
+		return nil, err
+	}
+	out := []api.Worker{}
+	for i := range o.sw.workers {
+		if !o.sw.onWorker(i, func(w *worker) {
+			l := &w.load
+			out = append(out, api.Worker{
+				Worker: i, IdleSeconds: l.asleep.Seconds(), BusySeconds: (time.Since(l.began) - l.asleep).Seconds(),
+				Batches: l.batches, Frames: l.frames,
+			})
+		}) {
+			return nil, errStopping
+		}
+	}
+	return out, nil
+}
+
+// counters adds up the workers' accounts of what is live. Who also adds what
+// was before holds mu from before he asked what is live: a reload moves the
+// one to the other.
 func (o *Operator) counters(l *live) ([]dataplane.PortCounters, []uint64, error) {
 	ports := make([]dataplane.PortCounters, len(l.ports))
 	rules := make([]uint64, len(l.ruleHits[0]))
@@ -123,6 +156,8 @@ func (o *Operator) counters(l *live) ([]dataplane.PortCounters, []uint64, error)
 
 // Ports lists the ports.
 func (o *Operator) Ports() ([]api.Port, error) {
+	o.sw.mu.Lock()
+	defer o.sw.mu.Unlock()
 	l, err := o.live()
 	if err != nil {
 		return nil, err
@@ -134,16 +169,22 @@ func (o *Operator) Ports() ([]api.Port, error) {
 	out := []api.Port{}
 	for i := range l.ports {
 		if l.ports[i].port != nil {
-			out = append(out, o.port(l, packet.PortID(i), &counters[i]))
+			out = append(out, o.port(l, packet.PortID(i), counters[i]))
 		}
 	}
 	return out, nil
 }
 
-func (o *Operator) port(l *live, id packet.PortID, c *dataplane.PortCounters) api.Port {
+// port describes one port; what its name counted before goes on.
+func (o *Operator) port(l *live, id packet.PortID, c dataplane.PortCounters) api.Port {
 	p := l.ports[id].port
-	info, stats := p.Info(), p.Stats()
+	info, stats := p.Info(), port.Stats{Extra: map[string]uint64{}}
 	up, why := o.health(id, p)
+	addStats(&stats, p.Stats())
+	if before := o.sw.retired[l.ports[id].name]; before != nil {
+		addStats(&stats, before.stats)
+		c.Add(&before.counters)
+	}
 	out := api.Port{
 		Name: l.ports[id].name, ID: uint16(id), Driver: info.Driver, Device: info.Device, Netns: info.Netns,
 		MAC: info.MAC.String(), MTU: info.MTU, Mode: info.Mode, Up: up, Error: why,
@@ -153,8 +194,8 @@ func (o *Operator) port(l *live, id packet.PortID, c *dataplane.PortCounters) ap
 	}
 	if l.snapshot.Ports[id].Role == dataplane.RoleUplink {
 		out.Role = config.RoleUplink
-	} else {
-		out.Segment = o.segmentName(l.snapshot.Ports[id].Segment)
+	} else if s := int(l.snapshot.Ports[id].Segment); s < len(o.sw.cfg.Segments) {
+		out.Segment = o.sw.cfg.Segments[s].Name
 	}
 	for _, r := range drop.All() {
 		if n := c.Drops[r] + stats.Drops[r]*rxOnly(r); n > 0 {
@@ -307,6 +348,8 @@ func (o *Operator) Endpoints() ([]api.Endpoint, error) {
 
 // Policy describes the policy in force.
 func (o *Operator) Policy() (*api.Policy, error) {
+	o.sw.mu.Lock()
+	defer o.sw.mu.Unlock()
 	l, err := o.live()
 	if err != nil {
 		return nil, err
@@ -315,8 +358,6 @@ func (o *Operator) Policy() (*api.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.sw.mu.Lock()
-	defer o.sw.mu.Unlock()
 	out := &api.Policy{Rules: []api.Rule{}}
 	rs := l.snapshot.Rules
 	if rs == nil {
@@ -345,7 +386,10 @@ func (o *Operator) Policy() (*api.Policy, error) {
 
 func describeRule(rs *policy.Ruleset, i int, hits uint64) api.Rule {
 	r := &rs.Rules[i]
-	out := api.Rule{Name: r.Name, Verdict: "deny", Place: fmt.Sprintf("%s:%d", r.File, r.Line), Hits: hits}
+	out := api.Rule{
+		Name: r.Name, Verdict: "deny", Place: fmt.Sprintf("%s:%d", r.File, r.Line), Hits: hits,
+		From: []string{}, To: []string{}, Ports: []string{},
+	}
 	if r.Verdict == policy.Allow {
 		out.Verdict = "allow"
 	}
@@ -363,6 +407,8 @@ func describeRule(rs *policy.Ruleset, i int, hits uint64) api.Rule {
 
 // Counters adds up the accounts.
 func (o *Operator) Counters() (*api.Counters, error) {
+	o.sw.mu.Lock()
+	defer o.sw.mu.Unlock()
 	l, err := o.live()
 	if err != nil {
 		return nil, err
@@ -371,20 +417,8 @@ func (o *Operator) Counters() (*api.Counters, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Counters{Rules: map[string]uint64{}, Drops: []api.Drop{}, DefaultDeny: hits[len(hits)-1]}
-	for i := range ports {
-		c := &ports[i]
-		out.In, out.Copies, out.Out, out.Consumed = out.In+c.In, out.Copies+c.Copies, out.Out+c.Out, out.Consumed+c.Consumed
-		for _, r := range drop.All() {
-			if n := c.Drops[r]; n > 0 {
-				out.Dropped += n
-				out.Drops = append(out.Drops, api.Drop{Port: l.ports[i].name, Reason: r.String(), Stage: string(r.Stage()), Meant: r.Sentence(), Frames: n})
-			}
-		}
-	}
-	o.sw.mu.Lock()
-	defer o.sw.mu.Unlock()
-	out.DefaultDeny += o.sw.defaultDeny
+	out := &api.Counters{Rules: map[string]uint64{}, Drops: []api.Drop{}, DefaultDeny: hits[len(hits)-1] + o.sw.defaultDeny}
+	o.addAccounts(out, l, ports)
 	if rs := l.snapshot.Rules; rs != nil {
 		for i := range rs.Rules {
 			out.Rules[rs.Rules[i].Name] += hits[i]
@@ -396,6 +430,34 @@ func (o *Operator) Counters() (*api.Counters, error) {
 	return out, nil
 }
 
+// addAccounts adds the accounts of every port: those that are open, and those
+// that were, by name.
+func (o *Operator) addAccounts(out *api.Counters, l *live, ports []dataplane.PortCounters) {
+	byName := map[string]*dataplane.PortCounters{}
+	add := func(name string, c *dataplane.PortCounters) {
+		if byName[name] == nil {
+			byName[name] = new(dataplane.PortCounters)
+		}
+		byName[name].Add(c)
+	}
+	for i := range ports {
+		add(l.ports[i].name, &ports[i])
+	}
+	for name, before := range o.sw.retired {
+		add(name, &before.counters)
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		c := byName[name]
+		out.In, out.Copies, out.Out, out.Consumed = out.In+c.In, out.Copies+c.Copies, out.Out+c.Out, out.Consumed+c.Consumed
+		for _, r := range drop.All() {
+			if n := c.Drops[r]; n > 0 {
+				out.Dropped += n
+				out.Drops = append(out.Drops, api.Drop{Port: name, Reason: r.String(), Stage: string(r.Stage()), Meant: r.Sentence(), Frames: n})
+			}
+		}
+	}
+}
+
 // changed says of a change that it is done.
 var changed = map[string]string{api.EndpointAdd: "added", api.EndpointMove: "moved", api.EndpointDel: "deleted"}
 
@@ -403,22 +465,12 @@ var changed = map[string]string{api.EndpointAdd: "added", api.EndpointMove: "mov
 // policy, nothing recompiled.
 func (o *Operator) ChangeEndpoint(c *api.EndpointChange) (*api.Done, error) {
 	sw := o.sw
-	l, err := o.live()
-	if err != nil {
-		return nil, err
-	}
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
-	if c.Port != "" && sw.cfg.Port(c.Port) == nil {
-		return nil, unknownPort(l, c.Port)
+	if err := o.mayChange(); err != nil {
+		return nil, err
 	}
-	next, err := sw.roster.change(*c, func(port string) (string, bool) {
-		p := sw.cfg.Port(port)
-		if p == nil || p.Role == config.RoleUplink {
-			return "", false
-		}
-		return p.Segment, true
-	})
+	next, err := sw.roster.change(c, sw.cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -438,6 +490,9 @@ func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
 	sw := o.sw
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
+	if err := o.mayChange(); err != nil {
+		return nil, err
+	}
 	rules, err := readRules(p.File)
 	if err == nil {
 		err = sw.relink(sw.roster, rules)
@@ -456,7 +511,7 @@ func (o *Operator) Reload() (*api.Done, error) {
 	if err := o.reload(); err != nil {
 		var mistakes config.Mistakes
 		if errors.As(err, &mistakes) {
-			return nil, api.Invalid(err.Error(), "the state before stays in force")
+			return nil, api.Invalid("the configuration: "+err.Error(), "mend it and reload again; the state before stays in force")
 		}
 		return nil, &api.Error{Code: api.CodeInternal, Message: err.Error(), Cure: "the state before stays in force"}
 	}

@@ -19,7 +19,8 @@ type plan struct {
 	open    []openPort
 	next    packet.PortID
 	added   []packet.PortID
-	removed []openPort
+	removed []packet.PortID
+	gone    []openPort // the same, as they were open
 	// released are those that had to be closed before the change was sure,
 	// because a successor wants their device. They are absent until it is up,
 	// or until they are opened again because it did not come to that.
@@ -70,7 +71,7 @@ func (p *plan) takeOut(sw *Switch, wanted []*config.Port) {
 			sw.release(id, errors.New("it is being changed"))
 			p.released = append(p.released, name)
 		} else {
-			p.removed = append(p.removed, p.open[id])
+			p.removed, p.gone = append(p.removed, id), append(p.gone, p.open[id])
 		}
 		p.open[id] = openPort{name: name}
 	}
@@ -159,9 +160,10 @@ func (p *plan) undo(sw *Switch) error {
 
 // finish closes what is no longer wanted and sets the links of what is new up.
 func (p *plan) finish(sw *Switch) {
-	for i := range p.removed {
-		if err := p.removed[i].port.Close(); err != nil {
-			sw.log.Error("port-close", "port", p.removed[i].name, "error", err)
+	for i, gone := range p.gone {
+		sw.retire(p.removed[i], gone)
+		if err := gone.port.Close(); err != nil {
+			sw.log.Error("port-close", "port", gone.name, "error", err)
 		}
 	}
 	for _, id := range p.added {

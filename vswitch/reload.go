@@ -50,7 +50,7 @@ func (sw *Switch) reload(wanted *config.Config) error {
 		return err
 	}
 	next := rosterOf(cfg)
-	next.carryOver(sw.roster)
+	next.carryOver(sw.roster, cfg)
 	if err := sw.apply(cfg, next, rules); err != nil {
 		return err
 	}

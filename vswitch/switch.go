@@ -68,6 +68,7 @@ type Switch struct {
 	opened     []openPort
 	nextPort   packet.PortID
 	ruleTotals map[string]uint64 // hits of rules of earlier snapshots, by name
+	retired    retired
 	// defaultDeny is the same for what no rule decided.
 	defaultDeny uint64
 	closed      bool
@@ -78,7 +79,7 @@ type Switch struct {
 func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
 	sw := &Switch{
 		log: log, open: open, started: time.Now(), workerCount: cfg.Workers,
-		cfg: cfg, ports: map[string]packet.PortID{}, ruleTotals: map[string]uint64{},
+		cfg: cfg, ports: map[string]packet.PortID{}, ruleTotals: map[string]uint64{}, retired: retired{},
 		mendEvery: mendEvery, ill: make(chan struct{}, 1), done: make(chan struct{}), mended: make(chan struct{}),
 	}
 	if err := sw.makeTables(cfg); err != nil {

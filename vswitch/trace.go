@@ -43,7 +43,7 @@ func (o *Operator) Trace(r *api.TraceRequest) (*api.Trace, error) {
 }
 
 func traceOf(l *live, rec *dataplane.Recorder, end *packet.Frame) *api.Trace {
-	t := &api.Trace{Rule: rec.Rule, Nearest: rec.Nearest, Allowed: end.Reason == drop.None}
+	t := &api.Trace{Steps: []api.Step{}, Rule: rec.Rule, Nearest: rec.Nearest, Allowed: end.Reason == drop.None}
 	for _, s := range rec.Steps {
 		if s.Stage == "parse" && t.Frame == "" {
 			t.Frame = s.Text
@@ -66,8 +66,11 @@ func traceOf(l *live, rec *dataplane.Recorder, end *packet.Frame) *api.Trace {
 func (o *Operator) frameOf(l *live, id packet.PortID, r *api.TraceRequest) ([]byte, error) {
 	if r.Hex != "" {
 		raw, err := hex.DecodeString(strings.NewReplacer(" ", "", "\n", "", ":", "").Replace(r.Hex))
-		if err != nil || len(raw) > packet.MaxFrame {
-			return nil, api.Invalid(fmt.Sprintf("the frame: %v", err), "hexadecimal digits of at most 64 KiB, from the Ethernet header on")
+		if err != nil {
+			return nil, api.Invalid(fmt.Sprintf("the frame: %v", err), "hexadecimal digits, two a byte, from the Ethernet header on")
+		}
+		if len(raw) > packet.MaxFrame {
+			return nil, api.Invalid(fmt.Sprintf("the frame has %d bytes", len(raw)), "hexadecimal digits of at most 64 KiB, from the Ethernet header on")
 		}
 		return raw, nil
 	}
@@ -98,7 +101,7 @@ func (o *Operator) specOf(l *live, id packet.PortID, r *api.TraceRequest) (packe
 	}
 	if r.ToMAC != "" {
 		if s.DstMAC, err = packet.ParseMAC(r.ToMAC); err != nil {
-			return s, api.Invalid(err.Error(), "")
+			return s, api.Invalid(err.Error(), "a MAC, as 02:00:00:00:00:01")
 		}
 		return s, nil
 	}
@@ -134,7 +137,7 @@ func (o *Operator) sourceOf(l *live, id packet.PortID, r *api.TraceRequest, s *p
 	if r.FromMAC != "" {
 		var err error
 		if s.SrcMAC, err = packet.ParseMAC(r.FromMAC); err != nil {
-			return api.Invalid(err.Error(), "")
+			return api.Invalid(err.Error(), "a MAC, as 02:00:00:00:00:01")
 		}
 	}
 	if s.Src == (packet.Addr{}) || s.SrcMAC == (packet.MAC{}) {

@@ -28,8 +28,16 @@ type worker struct {
 	commands commands
 	live     *live     // what the worker has last loaded
 	lastBusy time.Time // when it last had a queue with frames
+	load     load
 	stopped  chan struct{}
 	stop     atomic.Bool
+}
+
+// load is what a worker did with its time since it began.
+type load struct {
+	began           time.Time
+	asleep          time.Duration
+	batches, frames uint64
 }
 
 // lookAround is how many rounds a busy worker makes before it asks the kernel
@@ -75,6 +83,7 @@ func newWorker(sw *Switch, number int) (*worker, error) {
 func (w *worker) run() {
 	defer close(w.stopped)
 	runtime.LockOSThread()
+	w.load.began = time.Now()
 	for round := 0; !w.stop.Load(); round++ {
 		w.obey()
 		if live := w.sw.live.Load(); live != w.live {
@@ -89,7 +98,7 @@ func (w *worker) run() {
 		case time.Since(w.lastBusy) < spinFor:
 			w.wait(0)
 		default:
-			w.wait(idleWait)
+			w.sleep()
 			w.tick()
 		}
 		if round%sweepEvery == 0 && w.number == 0 {
@@ -99,6 +108,13 @@ func (w *worker) run() {
 	}
 	w.pool.Drain()
 	w.end()
+}
+
+// sleep waits for frames, and notes for how long.
+func (w *worker) sleep() {
+	begun := time.Now()
+	w.wait(idleWait)
+	w.load.asleep += time.Since(begun)
 }
 
 // wait asks the kernel which queues have frames.
@@ -147,6 +163,8 @@ func (w *worker) serve(s source) bool {
 	if w.batch.Len() == 0 {
 		return false
 	}
+	w.load.batches++
+	w.load.frames += uint64(w.batch.Len())
 	dataplane.Run(w.lane, w.live.snapshot, w.sw.now(), &w.batch)
 	w.sw.captures.see(&w.batch)
 	w.send()

@@ -100,7 +100,7 @@ func (c *Client) explain(err error) error {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("no vswitchd listens at %s; start it with vswitchd run -c FILE, or name its socket with --socket", c.path)
 	case errors.Is(err, os.ErrPermission), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Errorf("vswitchd at %s refused the call; be root, or a member of its control_group", c.path)
+		return fmt.Errorf("vswitchd at %s refused the call; be root or in its control_group, and try again if many call at once", c.path)
 	}
 	return fmt.Errorf("vswitchd at %s: %w", c.path, err)
 }

@@ -7,19 +7,22 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
-	"strings"
-	"syscall"
+	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"bulkhead/vswitch/internal/sys"
 )
 
 // guarded hands out only connections of those who may call, and only so many
 // at a time.
 type guarded struct {
 	net.Listener
-	gid  int // -1: no group
-	room chan struct{}
+	gid  int           // -1: no group
+	room chan struct{} // a place for each caller
+	over chan struct{} // and for each that is told to come back later
 	log  *slog.Logger
 }
 
@@ -31,87 +34,79 @@ func (g *guarded) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		cred, err := peerOf(conn)
-		if err != nil || !mayCall(cred, g.gid, os.Getuid()) {
-			g.log.Warn("control-refused", "uid", uidOf(cred), "error", err)
+		who, err := callerOf(conn)
+		if err != nil || !who.mayCall(g.gid, os.Getuid()) {
+			g.log.Warn("control-refused", "uid", who.uid, "gid", who.gid, "error", err)
 			conn.Close()
 			continue
 		}
 		select {
 		case g.room <- struct{}{}:
-			return &counted{Conn: conn, room: g.room}, nil
+			return &counted{Conn: conn, place: g.room}, nil
+		default:
+		}
+		select {
+		case g.over <- struct{}{}:
+			return &counted{Conn: conn, place: g.over, over: true}, nil
 		default:
 			conn.Close()
 		}
 	}
 }
 
-func uidOf(cred *unix.Ucred) int {
-	if cred == nil {
-		return -1
-	}
-	return int(cred.Uid)
-}
-
-// counted gives its place back when it is closed.
+// counted gives its place back when it is closed, once: the server closes a
+// connection from more than one goroutine.
 type counted struct {
 	net.Conn
-	room   chan struct{}
-	closed bool
+	place chan struct{}
+	over  bool // there was no room: it is told so, and no more
+	once  sync.Once
 }
 
 func (c *counted) Close() error {
-	if !c.closed {
-		c.closed = true
-		<-c.room
-	}
+	c.once.Do(func() { <-c.place })
 	return c.Conn.Close()
 }
 
-// peerOf asks the kernel who is at the other end.
-func peerOf(conn net.Conn) (*unix.Ucred, error) {
+// caller is who is at the other end of a connection, by the kernel's word as
+// of when it connected. Its pid is not believed: pids come again.
+type caller struct {
+	uid, gid int
+	groups   []uint32
+}
+
+func callerOf(conn net.Conn) (caller, error) {
+	who := caller{uid: -1, gid: -1}
 	u, ok := conn.(*net.UnixConn)
 	if !ok {
-		return nil, errors.New("not a unix socket")
+		return who, errors.New("not a unix socket")
 	}
 	raw, err := u.SyscallConn()
 	if err != nil {
-		return nil, err
+		return who, err
 	}
-	var cred *unix.Ucred
 	var inner error
-	err = raw.Control(func(fd uintptr) { cred, inner = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
-	return cred, errors.Join(err, inner)
+	err = raw.Control(func(fd uintptr) { who, inner = askKernel(int(fd)) })
+	return who, errors.Join(err, inner)
 }
 
-// mayCall tells whether a peer may use the API: root, our own user, or one
-// whose process is in the group. Its pid is not believed: pids come again.
-func mayCall(cred *unix.Ucred, gid, self int) bool {
-	if cred == nil {
-		return false
+func askKernel(fd int) (caller, error) {
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return caller{uid: -1, gid: -1}, fmt.Errorf("ask who is calling: %w", err)
 	}
-	if cred.Uid == 0 || int(cred.Uid) == self || gid >= 0 && int(cred.Gid) == gid {
+	who := caller{uid: int(cred.Uid), gid: int(cred.Gid)}
+	who.groups, err = sys.PeerGroups(fd)
+	return who, err
+}
+
+// mayCall tells whether a caller may use the API: root, our own user, or one
+// whose process is in the group.
+func (c *caller) mayCall(gid, self int) bool {
+	if c.uid == 0 || c.uid == self {
 		return true
 	}
-	return gid >= 0 && inGroup(cred.Uid, gid)
-}
-
-// inGroup tells whether a user is a member of a group.
-func inGroup(uid uint32, gid int) bool {
-	u, err := user.LookupId(strconv.Itoa(int(uid)))
-	if err != nil {
-		return false
-	}
-	groups, err := u.GroupIds()
-	if err != nil {
-		return false
-	}
-	for _, g := range groups {
-		if g == strconv.Itoa(gid) {
-			return true
-		}
-	}
-	return false
+	return gid >= 0 && (c.gid == gid || slices.Contains(c.groups, uint32(gid)))
 }
 
 // groupID finds a group's number; -1 for none.
@@ -124,29 +119,4 @@ func groupID(name string) (int, error) {
 		return -1, fmt.Errorf("control_group: %w; create it with groupadd, or take the key away", err)
 	}
 	return strconv.Atoi(g.Gid)
-}
-
-// lockFile takes a lock that ends with the process.
-func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		holder := make([]byte, 16)
-		n, _ := f.ReadAt(holder, 0)
-		f.Close()
-		return nil, fmt.Errorf("another vswitchd (pid %s) has it; stop that one, or set control = to another path", strings.TrimSpace(string(holder[:n])))
-	}
-	_ = f.Truncate(0)
-	_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
-	return f, nil
-}
-
-// listenPrivately listens on a socket that nobody may use before its mode and
-// group are set.
-func listenPrivately(path string) (net.Listener, error) {
-	old := syscall.Umask(0o177)
-	defer syscall.Umask(old)
-	return net.Listen("unix", path)
 }
