@@ -72,7 +72,7 @@ func (o *Operator) Status() (*api.Status, error) {
 		Endpoints: l.snapshot.Identity.Len(), Frames: sw.region.Chunks(), FramesFree: sw.region.Free(),
 	}
 	if sw.rules != nil {
-		s.Policy, s.Rules = "loaded", len(sw.rules.Rules)
+		s.Policy, s.Rules, s.PolicyGeneration = "loaded", len(sw.rules.Rules), sw.rules.Generation
 	}
 	s.Warnings = sw.warnings()
 	sw.mu.Unlock()

@@ -2,22 +2,22 @@
 //
 // Nothing is counted here: a scrape asks the switch for its accounts, as vsctl
 // does, and writes them down. So a frame costs nothing for being measured, and
-// the figures are the same wherever they are read. Labels are bounded: ports
-// by the switch, reasons by their list, rules by maxRules.
+// the figures are the same wherever they are read.
+//
+// A series of each drop reason is there for each port from zero on, so that an
+// alert on it works before it first happens. Labels are bounded: ports by the
+// switch, reasons by their list, events by the driver, rules by maxRules. A
+// counter of a name never goes back while the switch runs: not by a reload
+// that opens the port anew, nor by a policy that has the rule again.
 package metrics
 
 import (
-	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"net/http"
 	"slices"
-	"time"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"bulkhead/dataplane/drop"
 	"bulkhead/vswitch/control/api"
@@ -26,6 +26,7 @@ import (
 // Source is what a scrape asks.
 type Source interface {
 	Status() (*api.Status, error)
+	Workers() ([]api.Worker, error)
 	Ports() ([]api.Port, error)
 	Counters() (*api.Counters, error)
 }
@@ -39,29 +40,43 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
+	up           = desc("up", "1 if the switch carries frames, 0 while it starts or stops.")
 	buildInfo    = desc("build_info", "The version, as a label; the value is 1.", "version")
-	generation   = desc("snapshot_generation", "Snapshots published since the start.")
+	started      = desc("start_time_seconds", "When the switch started, in seconds since 1970.")
+	generation   = desc("snapshot_generation", "The snapshot in force; each change makes the next.")
 	policyLoaded = desc("policy_loaded", "1 if a policy is in force, 0 if everything is denied.")
+	policyFailed = desc("policy_load_failed", "1 if the last load of a policy failed and the one before is in force.")
+	policyGen    = desc("policy_generation", "The generation of the policy in force, as its artifact has it; 0 without one.")
+	rules        = desc("policy_rules", "Rules of the policy in force.")
 	sessions     = desc("sessions", "Open sessions.")
 	sessionsMax  = desc("sessions_max", "Most sessions there is room for.")
 	endpoints    = desc("endpoints", "Endpoints known.")
+	frames       = desc("frames", "Chunks of frame memory.")
 	framesFree   = desc("frames_free", "Chunks of frame memory that no port or worker holds.")
-	portUp       = desc("port_up", "1 if the port's link is up.", "port")
+	workerIdle   = desc("worker_idle_seconds_total", "Time that the worker slept.", "worker")
+	workerBusy   = desc("worker_busy_seconds_total", "Time that the worker carried frames or looked for them.", "worker")
+	workerBatch  = desc("worker_batches_total", "Batches of frames that the worker carried.", "worker")
+	workerFrames = desc("worker_frames_total", "Frames in the worker's batches.", "worker")
+	portUp       = desc("port_up", "1 if the port's link is up and the port works.", "port")
 	rxFrames     = desc("port_receive_frames_total", "Frames received; a superframe is one.", "port")
 	rxBytes      = desc("port_receive_bytes_total", "Bytes received.", "port")
 	txFrames     = desc("port_transmit_frames_total", "Frames sent; a superframe is one.", "port")
 	txBytes      = desc("port_transmit_bytes_total", "Bytes sent.", "port")
+	portEvents   = desc("port_driver_events_total", "What else the port's driver counts: for XDP, the kernel's statistics of its sockets.", "port", "event")
+	in           = desc("frames_in_total", "Frames that came in by the port: in + copies = out + consumed + drops.", "port")
 	copies       = desc("copies_total", "Frames that the switch made: of a flood, or as an answer.", "port")
+	out          = desc("frames_out_total", "Frames that came in by the port, or copies of them, that were given a way out.", "port")
 	consumed     = desc("consumed_total", "Frames that the switch took in itself.", "port")
 	drops        = desc("drops_total", "Frames that came in by the port and were dropped, by reason.", "port", "reason")
 	ruleHits     = desc("rule_hits_total", "Connections that the rule decided.", "rule")
 	defaultDeny  = desc("default_deny_total", "Connections that no rule decided.")
-	rulesLeftOut = desc("rules_left_out", "Rules without a series of their own, because there are too many.")
+	rulesLeftOut = desc("rules_left_out", "Rules without a series of their own, because there are more than 1000.")
 )
 
 var all = []*prometheus.Desc{
-	buildInfo, generation, policyLoaded, sessions, sessionsMax, endpoints, framesFree, portUp, rxFrames, rxBytes,
-	txFrames, txBytes, copies, consumed, drops, ruleHits, defaultDeny, rulesLeftOut,
+	up, buildInfo, started, generation, policyLoaded, policyFailed, policyGen, rules, sessions, sessionsMax, endpoints,
+	frames, framesFree, workerIdle, workerBusy, workerBatch, workerFrames, portUp, rxFrames, rxBytes, txFrames, txBytes,
+	portEvents, in, copies, out, consumed, drops, ruleHits, defaultDeny, rulesLeftOut,
 }
 
 // collector reads the switch at each scrape.
@@ -83,16 +98,20 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect asks the switch and sends what it says. While the switch starts or
-// stops there is nothing to say.
+// stops there is nothing to say but that.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	status, err := c.source.Status()
-	ports, err2 := c.source.Ports()
-	counters, err3 := c.source.Counters()
-	if err := errors.Join(err, err2, err3); err != nil {
+	workers, err2 := c.source.Workers()
+	ports, err3 := c.source.Ports()
+	counters, err4 := c.source.Counters()
+	err = errors.Join(err, err2, err3, err4)
+	gauge(ch, up, truth(err == nil))
+	if err != nil {
 		c.log.Warn("metrics", "error", err)
 		return
 	}
 	collectStatus(ch, status)
+	collectWorkers(ch, workers)
 	for i := range ports {
 		collectPort(ch, &ports[i])
 	}
@@ -103,7 +122,7 @@ func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ..
 	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 }
 
-func count(ch chan<- prometheus.Metric, d *prometheus.Desc, v uint64, labels ...string) {
+func count[N uint64 | float64](ch chan<- prometheus.Metric, d *prometheus.Desc, v N, labels ...string) {
 	ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 }
 
@@ -116,24 +135,42 @@ func truth(b bool) float64 {
 
 func collectStatus(ch chan<- prometheus.Metric, s *api.Status) {
 	gauge(ch, buildInfo, 1, s.Version)
+	gauge(ch, started, float64(s.Started.UnixMilli())/1000)
 	gauge(ch, generation, float64(s.Generation))
 	gauge(ch, policyLoaded, truth(s.Policy == "loaded"))
+	gauge(ch, policyFailed, truth(s.PolicyError != ""))
+	gauge(ch, policyGen, float64(s.PolicyGeneration))
+	gauge(ch, rules, float64(s.Rules))
 	gauge(ch, sessions, float64(s.Sessions))
 	gauge(ch, sessionsMax, float64(s.SessionsMax))
 	gauge(ch, endpoints, float64(s.Endpoints))
+	gauge(ch, frames, float64(s.Frames))
 	gauge(ch, framesFree, float64(s.FramesFree))
 }
 
-// collectPort sends a port's series: every reason is one, from zero on, so
-// that an alert on it works before it first happens.
+func collectWorkers(ch chan<- prometheus.Metric, workers []api.Worker) {
+	for _, w := range workers {
+		number := strconv.Itoa(w.Worker)
+		count(ch, workerIdle, w.IdleSeconds, number)
+		count(ch, workerBusy, w.BusySeconds, number)
+		count(ch, workerBatch, w.Batches, number)
+		count(ch, workerFrames, w.Frames, number)
+	}
+}
+
 func collectPort(ch chan<- prometheus.Metric, p *api.Port) {
 	gauge(ch, portUp, truth(p.Up), p.Name)
 	count(ch, rxFrames, p.RxFrames, p.Name)
 	count(ch, rxBytes, p.RxBytes, p.Name)
 	count(ch, txFrames, p.TxFrames, p.Name)
 	count(ch, txBytes, p.TxBytes, p.Name)
+	count(ch, in, p.In, p.Name)
 	count(ch, copies, p.Copies, p.Name)
+	count(ch, out, p.Out, p.Name)
 	count(ch, consumed, p.Consumed, p.Name)
+	for event, n := range p.Extra {
+		count(ch, portEvents, n, p.Name, event)
+	}
 	for _, r := range drop.All() {
 		count(ch, drops, p.Drops[r.String()], p.Name, r.String())
 	}
@@ -152,45 +189,3 @@ func collectRules(ch chan<- prometheus.Metric, c *api.Counters) {
 	count(ch, defaultDeny, c.DefaultDeny)
 	gauge(ch, rulesLeftOut, float64(len(names)-len(shown)))
 }
-
-// Server serves /metrics.
-type Server struct {
-	http     *http.Server
-	listener net.Listener
-	log      *slog.Logger
-}
-
-// Listen takes the address, as 127.0.0.1:9477.
-func Listen(address string, source Source, log *slog.Logger) (*Server, error) {
-	registry := prometheus.NewPedanticRegistry()
-	for _, c := range []prometheus.Collector{
-		NewCollector(source, log), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	} {
-		if err := registry.Register(c); err != nil {
-			return nil, err
-		}
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, errors.Join(errors.New("metrics: cannot listen; set metrics = to another address, or to \"\""), err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
-	return &Server{
-		http:     &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10},
-		listener: listener, log: log,
-	}, nil
-}
-
-// Address returns where the server listens.
-func (s *Server) Address() string { return s.listener.Addr().String() }
-
-// Serve answers scrapes until Close.
-func (s *Server) Serve() {
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-		s.log.Error("metrics", "error", err)
-	}
-}
-
-// Close ends the endpoint.
-func (s *Server) Close() error { return s.http.Shutdown(context.Background()) }

@@ -33,6 +33,8 @@ type Status struct {
 	PolicyFile string `json:"policy_file,omitempty"`
 	// Why the last load of a policy failed, if it did.
 	PolicyError string `json:"policy_error,omitempty"`
+	// The generation of the policy in force, as its artifact has it; 0: none.
+	PolicyGeneration uint64 `json:"policy_generation"`
 	// The snapshot in force; each change makes the next.
 	Generation uint32 `json:"generation"`
 	// Threads that carry frames.
