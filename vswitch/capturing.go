@@ -27,6 +27,9 @@ func (o *Operator) Capture(ctx context.Context, r *api.CaptureRequest, out io.Wr
 	if err != nil {
 		return err
 	}
+	if NewRecording == nil {
+		return api.NotFound("this build records nothing", "use vswitchd, which does")
+	}
 	filter, err := captureOf(l, r)
 	if err != nil {
 		return err

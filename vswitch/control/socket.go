@@ -65,29 +65,36 @@ func listenPrivately(path string) (net.Listener, error) {
 	return net.Listen("unix", path)
 }
 
-// lockFile takes a lock that ends with the process. The daemon before us may
-// have taken its file away between our opening and our locking it: then what
-// we hold is a lock on nothing, and we try again.
+// lockFile takes a lock that ends with the process.
 func lockFile(path string) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return nil, err
 		}
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-			holder := make([]byte, 16)
-			n, _ := f.ReadAt(holder, 0)
-			f.Close()
-			return nil, fmt.Errorf("another vswitchd (pid %s) has it; stop that one, or set control = to another path", strings.TrimSpace(string(holder[:n])))
+		held, err := lockOpen(path, f)
+		if held {
+			_ = f.Truncate(0)
+			_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
+			return f, nil
 		}
-		if !stillAt(path, f) {
-			f.Close()
-			continue
+		f.Close()
+		if err != nil {
+			return nil, err
 		}
-		_ = f.Truncate(0)
-		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
-		return f, nil
 	}
+}
+
+// lockOpen locks an open file. The daemon before us may have taken it away
+// between our opening and our locking it: then what we have is a lock on
+// nothing, which is not held, and it is to be opened again.
+func lockOpen(path string, f *os.File) (held bool, err error) {
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		holder := make([]byte, 16)
+		n, _ := f.ReadAt(holder, 0)
+		return false, fmt.Errorf("another vswitchd (pid %s) has it; stop that one, or set control = to another path", strings.TrimSpace(string(holder[:n])))
+	}
+	return stillAt(path, f), nil
 }
 
 // stillAt tells whether an open file is the one that the path leads to.

@@ -230,6 +230,38 @@ func TestNoSocketIsRemovedButASocket(t *testing.T) {
 	}
 }
 
+// A daemon that opened the lock file of one that was stopping has not got the
+// socket: another may have made the file anew.
+func TestLockOnNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := lockFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if held, err := lockOpen(path, second); held || err == nil {
+		t.Errorf("two at once: %v, %v", held, err)
+	}
+	if err := dropLock(first); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := lockOpen(path, second); held || err != nil {
+		t.Errorf("a lock on a file that is gone: %v, %v", held, err)
+	}
+	third, err := lockFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer third.Close()
+	if held, err := lockOpen(path, second); held || err != nil {
+		t.Errorf("a lock on a file that another took the place of: %v, %v", held, err)
+	}
+}
+
 // However daemons come and go, two never have one socket.
 func TestOneDaemonAtATime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
