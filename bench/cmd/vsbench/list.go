@@ -14,7 +14,7 @@ func listCommand() *cobra.Command {
 	var long bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the scenarios", Args: cobra.NoArgs,
-		Long: `Lists the scenarios by name, one a line, as run takes them.`,
+		Long:    `Lists the scenarios by name, one a line, as run takes them.`,
 		Example: "  vsbench list\n  vsbench list --long\n  vsbench run $(vsbench list | grep xdp)",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
