@@ -27,13 +27,13 @@ import (
 	"bulkhead/vswitch/port/mem"
 )
 
-// shop is a switch with ports in memory, and a client of its control API.
-type shop struct {
+// served is a switch with ports in memory, and a client of its control API.
+type served struct {
 	client *http.Client
 	routes []string // "GET /v1/status", and so on
 }
 
-const shopConfig = `
+const servedConfig = `
 control = "s"
 [limits]
 frames = 256
@@ -60,8 +60,8 @@ func (n nothing) Frame(_ time.Time, _, _ string, _ int, b []byte) error {
 	return err
 }
 
-// newShop starts the switch with the example's policy and serves its API.
-func newShop(f *testing.F) *shop {
+// newServed starts the switch with the example's policy and serves its API.
+func newServed(f *testing.F) *served {
 	f.Helper()
 	must := func(err error) {
 		if err != nil {
@@ -76,7 +76,7 @@ func newShop(f *testing.F) *shop {
 	artifact, err := policy.Encode(rs)
 	must(err)
 	must(os.WriteFile(filepath.Join(dir, "p.bhp"), artifact, 0o600))
-	cfg, err := config.Parse(filepath.Join(dir, "c.toml"), []byte("policy = \"p.bhp\"\n"+shopConfig))
+	cfg, err := config.Parse(filepath.Join(dir, "c.toml"), []byte("policy = \"p.bhp\"\n"+servedConfig))
 	must(err)
 	log := slog.New(slog.DiscardHandler)
 	sw, err := vswitch.New(cfg, func(c *config.Port, o vswitch.Opening) (port.Port, error) {
@@ -89,7 +89,7 @@ func newShop(f *testing.F) *shop {
 	must(err)
 	go server.Serve()
 	f.Cleanup(func() { server.Close(); sw.Close() })
-	s := &shop{client: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	s := &served{client: &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", cfg.Control)
 	}}}}
 	s.readRoutes(f)
@@ -97,7 +97,7 @@ func newShop(f *testing.F) *shop {
 }
 
 // readRoutes takes the routes from the API's own description.
-func (s *shop) readRoutes(f *testing.F) {
+func (s *served) readRoutes(f *testing.F) {
 	var spec struct {
 		Paths map[string]map[string]any `json:"paths"`
 	}
@@ -113,7 +113,7 @@ func (s *shop) readRoutes(f *testing.F) {
 
 // call sends a request and returns the status and what was answered. A capture
 // is left after a moment.
-func (s *shop) call(t *testing.T, method, path, query string, text []byte) (int, string, []byte) {
+func (s *served) call(t *testing.T, method, path, query string, text []byte) (int, string, []byte) {
 	t.Helper()
 	ctx := context.Background()
 	if path == "/v1/capture" {
@@ -140,7 +140,7 @@ func (s *shop) call(t *testing.T, method, path, query string, text []byte) (int,
 
 // state is what a refused call must leave as it was. A failed load of a policy
 // is remembered as such, and that is all.
-func (s *shop) state(t *testing.T) string {
+func (s *served) state(t *testing.T) string {
 	t.Helper()
 	var status api.Status
 	_, _, b := s.call(t, "GET", "/v1/status", "", nil)
@@ -158,7 +158,7 @@ func (s *shop) state(t *testing.T) string {
 // an error that has a code and a cure and leaves everything as it was. A
 // switch that broke inside says so, and fails here.
 func FuzzAPI(f *testing.F) {
-	s := newShop(f)
+	s := newServed(f)
 	for _, seed := range []struct{ route, query, text string }{
 		{"GET /v1/status", "", ""}, {"GET /v1/sessions", "limit=3", ""}, {"GET /v1/sessions", "limit=-1", ""}, {"PUT /v1/nowhere", "a=%zz", "x"},
 		{"POST /v1/trace", "", `{"port":"web","to":"10.0.0.1","proto":"icmp"}`},
@@ -199,7 +199,7 @@ func FuzzAPI(f *testing.F) {
 }
 
 // checkAnswer: a call that is done answers JSON, from a route that there is.
-func (s *shop) checkAnswer(t *testing.T, method, path, kind string, answer []byte) {
+func (s *served) checkAnswer(t *testing.T, method, path, kind string, answer []byte) {
 	t.Helper()
 	known := false
 	for _, route := range s.routes {
