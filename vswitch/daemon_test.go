@@ -235,10 +235,12 @@ func TestSmokeDaemonRefusesToStart(t *testing.T) {
 	bin := build(t)
 	ns := namespace(t, "r")
 	good := fmt.Sprintf("[[ports]]\nname = \"good\"\nsegment = \"s\"\nnetns = %q\n", ns)
+	// The same namespace by its path: to the configuration it is another.
+	twin := fmt.Sprintf("[[ports]]\nname = \"p\"\nsegment = \"s\"\nnetns = %q\n", "/run/netns/"+ns)
 	for name, tt := range map[string]struct{ text, says string }{
 		"a namespace is missing": {bare + good + "[[ports]]\nname = \"p\"\nsegment = \"s\"\nnetns = \"vst-no-such\"\n", "ip netns add"},
 		"a device is missing":    {bare + good + "[[ports]]\nname = \"p\"\nsegment = \"s\"\ndriver = \"xdp\"\ndevice = \"vst-none\"\n", "create it"},
-		"two want one device":    {bare + good + strings.Replace(good, "good", "p", 1), "exists already"},
+		"two want one device":    {bare + good + twin, "exists already"},
 		"the group is missing":   {"control_group = \"no-such-group\"\n" + bare, "groupadd"},
 	} {
 		d := run(t, bin, tt.text)

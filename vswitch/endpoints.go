@@ -170,6 +170,9 @@ func refused(name string, err error) error {
 	if !errors.As(err, &mistakes) {
 		return err
 	}
+	if len(mistakes) == 1 {
+		return api.Invalid(fmt.Sprintf("endpoint %q: %s: %s", name, mistakes[0].Key, mistakes[0].Text), mistakes[0].Cure)
+	}
 	var texts, cures []string
 	for _, m := range mistakes {
 		texts = append(texts, m.Key+": "+m.Text)

@@ -511,7 +511,7 @@ func (o *Operator) Reload() (*api.Done, error) {
 	if err := o.reload(); err != nil {
 		var mistakes config.Mistakes
 		if errors.As(err, &mistakes) {
-			return nil, api.Invalid("the configuration: "+err.Error(), "mend it and reload again; the state before stays in force")
+			return nil, api.Invalid(err.Error(), "the state before stays in force")
 		}
 		return nil, &api.Error{Code: api.CodeInternal, Message: err.Error(), Cure: "the state before stays in force"}
 	}

@@ -96,6 +96,12 @@ func (l *lab) balance() {
 		}
 		out, in = out+c.Out, in+c.In
 	}
+	for name, before := range l.sw.retired { // ports that are closed
+		if !before.counters.Balanced() {
+			l.t.Errorf("the accounts of what was port %q do not balance: %+v", name, before.counters)
+		}
+		out, in = out+before.counters.Out, in+before.counters.In
+	}
 	for _, p := range l.all {
 		s := p.Stats()
 		sent, received = sent+s.TxFrames, received+s.RxFrames

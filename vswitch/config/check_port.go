@@ -28,13 +28,10 @@ func (c *checker) port(i int, f *filePort) Port {
 	return p
 }
 
-// queues bounds the queues by the workers: nobody would serve the others.
+// queues are by default as many as the workers.
 func (c *checker) queues(key string, n int) int {
 	if n = c.number(key, n); !c.set[key] {
 		return c.cfg.Workers
-	}
-	if n > c.cfg.Workers && n <= maxWorkers {
-		c.wrong(key, fmt.Sprintf("at most %d, or more workers", c.cfg.Workers), "a worker serves one queue of a port, and there are %d workers for %d queues", c.cfg.Workers, n)
 	}
 	return n
 }
