@@ -58,8 +58,9 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 
 // quietSource tells of the packets that a host sends before it has, or without
 // using, an address of its own: multicast listener reports and the like from
-// :: or from its link-local address. They have no identity but the one of
-// every address, so only a rule for any can let them pass.
+// :: or from its link-local address. They are nobody's in particular, so only a
+// rule for any can speak of them; and what is no question, as a report, opens
+// no session, so it ends here by a reason that says so.
 func (x *walk) quietSource(f *packet.Frame) bool {
 	h := &f.Headers
 	if h.Key.Src == (packet.Addr{}) {

@@ -78,12 +78,18 @@ func (p *plan) takeOut(sw *Switch, wanted []*config.Port) {
 }
 
 // goesOn tells whether a port that is open can stay so. An uplink was opened
-// with the VTEP, too: its filter knows which frames are the switch's.
+// with the VTEP, too: its filter knows which frames are the switch's. A
+// workload's was opened with its segment's gateways: its routes and prefix
+// lengths come from them.
 func (sw *Switch) goesOn(cfg *config.Config, c *config.Port) bool {
-	if c.Role == config.RoleUplink && !reflect.DeepEqual(sw.cfg.VTEP, cfg.VTEP) {
-		return false
+	if c.Role == config.RoleUplink {
+		return config.SamePort(sw.portConfig(c.Name), c) && reflect.DeepEqual(sw.cfg.VTEP, cfg.VTEP)
 	}
-	return config.SamePort(sw.portConfig(c.Name), c)
+	return config.SamePort(sw.portConfig(c.Name), c) && sameGateways(sw.cfg.Segment(c.Segment), cfg.Segment(c.Segment))
+}
+
+func sameGateways(a, b *config.Segment) bool {
+	return a != nil && b != nil && slices.Equal(a.Gateways, b.Gateways)
 }
 
 // placeTaken tells whether a port in force has the device that c wants.

@@ -153,6 +153,24 @@ func (sw *Switch) keepRuleHits(old *live) {
 			}
 		}
 	}
+	if len(sw.ruleTotals) > maxRuleTotals {
+		sw.forgetRules(rules)
+	}
+}
+
+// maxRuleTotals bounds the names of rules that hits are kept of, those of
+// policies long gone included: with more, these are forgotten.
+const maxRuleTotals = 1 << 17
+
+// forgetRules forgets the hits of rules that a policy has not.
+func (sw *Switch) forgetRules(rules *policy.Ruleset) {
+	kept := make(map[string]uint64, len(rules.Rules))
+	for i := range rules.Rules {
+		if n, counted := sw.ruleTotals[rules.Rules[i].Name]; counted {
+			kept[rules.Rules[i].Name] = n
+		}
+	}
+	sw.ruleTotals = kept
 }
 
 // loadRules reads the policy of the start. No file named, or none there yet,

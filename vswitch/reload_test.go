@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"bulkhead/dataplane"
 	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/port"
 )
 
@@ -337,5 +339,57 @@ func TestReloadWithoutPolicyFile(t *testing.T) {
 	}
 	if err := l.reload("policy = \"later.bhp\"\n" + twoPorts()); err == nil || l.sw.rules == nil {
 		t.Errorf("a policy in force is gone with its file: %v", err)
+	}
+}
+
+// The addresses and routes of a workload come from its segment's gateways, so
+// a port is opened anew when these change; one of another segment is not.
+func TestReloadOfAGatewayOpensItsPortsAnew(t *testing.T) {
+	text := func(gateway string) string {
+		return fmt.Sprintf(`
+[[segments]]
+name = "s"
+gateways = [%q]
+[[segments]]
+name = "other"
+gateways = ["10.2.0.254/24"]
+[[ports]]
+name = "a"
+segment = "s"
+[[ports]]
+name = "b"
+segment = "other"
+`, gateway)
+	}
+	l := started(t, text("10.1.0.254/24"))
+	a, b := l.port("a"), l.port("b")
+	if err := l.reload(text("10.1.0.254/24")); err != nil {
+		t.Fatal(err)
+	}
+	if l.port("a") != a {
+		t.Error("opened anew although nothing changed")
+	}
+	if err := l.reload(text("10.1.0.254/16")); err != nil {
+		t.Fatal(err)
+	}
+	if l.port("a") == a {
+		t.Error("it goes on with the gateway that is gone")
+	}
+	if l.port("b") != b {
+		t.Error("a port of another segment was opened anew")
+	}
+}
+
+// The hits of rules that are long gone are not kept for ever.
+func TestRuleTotalsAreBounded(t *testing.T) {
+	l := started(t, twoPorts())
+	rules := &policy.Ruleset{Rules: []policy.Rule{{Name: "kept"}, {Name: "new"}}}
+	for i := range maxRuleTotals {
+		l.sw.ruleTotals[fmt.Sprint("gone", i)] = 1
+	}
+	l.sw.ruleTotals["kept"] = 7
+	l.sw.keepRuleHits(&live{snapshot: &dataplane.Snapshot{Rules: rules}, ruleHits: [][]uint64{{1, 2, 0}}})
+	if got := l.sw.ruleTotals; len(got) != 2 || got["kept"] != 8 || got["new"] != 2 {
+		t.Errorf("%d names, kept has %d, new %d", len(got), got["kept"], got["new"])
 	}
 }
