@@ -9,14 +9,16 @@ import (
 // of a gateway, ICMP errors, and solicitations of underlay neighbours. Each
 // is a copy, cut short, of the frame that asked for it, rewritten in place:
 // no memory but the batch's is needed, no other goroutine, and never more
-// frames go out than came in. A bucket a port bounds them, so that nobody uses
+// frames go out than came in. A bucket a port, and a peer, bounds them, so that nobody uses
 // the switch as an amplifier or fills its answers for others.
 
 // answersPerSecond and answersBurst bound what the switch says on behalf of
-// one port, on one worker.
+// one port or peer, on one worker.
 const (
 	answersPerSecond = 1000
 	answersBurst     = 256
+	// peerBuckets is how many buckets peers have; beyond that they share.
+	peerBuckets = 1024
 )
 
 // bucket is a token bucket; a token is an answer.
@@ -38,6 +40,15 @@ func (b *bucket) take(now Time) bool {
 	}
 	b.tokens -= cost
 	return true
+}
+
+// bucketOf returns the bucket of who sent a frame: a port, or a peer, so that
+// no peer uses up what others on the uplink may ask for.
+func (x *walk) bucketOf(f *packet.Frame, p *passage) *bucket {
+	if p.peer != NoPeer {
+		return &x.answers[packet.MaxPorts+int(p.peer)%peerBuckets]
+	}
+	return &x.answers[f.Ingress%packet.MaxPorts]
 }
 
 // copyOf makes a copy of the first limit bytes of f, which came in where f
@@ -62,12 +73,12 @@ func (x *walk) copyOf(f *packet.Frame, limit int) *packet.Frame {
 	return c
 }
 
-// answer makes a copy to answer f with, if the port has answers left.
-func (x *walk) answer(f *packet.Frame, limit int) (*packet.Frame, drop.Reason) {
+// answer makes a copy to answer f with, if its sender has answers left.
+func (x *walk) answer(f *packet.Frame, p *passage, limit int) (*packet.Frame, drop.Reason) {
 	if x.rec != nil {
 		return nil, drop.None
 	}
-	if !x.answers[f.Ingress%packet.MaxPorts].take(x.now) {
+	if !x.bucketOf(f, p).take(x.now) {
 		return nil, drop.RateLimited
 	}
 	if c := x.copyOf(f, limit); c != nil {

@@ -17,9 +17,18 @@ const NoPeer = 0xffff
 // What else may come by an uplink is address resolution for our own VTEP,
 // which is answered here. The rest is dropped: where the host shares the
 // uplink, the port's own filter has left the host's traffic to the host.
-func (x *walk) decap(f *packet.Frame, p *passage) drop.Reason {
+//
+// left is what the sender left to others, which may be about the inner packet;
+// what Parse found out by itself is about the outer one.
+func (x *walk) decap(f *packet.Frame, p *passage, left packet.Offload) drop.Reason {
 	if x.s.Tunnels == nil {
 		return drop.UplinkOther
+	}
+	if left.GSO != packet.GSONone {
+		return drop.BadOffload // no uplink takes superframes
+	}
+	if left.Checksum == packet.ChecksumUnknown {
+		left = f.Offload
 	}
 	switch f.Headers.Kind {
 	case packet.KindARP:
@@ -31,15 +40,7 @@ func (x *walk) decap(f *packet.Frame, p *passage) drop.Reason {
 	if reason != drop.None {
 		return reason
 	}
-	outerTOS := f.TOS()
-	if !f.Pull(uint32(inner.Pull)) {
-		return drop.BadVXLAN
-	}
-	f.Offload = packet.Offload{Checksum: packet.ChecksumUnknown}
-	if reason := packet.Parse(f); reason != drop.None {
-		return reason
-	}
-	if reason := vxlan.DecapECN(f, outerTOS); reason != drop.None {
+	if reason := uncover(f, &inner, left); reason != drop.None {
 		return reason
 	}
 	p.segment, p.peer = inner.Segment, inner.Peer
@@ -47,4 +48,31 @@ func (x *walk) decap(f *packet.Frame, p *passage) drop.Reason {
 		x.rec.note("decap", "VNI %d from peer %s: %s", inner.VNI, x.s.Names.peer(inner.Peer), packet.Describe(f))
 	}
 	return drop.None
+}
+
+// uncover takes the tunnel's headers off and parses what was in it.
+//
+// The host that made the tunnel may have left a checksum to a device that is
+// not there: the outer one, or that of the inner packet, and then the outer one
+// already counts on the inner one being finished. A driver that is told so
+// says it in left; a veth does not say, and Parse finds it out.
+func uncover(f *packet.Frame, inner *vxlan.Inner, left packet.Offload) drop.Reason {
+	f.Offload = packet.Offload{} // the outer packet's, unless it is said to be the inner one's
+	outerRight := left.Checksum == packet.ChecksumGood
+	if left.Checksum == packet.ChecksumPartial {
+		if outerRight = left.CsumStart == f.Headers.L4; !outerRight {
+			f.Offload = left // the inner packet's, and Parse holds it against it
+		}
+	}
+	if !f.Pull(uint32(inner.Pull)) {
+		return drop.BadOffload
+	}
+	f.End = f.Start + inner.Length // what lies behind the outer packet is not the inner one's
+	if reason := packet.Parse(f); reason != drop.None {
+		return reason
+	}
+	if !outerRight && !inner.ChecksumRight(f) {
+		return drop.BadChecksum
+	}
+	return vxlan.DecapECN(f, inner.TOS)
 }

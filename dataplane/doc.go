@@ -38,7 +38,15 @@
 // Without a policy nothing is allowed. Doubt is a drop.
 //
 // Two things pass without a rule because they are no connection between
-// workloads: address resolution (ARP, ND), answered here from known bindings
-// and never passed on where the segment does not flood; and ICMP echo to the
-// workload's own gateway, answered here.
+// workloads: address resolution (ARP, ND), answered here from known bindings,
+// to workloads and to peers, and never passed on where the segment neither
+// floods nor learns; and ICMP echo to the workload's own gateway, answered here.
+//
+// # Between hosts
+//
+// Each host's gateway routes what its own workloads send, once: a packet for an
+// endpoint of another segment goes into the tunnel with that segment's VNI and
+// its gateway's MAC as the source, and is bridged on the other side (what EVPN
+// calls asymmetric: every host has the segments of its VRF). So a packet from a
+// peer for a gateway is refused, and what comes from a peer never goes to one.
 package dataplane

@@ -6,9 +6,9 @@ import (
 )
 
 // encap puts a frame into a tunnel to a peer. The underlay's next hop is the
-// peer itself where it is on-link, else the underlay's gateway; its MAC is
+// peer itself where it is on-link, else the underlay's gateway. Its MAC is
 // asked for when it is not known, and the frame is then dropped: the ones
-// after it pass.
+// after it pass. It is asked for again when it was last answered for long ago.
 func (x *walk) encap(f *packet.Frame, p *passage) drop.Reason {
 	u := &x.s.Underlay
 	if x.s.Tunnels == nil || x.s.port(u.Port) == nil {
@@ -22,9 +22,12 @@ func (x *walk) encap(f *packet.Frame, p *passage) drop.Reason {
 	if !found {
 		return drop.NoUplink
 	}
-	mac, found := x.State.Neighbours.Lookup(UnderlaySegment, &hop, x.now)
+	mac, old, found := x.State.Neighbours.Lookup(UnderlaySegment, &hop, x.now)
+	if !found || old {
+		x.solicit(f, &hop)
+	}
 	if !found {
-		return x.solicit(f, &hop)
+		return drop.NoNeighbour
 	}
 	hash := uint32(x.State.Sessions.hash(&f.Headers.Key))
 	if reason := x.s.Tunnels.Encap(f, p.way.segment, p.way.peer, x.s.Ports[u.Port].MAC, mac, hash); reason != drop.None {
@@ -77,21 +80,20 @@ func samePrefix(a, b *packet.Addr, bits int) bool {
 
 // solicit asks the underlay who holds an address, seldom enough, with a frame
 // made in the place of a copy.
-func (x *walk) solicit(f *packet.Frame, hop *packet.Addr) drop.Reason {
+func (x *walk) solicit(f *packet.Frame, hop *packet.Addr) {
 	u := &x.s.Underlay
 	if x.rec != nil || !x.State.Neighbours.ShouldSolicit(UnderlaySegment, hop, x.now) {
-		return drop.NoNeighbour
+		return
 	}
 	c := x.copyOf(f, 0)
 	if c == nil {
-		return drop.NoNeighbour
+		return
 	}
 	if !packet.Solicit(c, x.s.Ports[u.Port].MAC, &u.Addrs[family(hop)], hop) {
 		c.Drop(drop.NoHeadroom)
-		return drop.NoNeighbour
+		return
 	}
 	c.Send(u.Port)
-	return drop.NoNeighbour
 }
 
 // underlayARP is ARP on an uplink: a question for our VTEP's address is

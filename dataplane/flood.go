@@ -63,6 +63,9 @@ func (x *walk) floodCopy(f *packet.Frame, p *passage, w way) {
 
 // floodOut sends f to the one place that p.way names.
 func (x *walk) floodOut(f *packet.Frame, p *passage) drop.Reason {
+	if uint32(packet.WireLen(f)) > x.mtu(&p.way) {
+		return drop.TooBig
+	}
 	if p.way.peer != NoPeer {
 		return x.encap(f, p)
 	}

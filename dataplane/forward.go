@@ -134,8 +134,8 @@ func (x *walk) forward(f *packet.Frame, p *passage) drop.Reason {
 			return reason
 		}
 	default:
-		if uint32(packet.WireLen(f)) > x.s.Segments[p.way.segment].MTU {
-			return drop.TooBig
+		if mtu := x.mtu(&p.way); uint32(packet.WireLen(f)) > mtu {
+			return x.errorTooBig(f, p, mtu)
 		}
 	}
 	if p.way.peer != NoPeer {
@@ -158,7 +158,7 @@ func (x *walk) route(f *packet.Frame, p *passage) drop.Reason {
 		return x.errorTTL(f, p)
 	}
 	out := &x.s.Segments[p.way.segment]
-	if mtu := out.MTU; uint32(packet.WireLen(f)) > mtu {
+	if mtu := x.mtu(&p.way); uint32(packet.WireLen(f)) > mtu {
 		return x.errorTooBig(f, p, mtu)
 	}
 	if x.rec != nil {
@@ -167,6 +167,24 @@ func (x *walk) route(f *packet.Frame, p *passage) drop.Reason {
 	packet.DecTTL(f)
 	packet.SetMACs(f, p.way.mac, out.GatewayMAC)
 	return drop.None
+}
+
+// mtu returns how many bytes of IP a way takes: no more than its segment, its
+// port, or, in a tunnel, the uplink less the tunnel's own headers.
+func (x *walk) mtu(w *way) uint32 {
+	most, id := x.s.Segments[w.segment].MTU, w.port
+	if w.peer != NoPeer {
+		id = x.s.Underlay.Port
+	}
+	out := x.s.port(id)
+	if out == nil {
+		return most // what has no way out ends for that reason
+	}
+	room := out.MTU
+	if w.peer != NoPeer && x.s.Tunnels != nil {
+		room -= min(room, x.s.Tunnels.Overhead(w.peer))
+	}
+	return min(most, room)
 }
 
 // isMulticast tells whether the address is a multicast group's.

@@ -40,7 +40,7 @@ func (x *walk) tell(f *packet.Frame, p *passage, kind packet.ErrorKind, mtu uint
 	if !found || x.rec != nil || p.peer != NoPeer || !packet.MayAnswerWithError(f) {
 		return reason
 	}
-	c, limited := x.answer(f, maxQuote)
+	c, limited := x.answer(f, p, maxQuote)
 	if limited != drop.None || c == nil {
 		return reason
 	}

@@ -69,20 +69,26 @@ func (x *walk) quietSource(f *packet.Frame) bool {
 	return x.s.Identity.BoundLinkLocal(f.Ingress, h.Src, &h.Key.Src)
 }
 
-// identifyRemote finds the sender of a packet that came by the overlay.
+// quietRemote is the same of a host behind a peer, whose MAC is held against
+// the peer besides.
+func quietRemote(f *packet.Frame) bool {
+	h := &f.Headers
+	if h.Key.Src == (packet.Addr{}) {
+		return h.Key.Proto == packet.ProtoICMPv6 && h.ICMPType == mldv2Report
+	}
+	return identity.IsLinkLocalOf(&h.Key.Src, h.Src)
+}
+
+// identifyRemote finds the sender of a packet that came by the overlay. Where
+// the segment learns, an address that nobody is registered with may come from
+// any peer, as who the policy takes it for.
 func (x *walk) identifyRemote(f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
-	ep, id, found := x.s.Identity.ByAddr(p.seg.Zone, &h.Key.Src)
-	switch {
-	case found && x.s.Identity.Endpoint(ep).Peer != p.peer:
-		return drop.SpoofedRemote
-	case found:
-		p.src = id
-	case p.seg.Learning:
-		p.src, _ = x.s.Identity.Identify(p.seg.Zone, &h.Key.Src)
-	default:
+	id, known, bound := x.s.Identity.RemoteSource(p.peer, p.segment, h.Src, h.Src == p.seg.GatewayMAC, p.seg.Zone, &h.Key.Src)
+	if !bound && (known || p.seg.isGateway(&h.Key.Src) || !p.seg.Learning && !quietRemote(f)) {
 		return drop.SpoofedRemote
 	}
+	p.src = id
 	if reason := x.remoteMAC(f, p); reason != drop.None {
 		return reason
 	}

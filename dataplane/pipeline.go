@@ -87,6 +87,10 @@ func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 	if p.port = x.s.port(f.Ingress); p.port == nil {
 		return drop.UnknownPort
 	}
+	uplink, left := p.port.Role == RoleUplink, f.Offload
+	if uplink {
+		f.Offload = packet.Offload{}
+	}
 	if reason := packet.Parse(f); reason != drop.None {
 		return reason
 	}
@@ -94,8 +98,8 @@ func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 		x.rec.note("parse", "%s", packet.Describe(f))
 	}
 	p.peer, p.segment = NoPeer, p.port.Segment
-	if p.port.Role == RoleUplink {
-		if reason := x.decap(f, p); reason != drop.None || f.Consumed {
+	if uplink {
+		if reason := x.decap(f, p, left); reason != drop.None || f.Consumed {
 			return reason
 		}
 	}

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/identity"
 	"bulkhead/dataplane/packet"
 )
 
@@ -9,6 +10,13 @@ import (
 // that it neither has to be flooded nor can be lied to: no workload sees
 // another's ARP or ND, and none can claim what is not its own (RFC 826, RFC
 // 4861; the attacks are in RFC 3756).
+//
+// A peer that is a switch like this one asks for nothing. A plain VXLAN host
+// knows our endpoints' MACs only by asking, so its questions are answered as
+// the endpoint itself would, to that peer alone; those for endpoints of other
+// peers, and for the gateway, which serves the workloads of its own host, are
+// not. Where a segment learns, what a peer's hosts answer is passed on to the
+// workload that asked; what nobody is known to hold they may claim.
 
 // arp is the walk of an ARP packet: its sender must be bound, in the Ethernet
 // header and in the ARP header; a request is answered if the owner of the
@@ -24,13 +32,16 @@ func (x *walk) arp(f *packet.Frame, p *passage) drop.Reason {
 	if x.rec != nil {
 		x.rec.note("identify", "ARP sender is bound to port %s", x.s.Names.port(f.Ingress))
 	}
-	if a.Op != packet.ARPRequest || a.SenderIP == a.TargetIP {
-		f.Consumed = true // a gratuitous or unasked one: nothing to learn, bindings are known
+	if a.SenderIP == a.TargetIP {
+		f.Consumed = true // gratuitous: nothing to learn, bindings are known
 		return drop.None
+	}
+	if a.Op != packet.ARPRequest {
+		return x.passAnswer(f, p)
 	}
 	mac, found := x.ownerMAC(f, p, &a.TargetIP)
 	if !found {
-		return x.resolveByFlood(f, p, drop.ARPUnknown)
+		return x.passQuestion(f, p, drop.ARPUnknown)
 	}
 	return x.say(f, p, func(c *packet.Frame) bool { return packet.AnswerARP(c, mac) })
 }
@@ -39,10 +50,10 @@ func (x *walk) arp(f *packet.Frame, p *passage) drop.Reason {
 // (RFC 5227) and claims nothing.
 func (x *walk) arpSender(f *packet.Frame, p *passage, a *packet.ARP) drop.Reason {
 	if p.peer != NoPeer {
-		if !p.seg.FloodBroadcast {
-			return drop.FloodOff // resolution is local: no ARP comes by the overlay
+		if a.SenderMAC != f.Headers.Src {
+			return drop.SpoofedARP
 		}
-		return x.remoteMAC(f, p)
+		return x.remoteClaim(f, p, &a.SenderIP)
 	}
 	if !x.s.Identity.BoundMAC(f.Ingress, f.Headers.Src) {
 		return drop.SpoofedMAC
@@ -62,29 +73,52 @@ func (x *walk) arpSender(f *packet.Frame, p *passage, a *packet.ARP) drop.Reason
 var zero4 = packet.AddrFrom4([4]byte{})
 
 // ownerMAC finds the MAC to answer with: the gateway's, or that of an endpoint
-// of the segment other than the one that asks.
+// of the segment other than the one that asks. A peer is told of endpoints of
+// this host only.
 func (x *walk) ownerMAC(f *packet.Frame, p *passage, a *packet.Addr) (packet.MAC, bool) {
 	if p.seg.isGateway(a) {
-		return p.seg.GatewayMAC, true
+		return p.seg.GatewayMAC, p.peer == NoPeer
 	}
 	ep, _, found := x.s.Identity.ByAddr(p.seg.Zone, a)
 	if !found {
 		return packet.MAC{}, false
 	}
 	e := x.s.Identity.Endpoint(ep)
-	if e.Segment != p.segment || e.MAC == f.Headers.Src {
+	if e.Segment != p.segment || e.MAC == f.Headers.Src || p.peer != NoPeer && e.Peer != NoPeer {
 		return packet.MAC{}, false
 	}
 	return e.MAC, true
 }
 
-// resolveByFlood passes on a question that nobody here can answer, where the
-// segment floods; else it ends with the reason.
-func (x *walk) resolveByFlood(f *packet.Frame, p *passage, otherwise drop.Reason) drop.Reason {
-	if !p.seg.FloodBroadcast || !f.Headers.Dst.IsMulticast() {
+// passQuestion passes on a question that nobody here can answer: to every port
+// and peer where the segment floods, or to the one host that it is sent to,
+// whose MAC was learned; else it ends with the reason.
+func (x *walk) passQuestion(f *packet.Frame, p *passage, otherwise drop.Reason) drop.Reason {
+	if f.Headers.Dst.IsMulticast() {
+		if !p.seg.FloodBroadcast {
+			return otherwise
+		}
+		return x.flood(f, p)
+	}
+	_, peer, found := x.learned(p.segment, f.Headers.Dst)
+	if !found || peer == NoPeer || p.peer != NoPeer {
 		return otherwise
 	}
-	return x.flood(f, p)
+	p.way = way{kind: wayBridge, segment: p.segment, port: packet.NoPort, peer: peer}
+	return x.encap(f, p)
+}
+
+// passAnswer gives the answer of a host behind a peer to the workload that
+// asked, where the segment learns. Other answers tell nothing new: bindings are
+// known.
+func (x *walk) passAnswer(f *packet.Frame, p *passage) drop.Reason {
+	ep, found := x.s.Identity.ByMAC(p.segment, f.Headers.Dst)
+	if p.peer == NoPeer || !p.seg.Learning || !found || x.s.Identity.Endpoint(ep).Peer != NoPeer {
+		f.Consumed = true
+		return drop.None
+	}
+	p.way = way{kind: wayBridge, segment: p.segment, port: x.s.Identity.Endpoint(ep).Port, peer: NoPeer}
+	return x.floodOut(f, p)
 }
 
 // nd is the walk of neighbour discovery.
@@ -108,13 +142,16 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 		x.rec.note("identify", "ND sender is bound to port %s", x.s.Names.port(f.Ingress))
 	}
 	unspecified := f.Headers.Key.Src == packet.Addr{}
+	if f.Headers.ICMPType == packet.NDNeighbourAdvertisement {
+		return x.passAnswer(f, p)
+	}
 	if f.Headers.ICMPType != packet.NDNeighbourSolicitation || unspecified {
-		f.Consumed = true // an advertisement of what is bound, a DAD probe, a router solicitation
+		f.Consumed = true // a DAD probe, a router solicitation
 		return drop.None
 	}
 	mac, found := x.ownerMAC(f, p, &n.Target)
 	if !found {
-		return x.resolveByFlood(f, p, drop.NDPUnknown)
+		return x.passQuestion(f, p, drop.NDPUnknown)
 	}
 	router := p.seg.isGateway(&n.Target)
 	return x.say(f, p, func(c *packet.Frame) bool { return packet.AnswerND(c, mac, router) })
@@ -124,17 +161,14 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 // option, and for an advertisement the target it claims.
 func (x *walk) ndSender(f *packet.Frame, p *passage, n *packet.ND) drop.Reason {
 	h := &f.Headers
+	if n.HasLinkAddr && n.LinkAddr != h.Src {
+		return drop.SpoofedNDP
+	}
 	if p.peer != NoPeer {
-		if !p.seg.FloodBroadcast {
-			return drop.FloodOff
-		}
-		return x.remoteMAC(f, p)
+		return x.ndRemote(f, p, n)
 	}
 	if !x.s.Identity.BoundMAC(f.Ingress, h.Src) {
 		return drop.SpoofedMAC
-	}
-	if n.HasLinkAddr && n.LinkAddr != h.Src {
-		return drop.SpoofedNDP
 	}
 	if h.Key.Src != (packet.Addr{}) && !x.mayClaim(f, p, &h.Key.Src) {
 		return drop.SpoofedNDP
@@ -153,10 +187,42 @@ func (x *walk) mayClaim(f *packet.Frame, p *passage, a *packet.Addr) bool {
 	return x.s.Identity.BoundLinkLocal(f.Ingress, f.Headers.Src, a)
 }
 
+// ndRemote checks the sender of an ND packet that came by the overlay.
+func (x *walk) ndRemote(f *packet.Frame, p *passage, n *packet.ND) drop.Reason {
+	if reason := x.remoteClaim(f, p, &f.Headers.Key.Src); reason != drop.None {
+		return reason
+	}
+	if f.Headers.ICMPType == packet.NDNeighbourAdvertisement {
+		return x.remoteClaim(f, p, &n.Target)
+	}
+	return drop.None
+}
+
+// remoteClaim tells whether who sent a frame by the overlay may say that it
+// holds an address: it is registered so at that peer, with that MAC; or the
+// segment learns and the address is nobody's. No address, and the link-local
+// one that a MAC's owner makes for itself, claim nothing.
+func (x *walk) remoteClaim(f *packet.Frame, p *passage, a *packet.Addr) drop.Reason {
+	mac := f.Headers.Src
+	if mac == p.seg.GatewayMAC || p.seg.isGateway(a) {
+		return drop.SpoofedRemote // no gateway asks, or answers, in the overlay
+	}
+	if ep, _, found := x.s.Identity.ByAddr(p.seg.Zone, a); found {
+		if e := x.s.Identity.Endpoint(ep); e.Peer != p.peer || e.MAC != mac || e.Segment != p.segment {
+			return drop.SpoofedRemote
+		}
+		return drop.None
+	}
+	if *a != zero4 && *a != (packet.Addr{}) && !identity.IsLinkLocalOf(a, mac) && !p.seg.Learning {
+		return drop.SpoofedRemote
+	}
+	return x.remoteMAC(f, p)
+}
+
 // say answers f with a copy of it that rewrite turned round, sent the way f
 // came; f itself is taken in.
 func (x *walk) say(f *packet.Frame, p *passage, rewrite func(*packet.Frame) bool) drop.Reason {
-	c, reason := x.answer(f, copySize-packet.Headroom)
+	c, reason := x.answer(f, p, copySize-packet.Headroom)
 	if reason != drop.None {
 		return reason
 	}

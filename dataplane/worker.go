@@ -31,7 +31,7 @@ func NewWorker(state *State, mine, workers int) *Worker {
 		State:    state,
 		Counters: NewCounters(),
 		copies:   make([]byte, packet.BatchCopies*copySize),
-		answers:  make([]bucket, packet.MaxPorts),
+		answers:  make([]bucket, packet.MaxPorts+peerBuckets),
 		turn:     uint32(mine),
 		mine:     uint32(mine),
 		workers:  uint32(workers),

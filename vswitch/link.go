@@ -13,6 +13,7 @@ import (
 	"bulkhead/dataplane/route"
 	"bulkhead/dataplane/vxlan"
 	"bulkhead/vswitch/config"
+	"bulkhead/vswitch/port"
 )
 
 // Linking turns what is declared (configuration, roster, policy) into a
@@ -86,7 +87,7 @@ func (l *linker) linkPorts() {
 		id := l.ports[c.Name]
 		p := dataplane.Port{Role: dataplane.RoleWorkload, Segment: dataplane.NoSegment, MTU: uint32(c.MTU)}
 		if o := l.open[id].port; o != nil {
-			p.MAC = o.Info().MAC
+			p.MAC = ownMAC(o.Info())
 		}
 		if c.Role == config.RoleUplink {
 			p.Role = dataplane.RoleUplink
@@ -97,6 +98,22 @@ func (l *linker) linkPorts() {
 		}
 		l.s.Ports[id], l.s.Names.Ports[id] = p, c.Name
 	}
+}
+
+// ownMAC is what the switch calls itself on a port. A TAP's own MAC is that of
+// the device's other end, which would take our answers for its own: ours is
+// made of it, as libvirt does, with another first byte.
+func ownMAC(info port.Info) packet.MAC {
+	mac := info.MAC
+	if info.Driver != "tap" {
+		return mac
+	}
+	if mac[0] == 0xfe {
+		mac[0] = 0xfa
+	} else {
+		mac[0] = 0xfe
+	}
+	return mac
 }
 
 // linkTunnels makes the overlay: our VTEP, the peers, and which peer is in
@@ -111,6 +128,9 @@ func (l *linker) linkTunnels() error {
 	u.Port = l.ports[v.Uplink]
 	b := vxlan.NewBuilder()
 	b.Port(v.UDPPort)
+	if v.ZeroSum6 {
+		b.ZeroChecksum6()
+	}
 	for _, a := range v.Addresses {
 		i := familyOf(a.Addr())
 		u.Addrs[i], u.Bits[i] = packet.AddrFrom(a.Addr()), uint8(a.Bits())

@@ -174,19 +174,43 @@ func (s *Segmenter) writeOuter(dst []byte) {
 	s.writeUDP(udp)
 	s.writeIP(ip, s.outerV6)
 	if s.outerSum {
-		putSum(ip, udp, 6, protoUDP, s.outerV6)
+		s.putOuterSum(dst, ip, udp)
 	}
+}
+
+// putOuterSum writes the tunnel's UDP checksum. The inner transport checksum
+// has just been made right, so what it covers sums to the complement of its
+// pseudo-header: the payload is not read again.
+func (s *Segmenter) putOuterSum(dst, ip, udp []byte) {
+	clear(udp[6:8])
+	proto := uint8(protoUDP)
+	if s.f.TCP {
+		proto = protoTCP
+	}
+	inner := ^Fold(pseudoOf(dst[s.f.L3:], s.f.V6, proto, len(dst)-s.f.L4))
+	sum := pseudoOf(ip, s.outerV6, protoUDP, len(udp)) + uint64(inner)
+	sum = Sum(dst[len(dst)-len(udp):s.f.L4], sum)
+	c := ^Fold(sum)
+	if c == 0 {
+		c = 0xffff // zero would say that there is none (RFC 768)
+	}
+	binary.BigEndian.PutUint16(udp[6:], c)
+}
+
+// pseudoOf returns the sum of the pseudo-header of n bytes under the IP header
+// ip.
+func pseudoOf(ip []byte, v6 bool, proto uint8, n int) uint64 {
+	if v6 {
+		return Pseudo(ip[8:24], ip[24:40], proto, uint32(n))
+	}
+	return Pseudo(ip[12:16], ip[16:20], proto, uint32(n))
 }
 
 // putSum writes the checksum of the transport packet p at field, under the IP
 // header ip.
 func putSum(ip, p []byte, field int, proto uint8, v6 bool) {
-	src, dst := ip[12:16], ip[16:20]
-	if v6 {
-		src, dst = ip[8:24], ip[24:40]
-	}
 	p[field], p[field+1] = 0, 0
-	sum := Of(p, Pseudo(src, dst, proto, uint32(len(p))))
+	sum := Of(p, pseudoOf(ip, v6, proto, len(p)))
 	if sum == 0 && proto == protoUDP {
 		sum = 0xffff // zero would say that there is none (RFC 768)
 	}

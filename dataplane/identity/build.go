@@ -17,6 +17,7 @@ type Builder struct {
 	t       Table
 	ids     map[string]ID
 	outside []outsidePrefix
+	behind  []behindPeer
 	macs    map[uint64]uint32
 	addrs   map[addrKey]uint32
 	errs    []error
@@ -25,6 +26,12 @@ type Builder struct {
 type outsidePrefix struct {
 	prefix netip.Prefix
 	id     ID
+}
+
+// behindPeer is the prefixes of a router and where it is.
+type behindPeer struct {
+	place    place
+	prefixes []netip.Prefix
 }
 
 type addrKey struct {
@@ -39,7 +46,7 @@ var anySets = []uint32{0}
 // set of every address, number 0, and to no other.
 func NewBuilder() *Builder {
 	b := &Builder{
-		t:   Table{sets: [][]uint32{nil}, behind: map[uint32]*prefixes{}},
+		t:   Table{sets: [][]uint32{nil}, behind: map[uint32]*prefixes{}, remote: map[place]*prefixes{}},
 		ids: map[string]ID{}, macs: map[uint64]uint32{}, addrs: map[addrKey]uint32{},
 	}
 	any := b.ID(anySets)
@@ -94,6 +101,24 @@ func (b *Builder) Endpoint(e Endpoint, addrs []Address, behind []netip.Prefix) {
 			p.insert(prefix.Masked(), 0)
 		}
 		b.t.behind[n] = p
+		b.behind = append(b.behind, behindPeer{place{e.Peer, e.Zone}, behind})
+	}
+}
+
+// buildRemote gathers the prefixes of all routers of a peer.
+func (b *Builder) buildRemote(t *Table) {
+	at := map[place][]netip.Prefix{}
+	for _, r := range b.behind {
+		if r.place.peer != NoPeer {
+			at[r.place] = append(at[r.place], r.prefixes...)
+		}
+	}
+	for where, list := range at {
+		p := newPrefixes()
+		for _, prefix := range sortedByLength(list) {
+			p.insert(prefix.Masked(), 0)
+		}
+		t.remote[where] = p
 	}
 }
 
@@ -114,6 +139,7 @@ func (b *Builder) Build() (*Table, error) {
 	for _, o := range b.outside {
 		t.outside.insert(o.prefix, uint32(o.id))
 	}
+	b.buildRemote(&t)
 	t.macs = buildIndex(len(t.endpoints), func(s *hashtab.Secret, i int) uint64 {
 		return s.Word(macKey(t.endpoints[i].Segment, t.endpoints[i].MAC))
 	})

@@ -51,7 +51,11 @@ type Table struct {
 	bindings  []binding
 	outside   prefixes // -> ID
 	behind    map[uint32]*prefixes
+	remote    map[place]*prefixes // what is behind routers of a peer
 }
+
+// place is a VRF at a peer.
+type place struct{ peer, zone uint16 }
 
 // binding ties an address to its endpoint.
 type binding struct {
@@ -146,6 +150,24 @@ func (t *Table) Source(port packet.PortID, mac packet.MAC, zone uint16, a *packe
 	return ID(v), true
 }
 
+// RemoteSource tells whether a peer may send from an address, and returns the
+// address's identity: an endpoint behind the peer has it, or a router there has
+// its prefix. mac is the sender's in the segment; routed says that a gateway
+// sent it on, which hides the sender's.
+func (t *Table) RemoteSource(peer, segment uint16, mac packet.MAC, routed bool, zone uint16, a *packet.Addr) (id ID, known, bound bool) {
+	if ep, id, found := t.ByAddr(zone, a); found {
+		e := &t.endpoints[ep]
+		return id, true, e.Peer == peer && (routed || e.MAC == mac && e.Segment == segment)
+	}
+	v, _ := t.outside.lookup(a)
+	if routed {
+		_, bound = t.remote[place{peer, zone}].lookup(a)
+		return ID(v), false, bound
+	}
+	ep, found := t.ByMAC(segment, mac)
+	return ID(v), false, found && t.endpoints[ep].Peer == peer && t.Owns(ep, zone, a)
+}
+
 // Owns tells whether packets for an address may be given to an endpoint: it is
 // the endpoint's, or behind it and no other's.
 func (t *Table) Owns(endpoint uint32, zone uint16, a *packet.Addr) bool {
@@ -160,9 +182,14 @@ func (t *Table) Owns(endpoint uint32, zone uint16, a *packet.Addr) bool {
 	return within
 }
 
-// BoundLinkLocal tells whether an address is the link-local one that the MAC's
-// owner makes for itself (RFC 4291 appendix A), on the port it is bound to.
+// IsLinkLocalOf tells whether an address is the link-local one that a MAC's
+// owner makes for itself of the MAC (RFC 4291 appendix A).
+func IsLinkLocalOf(a *packet.Addr, mac packet.MAC) bool {
+	return *a == packet.Addr{0: 0xfe, 1: 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5]}
+}
+
+// BoundLinkLocal tells whether an address is that link-local one of a MAC that
+// is bound to the port.
 func (t *Table) BoundLinkLocal(port packet.PortID, mac packet.MAC, a *packet.Addr) bool {
-	want := packet.Addr{0: 0xfe, 1: 0x80, 8: mac[0] ^ 2, 9: mac[1], 10: mac[2], 11: 0xff, 12: 0xfe, 13: mac[3], 14: mac[4], 15: mac[5]}
-	return *a == want && t.BoundMAC(port, mac)
+	return IsLinkLocalOf(a, mac) && t.BoundMAC(port, mac)
 }

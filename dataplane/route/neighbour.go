@@ -13,10 +13,12 @@ type Time = int64
 // Bounds of the neighbour table.
 const (
 	maxNeighbours = 4096
-	// reachable is how long an answer holds (RFC 4861 10 has 30 s); it is asked
-	// for again while it is stale, and forgotten after stale.
-	reachable = 30 * time.Second
-	stale     = 10 * time.Minute
+	// reachable is how long an answer is believed without asking again (RFC 4861
+	// 10 has 30 s). After that the address is asked for as soon as it is used, and
+	// what was answered holds until unanswered: a silent link costs no packet
+	// when it is used again, and a dead neighbour is known for dead.
+	reachable  = 30 * time.Second
+	unanswered = 10 * time.Second
 	// solicitEvery bounds questions for one address (RFC 4861 RetransTimer).
 	solicitEvery = time.Second
 )
@@ -38,7 +40,8 @@ type neighbourKey struct {
 type neighbour struct {
 	mac      packet.MAC
 	answered Time // zero: never
-	asked    Time // zero: not since the answer
+	asked    Time // when last; zero: not since the answer
+	waiting  Time // since when an answer is awaited; zero: it is not
 }
 
 // NewNeighbours makes an empty table.
@@ -46,21 +49,15 @@ func NewNeighbours() *Neighbours {
 	return &Neighbours{table: map[neighbourKey]neighbour{}}
 }
 
-// Lookup finds the MAC of an address, if it has been answered for and not too
-// long ago.
-func (n *Neighbours) Lookup(segment uint16, a *packet.Addr, now Time) (packet.MAC, bool) {
+// Lookup finds the MAC of an address, if it has been answered for. old says that
+// the answer is so old that the address should be asked for again: its holder
+// may have another MAC by now, or be gone.
+func (n *Neighbours) Lookup(segment uint16, a *packet.Addr, now Time) (mac packet.MAC, old, found bool) {
 	n.mu.RLock()
 	e, found := n.table[neighbourKey{segment, *a}]
 	n.mu.RUnlock()
-	return e.mac, found && e.answered != 0 && now-e.answered < int64(stale)
-}
-
-// Stale tells whether an address should be asked for although it is known.
-func (n *Neighbours) Stale(segment uint16, a *packet.Addr, now Time) bool {
-	n.mu.RLock()
-	e, found := n.table[neighbourKey{segment, *a}]
-	n.mu.RUnlock()
-	return !found || now-e.answered > int64(reachable)
+	dead := e.answered == 0 || e.waiting != 0 && now-e.waiting > int64(unanswered)
+	return e.mac, now-e.answered > int64(reachable), found && !dead
 }
 
 // ShouldSolicit tells whether to ask for an address now, and notes that it is
@@ -77,6 +74,9 @@ func (n *Neighbours) ShouldSolicit(segment uint16, a *packet.Addr, now Time) boo
 		n.forgetOldest()
 	}
 	e.asked = now
+	if e.waiting == 0 {
+		e.waiting = now
+	}
 	n.table[key] = e
 	return true
 }

@@ -14,10 +14,12 @@ func mac(n int) packet.MAC { return packet.MAC{2, 0, 0, 0, byte(n >> 8), byte(n)
 
 // find is what the table knows of an address.
 func find(n *Neighbours, segment uint16, a *packet.Addr, now Time) (packet.MAC, bool) {
-	return n.Lookup(segment, a, now)
+	mac, _, found := n.Lookup(segment, a, now)
+	return mac, found
 }
 
-// An address is known once it was asked for and answered, for ten minutes.
+// An address is known once it was asked for and answered, until it does not
+// answer again.
 func TestNeighbourIsAskedForAndAnswers(t *testing.T) {
 	n := NewNeighbours()
 	a, now := packet.AddrFrom4([4]byte{192, 0, 2, 1}), 100*second
@@ -36,16 +38,26 @@ func TestNeighbourIsAskedForAndAnswers(t *testing.T) {
 	if _, found := find(n, 2, &a, now+second); found {
 		t.Error("it is known in another segment")
 	}
-	if got, found := find(n, 1, &a, now+second+int64(stale)-1); !found || got != mac(1) {
-		t.Errorf("known as %s, %v", got, found)
+	if got, old, found := n.Lookup(1, &a, now+second+int64(reachable)); !found || old || got != mac(1) {
+		t.Errorf("known as %s, %v, old %v", got, found, old)
 	}
-	if _, found := find(n, 1, &a, now+second+int64(stale)); found {
-		t.Error("it is known after ten minutes")
+	later := now + 1000*second
+	if got, old, found := n.Lookup(1, &a, later); !found || !old || got != mac(1) {
+		t.Errorf("after a silence known as %s, %v, old %v", got, found, old)
 	}
-	if !n.ShouldSolicit(1, &a, now+30*second) || !n.Answer(1, &a, mac(3), now+31*second) {
+	if !n.ShouldSolicit(1, &a, later) || !n.ShouldSolicit(1, &a, later+5*second) {
 		t.Error("it cannot be asked for again while it is known")
 	}
-	if got, _ := find(n, 1, &a, now+31*second); got != mac(3) {
+	if _, found := find(n, 1, &a, later+int64(unanswered)); !found {
+		t.Error("it is given up before its time")
+	}
+	if _, found := find(n, 1, &a, later+int64(unanswered)+1); found {
+		t.Error("it is known although it does not answer")
+	}
+	if !n.Answer(1, &a, mac(3), later+20*second) {
+		t.Error("its answer is too late")
+	}
+	if got, _ := find(n, 1, &a, later+20*second); got != mac(3) {
 		t.Errorf("after the second answer it is %s", got)
 	}
 }
@@ -79,8 +91,8 @@ func TestNeighboursAreBounded(t *testing.T) {
 
 // neighbourModel is the golden twin: what was asked when, and answered when.
 type neighbourModel struct {
-	asked, answered map[packet.Addr]Time
-	macs            map[packet.Addr]packet.MAC
+	asked, waiting map[packet.Addr]Time
+	macs           map[packet.Addr]packet.MAC
 }
 
 func TestNeighboursAgainstAModel(t *testing.T) {
@@ -99,6 +111,9 @@ func TestNeighboursAgainstAModel(t *testing.T) {
 			want := !asked || now-last >= second
 			if want {
 				m.asked[a] = now
+				if m.waiting[a] == 0 {
+					m.waiting[a] = now
+				}
 			}
 			if got := n.ShouldSolicit(7, &a, now); got != want {
 				t.Fatalf("step %d: ask for %s: %v, want %v", i, a, got, want)
@@ -107,14 +122,15 @@ func TestNeighboursAgainstAModel(t *testing.T) {
 			_, want := m.asked[a]
 			if want {
 				delete(m.asked, a)
-				m.answered[a], m.macs[a] = now, mac(i)
+				delete(m.waiting, a)
+				m.macs[a] = mac(i)
 			}
 			if got := n.Answer(7, &a, mac(i), now); got != want {
 				t.Fatalf("step %d: %s answers: %v, want %v", i, a, got, want)
 			}
 		default:
-			at, want := m.answered[a]
-			want = want && now-at < int64(stale)
+			_, want := m.macs[a]
+			want = want && (m.waiting[a] == 0 || now-m.waiting[a] <= int64(unanswered))
 			if got, found := find(n, 7, &a, now); found != want || found && got != m.macs[a] {
 				t.Fatalf("step %d: %s is %s, %v; want %s, %v", i, a, got, found, m.macs[a], want)
 			}

@@ -15,7 +15,7 @@ func (c *checker) overlay(f *file) {
 	if c.silent["vtep"] {
 		return
 	}
-	v := &VTEP{Uplink: f.VTEP.Uplink, UDPPort: uint16(c.number("vtep.udp_port", f.VTEP.UDPPort))}
+	v := &VTEP{Uplink: f.VTEP.Uplink, ZeroSum6: f.VTEP.ZeroSum6, UDPPort: uint16(c.number("vtep.udp_port", f.VTEP.UDPPort))}
 	c.cfg.VTEP = v
 	c.vtepAddresses(v, f.VTEP.Addresses)
 	c.vtepGateways(v, f.VTEP.Gateways)

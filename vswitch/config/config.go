@@ -114,6 +114,9 @@ type VTEP struct {
 	Gateways  []netip.Addr   // to peers that are not on-link
 	Uplink    string
 	UDPPort   uint16
+	// ZeroSum6: no outer UDP checksum over IPv6, which peers must have been told
+	// to take.
+	ZeroSum6 bool
 }
 
 // Peer is another host.

@@ -77,6 +77,7 @@ type fileVTEP struct {
 	Gateways  []string `toml:"gateways"`
 	Uplink    string   `toml:"uplink"`
 	UDPPort   int      `toml:"udp_port"`
+	ZeroSum6  bool     `toml:"udp6_zero_checksum"`
 }
 
 type filePeer struct {

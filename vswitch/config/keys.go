@@ -101,10 +101,11 @@ var keys = map[string]rule{
 	"routes[].via":       {derived: "required, or blackhole", form: "a host of a segment of the VRF"},
 	"routes[].blackhole": {},
 
-	"vtep.addresses": {derived: required, form: "one of each family, with the prefix length"},
-	"vtep.gateways":  {derived: none, form: "one of each family, on-link"},
-	"vtep.uplink":    {derived: required, form: "an uplink's name"},
-	"vtep.udp_port":  {least: 1, most: 65535, otherwise: DefaultUDPPort},
+	"vtep.addresses":          {derived: required, form: "one of each family, with the prefix length"},
+	"vtep.gateways":           {derived: none, form: "one of each family, on-link"},
+	"vtep.uplink":             {derived: required, form: "an uplink's name"},
+	"vtep.udp_port":           {least: 1, most: 65535, otherwise: DefaultUDPPort},
+	"vtep.udp6_zero_checksum": {},
 
 	"peers[].name":     {derived: required, form: nameForm},
 	"peers[].address":  {derived: required, form: hostForm},
