@@ -51,8 +51,13 @@ func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *
 	}
 	// Only a packet whose checksum is right may change what is known of a
 	// connection: its receiver will drop it otherwise, and we would differ.
-	if h.Key.Proto == packet.ProtoTCP && !packet.VerifyChecksum(f) {
-		return drop.BadChecksum
+	if h.Key.Proto == packet.ProtoTCP {
+		if !packet.VerifyChecksum(f) {
+			return drop.BadChecksum
+		}
+		if f.Offload.Checksum == packet.ChecksumUnknown {
+			f.Offload.Checksum = packet.ChecksumGood // so that nobody reads it again
+		}
 	}
 	if x.rec != nil {
 		return table.Foretell(s, dir, f)

@@ -15,7 +15,8 @@ type outlets struct {
 	pieces [packet.BatchSize]packet.Frame
 	list   [packet.BatchSize]*packet.Frame
 	// long holds one piece that no chunk holds: a jumbo frame.
-	long [packet.Headroom + packet.MaxFrame]byte
+	long  [packet.Headroom + packet.MaxFrame]byte
+	joins joins
 }
 
 // send gives the batch out, a call a port, books what could not be sent, and
@@ -50,6 +51,7 @@ func (w *worker) sendTo(id packet.PortID, frames []*packet.Frame) {
 		return
 	}
 	caps := w.live.caps(id)
+	frames = w.out.joins.join(caps, frames)
 	whole := frames[:0]
 	for _, f := range frames {
 		if takesWhole(caps, f) {
@@ -74,7 +76,12 @@ func (w *worker) give(queue port.Queue, frames []*packet.Frame) {
 	}
 	queue.Send(frames)
 	for _, f := range frames {
-		if f.Reason != drop.None {
+		if f.Reason == drop.None {
+			continue
+		}
+		if parts := w.out.joins.partsOf(f); parts != nil {
+			w.fail(parts, f.Reason)
+		} else {
 			w.lane.Counters.Late(f)
 		}
 	}
