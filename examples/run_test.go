@@ -44,8 +44,10 @@ func TestSmokeExamples(t *testing.T) {
 			if err := whole.Wait(); err != nil {
 				t.Fatalf("%v\n%s", err, text(log))
 			}
-			if left, _ := filepath.Glob("/tmp/bulkhead-demo.*"); len(left) != 0 {
-				t.Errorf("left behind: %v", left)
+			for _, dirs := range []string{"/tmp/bulkhead-demo.*", "/tmp/bulkhead-hosts.*"} {
+				if left, _ := filepath.Glob(dirs); len(left) != 0 {
+					t.Errorf("left behind: %v", left)
+				}
 			}
 		})
 	}
