@@ -15,6 +15,7 @@ build: ## the four binaries, into bin/
 	$(GO) build -trimpath -o bin/ ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd
 
 test: deps lint ## everything a change must pass: lint, then all tests with the race detector (root tests as root)
+	$(GO) test ./bench/classbench
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 
 test-unit: ## all tests once, quickly, without the race detector
@@ -37,10 +38,10 @@ vuln: ## known vulnerabilities, where their database can be reached
 	@$(GO) tool govulncheck ./... || { rc=$$?; echo "make vuln: govulncheck ended with $$rc; if it could not reach its database, nothing was checked"; exit $$rc; }
 
 fuzz: ## one fuzz target: make fuzz T=FuzzParse D=1m
-	$(GO) test ./fuzz -run '^$$' -fuzz '^$(T)$$' -fuzztime $(D)
+	$(GO) test ./fuzz -run '^$$' -fuzz '^$(T)$$' -fuzztime $(D) -fuzzminimizetime 10x
 
 fuzz-all: ## every fuzz target in turn, D each
-	@set -e; for t in $$($(GO) test ./fuzz -list '^Fuzz' | grep ^Fuzz); do echo "== $$t"; $(GO) test ./fuzz -run '^$$' -fuzz "^$$t$$" -fuzztime $(D); done
+	@set -e; for t in $$($(GO) test ./fuzz -list '^Fuzz' | grep ^Fuzz); do echo "== $$t"; $(GO) test ./fuzz -run '^$$' -fuzz "^$$t$$" -fuzztime $(D) -fuzzminimizetime 10x; done
 
 bench: ## every Go benchmark once, then the walk's table
 	$(GO) test -run '^$$' -bench . -benchtime 200ms -benchmem ./...
