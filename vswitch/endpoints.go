@@ -71,19 +71,31 @@ func (r roster) sorted() []endpoint {
 }
 
 // carryOver puts what the API changed in old on top of a configuration just
-// loaded: an endpoint that the API added stays as long as its place is there,
-// and so does a move, as long as the configuration has the endpoint, too.
-func (r roster) carryOver(old roster, cfg *config.Config) {
+// loaded: an endpoint that the API added stays as long as the configuration has
+// none of its name, and so does a move, as long as it has the endpoint, too. Who
+// a moved endpoint is the configuration says; the API only where. Both are held
+// to the rules of the configuration as it now is, and what it does not allow is
+// not carried over: lost has their names.
+func (r roster) carryOver(old roster, cfg *config.Config) (lost []string) {
 	for name, e := range old {
-		_, stated := r[name]
-		if !e.FromAPI || e.Stated && !stated || cfg.Segment(e.Segment) == nil {
+		if !e.FromAPI {
 			continue
 		}
-		at := config.Endpoint{Name: name, Port: e.Port, Peer: e.Peer, Segment: e.Segment}
-		if place(&at, cfg) == nil && at.Segment == e.Segment {
-			r[name] = e
+		who, stated := r[name]
+		if !stated {
+			who = e
 		}
+		if e.Stated == stated {
+			now, err := who.changed(&api.EndpointChange{Op: api.EndpointMove, Name: name, Port: e.Port, Peer: e.Peer}, cfg)
+			if err == nil && now.Segment == e.Segment {
+				r[name] = now
+				continue
+			}
+		}
+		lost = append(lost, name)
 	}
+	slices.Sort(lost)
+	return lost
 }
 
 // change applies one change of the control API to a copy of the roster. What

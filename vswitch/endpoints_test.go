@@ -116,3 +116,41 @@ func TestReloadCarriesChangesOver(t *testing.T) {
 		}
 	}
 }
+
+// What the configuration says of an endpoint is in force after a reload, also
+// where the API has moved it: a label that is taken away is gone, and an address
+// that has become the gateway's is nobody's.
+func TestReloadSaysWhoAMovedEndpointIs(t *testing.T) {
+	cfg := rosterConfig(t, rosterFile)
+	r := rosterOf(cfg)
+	for _, c := range []api.EndpointChange{
+		{Op: "move", Name: "web", Port: "spare"},
+		{Op: "add", Name: "db", Port: "spare", MAC: "02:00:00:00:00:02", IPs: []string{"10.0.0.20"}, Labels: map[string]string{"app": "shop"}},
+	} {
+		var err error
+		if r, err = r.change(&c, cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stated := "[[endpoints]]\nname = \"db\"\nport = \"other\"\nmac = \"02:00:00:00:00:03\"\nips = [\"10.0.1.20\"]\nlabels = { app = \"old\" }\n"
+	for situation, c := range map[string]struct {
+		text, name, port, mac, ip, app string
+	}{
+		"another label":       {strings.Replace(rosterFile, "shop", "quarantine", 1), "web", "spare", "02:00:00:00:00:01", "10.0.0.10", "quarantine"},
+		"no label":            {strings.Replace(rosterFile, "labels = { app = \"shop\" }", "", 1), "web", "spare", "02:00:00:00:00:01", "10.0.0.10", ""},
+		"another address":     {strings.Replace(rosterFile, "10.0.0.10", "10.0.0.11", 1), "web", "spare", "02:00:00:00:00:01", "10.0.0.11", "shop"},
+		"another MAC":         {strings.Replace(rosterFile, "00:01", "00:07", 1), "web", "spare", "02:00:00:00:00:07", "10.0.0.10", "shop"},
+		"what was added too":  {rosterFile + stated, "db", "other", "02:00:00:00:00:03", "10.0.1.20", "old"},
+		"a gateway's address": {strings.Replace(rosterFile, "10.0.0.1/24", "10.0.0.20/24", 1), "db", "", "", "", ""},
+	} {
+		cfg := rosterConfig(t, c.text)
+		next := rosterOf(cfg)
+		next.carryOver(r, cfg)
+		e, found := next[c.name]
+		if found != (c.port != "") {
+			t.Errorf("%s: %s is there: %v", situation, c.name, found)
+		} else if found && (e.Port != c.port || e.MAC.String() != c.mac || e.IPs[0].String() != c.ip || e.Labels["app"] != c.app) {
+			t.Errorf("%s: %+v", situation, e)
+		}
+	}
+}

@@ -50,9 +50,12 @@ func (sw *Switch) reload(wanted *config.Config) error {
 		return err
 	}
 	next := rosterOf(cfg)
-	next.carryOver(sw.roster, cfg)
+	lost := next.carryOver(sw.roster, cfg)
 	if err := sw.apply(cfg, next, rules); err != nil {
 		return err
+	}
+	if len(lost) > 0 {
+		sw.log.Warn("endpoints-not-kept", "endpoints", lost, "effect", "they are as the configuration has them, or gone")
 	}
 	sw.rulesFrom, sw.rulesErr, sw.fixed = cfg.Policy, missing(cfg.Policy, rules), fixed
 	if len(fixed) > 0 {
