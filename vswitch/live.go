@@ -1,6 +1,8 @@
 package vswitch
 
 import (
+	"time"
+
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/port"
@@ -22,6 +24,13 @@ type openPort struct {
 	port   port.Port // nil: no port has this number
 	queues []port.Queue
 	caps   port.Caps
+	mended mended
+}
+
+// mended is the zero value of a port that the mender did not open.
+type mended struct {
+	at    time.Time
+	pause time.Duration // of its stand-in, before
 }
 
 // queue returns the queue of a port through which a worker sends, or nil.

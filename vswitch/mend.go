@@ -17,8 +17,13 @@ import (
 // such ports and opens them again as soon as that can be done: when the
 // namespace, or the device, is there again.
 
+// A device that goes is opened again at once, but one that the mender has just
+// opened is not: whoever has the namespace could take it away as soon as it is
+// there, and each opening links a snapshot, by which everybody's sessions are
+// judged again.
+
 // mendEvery is how often the mender looks; mendMost is the longest that it
-// leaves a port alone which could not be opened.
+// leaves a port alone which could not be opened, or did not stay.
 const (
 	mendEvery = time.Second
 	mendMost  = 16 * time.Second
@@ -95,8 +100,14 @@ func (sw *Switch) mendOnce(now time.Time) {
 		if !isAbsent(p) && p.Status().Gone {
 			sw.log.Error("port-gone", "port", name, "device", p.Info().Device, "netns", p.Info().Netns,
 				"effect", "its frames are dropped", "cure", "make the device or its namespace again; the port is then opened by itself")
+			before := sw.opened[id].mended
 			sw.release(id, port.ErrGone)
-			p = sw.opened[id].port
+			a := sw.opened[id].port.(*absent)
+			if now.Sub(before.at) < mendMost {
+				a.pause = before.pause
+				a.leave(now, sw.mendEvery)
+			}
+			p = a
 		}
 		if a, is := p.(*absent); is && !now.Before(a.next) {
 			due = append(due, name)
@@ -141,6 +152,7 @@ func (sw *Switch) reopen(names []string) error {
 			continue
 		}
 		p.open[id] = openPort{name: name}
+		p.open[p.ids[name]].mended = mended{time.Now(), a.pause}
 	}
 	if len(p.added) == 0 {
 		return errors.Join(errs...)
@@ -153,11 +165,16 @@ func (sw *Switch) reopen(names []string) error {
 
 // postpone leaves a port alone for a while that could not be opened.
 func (sw *Switch) postpone(a *absent, why error) {
-	a.pause = min(max(2*a.pause, sw.mendEvery), mendMost)
-	a.next = time.Now().Add(a.pause)
+	a.leave(time.Now(), sw.mendEvery)
 	if a.because(why) {
 		sw.log.Warn("port-absent", "port", a.info.Name, "error", why)
 	}
+}
+
+// leave leaves the port alone for twice as long as the last time.
+func (a *absent) leave(now time.Time, least time.Duration) {
+	a.pause = min(max(2*a.pause, least), mendMost)
+	a.next = now.Add(a.pause)
 }
 
 // receiveFailed notes that a port's queue could not be read. If its device is

@@ -274,6 +274,24 @@ func TestADeviceThatGoesComesBack(t *testing.T) {
 	}
 }
 
+// A workload that takes its device away as soon as it is there again is left
+// alone for longer each time: each opening links a snapshot, by which every
+// session of everybody is judged again, and holds up the operator's calls.
+func TestADeviceThatGoesAgainAndAgainIsLeftAlone(t *testing.T) {
+	l := started(t, "policy = \"web.bhp\"\n"+twoPorts())
+	before, _ := l.opened()
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if p := l.port("a"); !p.closed.Load() && p.Status().Up {
+			p.Destroy()
+		}
+	}
+	after, _ := l.opened()
+	if n := after - before; n < 2 || n > 12 {
+		t.Errorf("the port was opened %d times in a second", n)
+	}
+	eventually(t, "port a is up again", func() bool { return l.port("a").Status().Up })
+}
+
 // Calls meet a switch that goes down: none crashes, hangs, or changes it
 // afterwards, and no goroutine and no descriptor is left.
 func TestCloseUnderCalls(t *testing.T) {
