@@ -3,8 +3,10 @@ package vswitch
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
@@ -200,14 +202,7 @@ func readRules(path string) (*policy.Ruleset, error) {
 	if path == "" {
 		return nil, nil
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxPolicy {
-		return nil, fmt.Errorf("policy %s: not a regular file of at most %d bytes", path, maxPolicy)
-	}
-	data, err := os.ReadFile(path)
+	data, err := readWhole(path, maxPolicy)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
@@ -216,4 +211,27 @@ func readRules(path string) (*policy.Ruleset, error) {
 		return nil, fmt.Errorf("policy %s: %w", path, err)
 	}
 	return rules, nil
+}
+
+// readWhole reads a file that has its bytes already, and no more of it than it
+// says that it has: the switch is locked meanwhile, and must not wait for the
+// writer of a pipe, or for a file of /proc, which says that it has none.
+func readWhole(path string, most int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if n := info.Size(); !info.Mode().IsRegular() || n == 0 || n > most {
+		return nil, fmt.Errorf("%s is not a regular file of 1 to %d bytes", path, most)
+	}
+	data := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, data); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return data, nil
 }

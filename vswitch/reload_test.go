@@ -14,9 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
+	"bulkhead/vswitch/control/api"
 	"bulkhead/vswitch/port"
 )
 
@@ -391,5 +394,35 @@ func TestRuleTotalsAreBounded(t *testing.T) {
 	l.sw.keepRuleHits(&live{snapshot: &dataplane.Snapshot{Rules: rules}, ruleHits: [][]uint64{{1, 2, 0}}})
 	if got := l.sw.ruleTotals; len(got) != 2 || got["kept"] != 8 || got["new"] != 2 {
 		t.Errorf("%d names, kept has %d, new %d", len(got), got["kept"], got["new"])
+	}
+}
+
+// A file that never ends, or never begins, is no policy, and does not hold up
+// whoever calls next.
+func TestPolicyThatCannotBeReadHoldsNobodyUp(t *testing.T) {
+	l := started(t, twoPorts())
+	if err := unix.Mkfifo(l.path("fifo.bhp"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(l.path("empty.bhp"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{l.path("fifo.bhp"), l.path("empty.bhp"), "/proc/kmsg", "/dev/zero", l.dir} {
+		answered := make(chan error, 1)
+		go func() {
+			_, err := l.sw.Control("", nil).LoadPolicy(&api.PolicyLoad{File: path})
+			answered <- err
+		}()
+		select {
+		case err := <-answered:
+			if err == nil {
+				t.Errorf("%s is a policy", path)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("%s is read for ever, and the switch is locked meanwhile", path)
+		}
+	}
+	if len(l.status()) == 0 && l.load("web.bhp") != nil {
+		t.Error("no policy can be loaded any more")
 	}
 }
