@@ -35,10 +35,10 @@ type linker struct {
 }
 
 // link builds the snapshot of a generation.
-func link(cfg *config.Config, r roster, rules *policy.Ruleset, ports map[string]packet.PortID, open []openPort, generation uint32) (*dataplane.Snapshot, error) {
+func link(cfg *config.Config, r roster, rules *policy.Ruleset, ports map[string]packet.PortID, open []openPort, z zones, generation uint32) (*dataplane.Snapshot, error) {
 	l := &linker{
 		cfg: cfg, rules: rules, ports: ports, open: open,
-		segments: map[string]uint16{}, zones: map[string]uint16{}, peers: map[string]uint16{},
+		segments: map[string]uint16{}, zones: z.of, peers: map[string]uint16{},
 		s: &dataplane.Snapshot{Generation: generation, Rules: rules},
 	}
 	l.linkSegments()
@@ -60,13 +60,8 @@ func (l *linker) linkSegments() {
 		c := &l.cfg.Segments[i]
 		l.segments[c.Name] = uint16(i)
 		l.s.Names.Segments = append(l.s.Names.Segments, c.Name)
-		zone, known := l.zones[c.VRF]
-		if !known {
-			zone = uint16(len(l.zones) + 1)
-			l.zones[c.VRF] = zone
-		}
 		seg := dataplane.Segment{
-			Zone: zone, VNI: c.VNI, MTU: uint32(c.MTU),
+			Zone: l.zones[c.VRF], VNI: c.VNI, MTU: uint32(c.MTU),
 			FloodUnknown: c.FloodUnknown(), FloodBroadcast: c.FloodBroadcast(), Learning: c.Learning,
 		}
 		if len(c.Gateways) > 0 {

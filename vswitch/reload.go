@@ -99,12 +99,16 @@ func (sw *Switch) relink(r roster, rules *policy.Ruleset) error {
 // publish links a declared state over the plan's ports and puts it in force.
 // If it fails nothing has happened, and the plan is still to be undone.
 func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p *plan) error {
-	snapshot, err := link(cfg, r, rules, p.ids, p.open, sw.generation+1)
+	zones := sw.zones.follow(cfg)
+	snapshot, err := link(cfg, r, rules, p.ids, p.open, zones, sw.generation+1)
 	if err != nil {
 		return err
 	}
 	next := &live{snapshot: snapshot, ports: p.open, ruleHits: sw.hitRows(rules)}
 	before := sw.live.Load()
+	if before != nil && renumbered(&before.snapshot.Names, &snapshot.Names) {
+		sw.forgetLearned()
+	}
 	sw.live.Store(next)
 	sw.generation++
 	if before == nil {
@@ -116,7 +120,7 @@ func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p
 		sw.settle()
 		sw.keepRuleHits(before)
 	}
-	sw.cfg, sw.roster, sw.rules = cfg, r, rules
+	sw.cfg, sw.roster, sw.rules, sw.zones = cfg, r, rules, zones
 	sw.ports, sw.opened, sw.nextPort = p.ids, p.open, p.next
 	p.finish(sw)
 	return nil

@@ -17,8 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bulkhead/dataplane"
+	"bulkhead/dataplane/fdb"
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
+	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/control/api"
 	"bulkhead/vswitch/port"
 )
@@ -424,5 +426,63 @@ func TestPolicyThatCannotBeReadHoldsNobodyUp(t *testing.T) {
 	}
 	if len(l.status()) == 0 && l.load("web.bhp") != nil {
 		t.Error("no policy can be loaded any more")
+	}
+}
+
+// Segments and VRFs that the file names in another order are the same as
+// before: what is known of one, a session or a MAC that was learned, does not
+// speak for another.
+func TestReloadInAnotherOrder(t *testing.T) {
+	in := func(segment, text string) string {
+		return strings.ReplaceAll(text, `segment = "s"`, `segment = "`+segment+`"`)
+	}
+	ports := twoPorts()[len(labSegment):] + in("t", member("c", 1, "")+member("d", 2, ""))
+	other := "[[segments]]\nname = \"t\"\nvrf = \"v\"\n"
+	l := started(t, "policy = \"web.bhp\"\n"+labSegment+other+ports)
+	a, b, c, d := l.port("a"), l.port("b"), l.port("c"), l.port("d")
+	ack := uint8(packet.TCPAckFlag)
+	if !l.passes(a, 0, frame(1, 2, packet.ProtoTCP, 1000, 80, packet.TCPSyn), b) ||
+		!l.passes(b, 0, frame(2, 1, packet.ProtoTCP, 80, 1000, packet.TCPSyn|ack), a) {
+		t.Fatal("the rule does not allow it")
+	}
+	stranger := packet.MAC{2, 9, 9, 9, 9, 9}
+	l.sw.state.FDB.Learn(0, stranger, fdb.Dest{Port: 0, Peer: 0}, l.sw.now())
+	if err := l.reload("policy = \"web.bhp\"\n" + other + labSegment + ports); err != nil {
+		t.Fatal(err)
+	}
+	if l.passes(d, 0, frame(2, 1, packet.ProtoTCP, 80, 1000, packet.TCPSyn|ack), c) {
+		t.Error("an answer passes in a VRF in which nobody asked")
+	}
+	if !l.passes(b, 0, frame(2, 1, packet.ProtoTCP, 80, 1000, ack), a) {
+		t.Error("the session that was open is not known any more")
+	}
+	if _, found := l.sw.state.FDB.Lookup(0, stranger, l.sw.now()); found {
+		t.Error("a MAC that was learned in one segment is known in another")
+	}
+}
+
+// A VRF keeps its number; that of one that has gone is not the next one's.
+func TestZonesAreNotGivenAgainSoon(t *testing.T) {
+	of := func(vrfs ...string) *config.Config {
+		cfg := &config.Config{}
+		for _, name := range vrfs {
+			cfg.Segments = append(cfg.Segments, config.Segment{VRF: name})
+		}
+		return cfg
+	}
+	first := zones{}.follow(of("a", "b", "b"))
+	second := first.follow(of("c", "b"))
+	third := second.follow(of("a", "c", "b"))
+	for name, n := range second.of {
+		if n == 0 || third.of[name] != n {
+			t.Errorf("VRF %s was %d and is %d", name, n, third.of[name])
+		}
+	}
+	if first.of["b"] != second.of["b"] || second.of["c"] == first.of["a"] || third.of["a"] == first.of["a"] {
+		t.Errorf("%v, then %v, then %v", first.of, second.of, third.of)
+	}
+	wrapped := zones{of: map[string]uint16{"a": 1}, last: 1<<16 - 1}.follow(of("a", "b"))
+	if wrapped.of["a"] != 1 || wrapped.of["b"] != 2 {
+		t.Errorf("at the end of the numbers: %v", wrapped.of)
 	}
 }

@@ -67,6 +67,7 @@ type Switch struct {
 	ports      map[string]packet.PortID
 	opened     []openPort
 	nextPort   packet.PortID
+	zones      zones
 	ruleTotals map[string]uint64 // hits of rules of earlier snapshots, by name
 	retired    retired
 	// defaultDeny is the same for what no rule decided.
