@@ -28,6 +28,7 @@ type worker struct {
 	commands commands
 	live     *live     // what the worker has last loaded
 	lastBusy time.Time // when it last had a queue with frames
+	askedAll time.Time // when it last asked every queue
 	load     load
 	stopped  chan struct{}
 	stop     atomic.Bool
@@ -60,7 +61,9 @@ const (
 // descriptor (captures), or could not be read.
 const pollEvery = time.Millisecond
 
-// idleWait bounds a sleep, so that sessions expire on a silent switch, too.
+// idleWait bounds a sleep, so that sessions expire on a silent switch, too. As
+// often every queue is asked: one that had no memory to receive into gets no
+// frame of which its descriptor could tell.
 const idleWait = 500 * time.Millisecond
 
 func newWorker(sw *Switch, number int) (*worker, error) {
@@ -131,6 +134,12 @@ func (w *worker) wait(timeout time.Duration) {
 	err := w.epoll.Wait(timeout, func(tag int32) { w.activate(source(tag)) })
 	if err != nil {
 		w.sw.log.Error("worker-wait", "worker", w.number, "error", err)
+	}
+	if now := time.Now(); now.Sub(w.askedAll) >= idleWait {
+		w.askedAll = now
+		for s := range w.watched {
+			w.activate(s)
+		}
 	}
 }
 

@@ -247,6 +247,40 @@ func TestAFailingQueueIsNotSpunOn(t *testing.T) {
 	}
 }
 
+// silentQueue never says that it has frames.
+type silentQueue struct {
+	labQueue
+	fd int
+}
+
+func (q *silentQueue) FD() int { return q.fd }
+
+// A queue that does not say that it has frames is asked all the same now and
+// then, while others are busy, too: one that had no memory to receive into
+// never would.
+func TestASilentQueueIsAskedNowAndThen(t *testing.T) {
+	l := newLab(t, "policy = \"web.bhp\"\n"+twoPorts()+member("c", 3, ""))
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	l.odd["a"] = func(p *labPort, i int) port.Queue { return &silentQueue{labQueue{p.Port.Queues()[i], p}, fd} }
+	if err := l.sw.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if !l.passes(l.port("a"), 0, frame(1, 2, packet.ProtoTCP, 1, 80, packet.TCPSyn), l.port("b")) {
+		t.Error("nothing passes on a switch that is idle")
+	}
+	stop := make(chan struct{})
+	var busy sync.WaitGroup
+	busy.Go(func() { l.chatter("c", 0, stop) })
+	l.port("a").inject(0, frame(1, 2, packet.ProtoTCP, 2, 80, packet.TCPSyn))
+	eventually(t, "the frame is received while another port is busy", func() bool { return l.counters(l.port("a").id).In == 2 })
+	close(stop)
+	busy.Wait()
+}
+
 // A device that goes while the switch runs: its port is absent, the status
 // says why, the others go on; when it is there again so is the port.
 func TestADeviceThatGoesComesBack(t *testing.T) {

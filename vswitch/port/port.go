@@ -108,5 +108,6 @@ type Queue interface {
 	// batch needs. The frames' Egress is this port.
 	Send(frames []*packet.Frame)
 	// FD is what a sleeping worker polls for readability; -1 if there is none.
+	// Recv is called twice a second without it, too.
 	FD() int
 }

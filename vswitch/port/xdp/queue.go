@@ -128,7 +128,10 @@ func (q *queue) refill() {
 	for ; n < room; n++ {
 		chunk, ok := q.pool.Get()
 		if !ok {
-			break
+			q.reap() // nobody may be sending any more, who would
+			if chunk, ok = q.pool.Get(); !ok {
+				break
+			}
 		}
 		q.at[chunk] = receiving
 		q.fill.put(n, uint64(chunk)*port.ChunkSize)

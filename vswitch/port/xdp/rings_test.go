@@ -72,6 +72,26 @@ func TestDescriptors(t *testing.T) {
 	}
 }
 
+// When there is no other memory a queue receives into what it has sent, though
+// nobody sends any more.
+func TestReceivesIntoWhatWasSent(t *testing.T) {
+	s := newSim(t, 2, false)
+	sent := 0
+	for chunk, ok := s.pool.Get(); ok; chunk, ok = s.pool.Get() {
+		if kernelGive(s.k.done, uint64(chunk)*port.ChunkSize) {
+			s.q.at[chunk] = sending
+			sent++
+		}
+	}
+	var b packet.Batch
+	if err := s.q.Recv(&b); err != nil {
+		t.Fatal(err)
+	}
+	if n := int(kernelReady(s.q.fill)); n != sent || n == 0 {
+		t.Errorf("it can receive into %d chunks, and has sent %d", n, sent)
+	}
+}
+
 // Indices that no kernel should write: nothing of ours is overwritten, and what
 // is read is bounded.
 func TestIndicesOutOfRange(t *testing.T) {
