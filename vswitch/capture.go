@@ -21,13 +21,24 @@ type captures struct {
 // maxCaptures bounds the captures open at once.
 const maxCaptures = 4
 
-// captureQueue is how many frames a capture may be behind.
-const captureQueue = 4096
+// captureQueue and captureBytes are how many frames, and how many bytes of
+// them, a capture may be behind.
+const (
+	captureQueue = 4096
+	captureBytes = 16 << 20
+)
 
 // capture is one open capture.
 type capture struct {
-	filter captureFilter
+	// filterFor reads what was asked for against a state: ports and rules have
+	// other numbers in the next one. An error says that it has nothing of it.
+	filterFor func(*live) (captureFilter, error)
+	filter    captureFilter // for the state by; captures.mu guards both, and blind
+	by        *live
+	blind     bool // there is nothing to see in that state
+
 	frames chan captured
+	behind atomic.Int64 // bytes in frames
 	lost   atomic.Uint64
 }
 
@@ -44,6 +55,7 @@ type captureFilter struct {
 // captured is a copy of a frame and of how it ended.
 type captured struct {
 	at     time.Time
+	by     *live // the state that judged it
 	port   packet.PortID
 	egress packet.PortID
 	reason drop.Reason
@@ -53,13 +65,13 @@ type captured struct {
 }
 
 // add opens a capture; false means that there are too many.
-func (c *captures) add(f captureFilter) (*capture, bool) {
+func (c *captures) add(filterFor func(*live) (captureFilter, error)) (*capture, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.list) >= maxCaptures {
 		return nil, false
 	}
-	one := &capture{filter: f, frames: make(chan captured, captureQueue)}
+	one := &capture{filterFor: filterFor, frames: make(chan captured, captureQueue)}
 	c.list = append(c.list, one)
 	c.open.Store(int32(len(c.list)))
 	return one, true
@@ -78,8 +90,9 @@ func (c *captures) remove(one *capture) {
 	c.open.Store(int32(len(c.list)))
 }
 
-// see shows a batch that has been through the walk to the open captures.
-func (c *captures) see(b *packet.Batch) {
+// see shows a batch that has been through the walk, by the state l, to the open
+// captures.
+func (c *captures) see(b *packet.Batch, l *live) {
 	if c.open.Load() == 0 {
 		return
 	}
@@ -87,25 +100,39 @@ func (c *captures) see(b *packet.Batch) {
 	defer c.mu.Unlock()
 	now := time.Now()
 	for _, one := range c.list {
+		if one.by != l {
+			one.follow(l)
+		}
 		for i := range b.Len() {
 			one.offer(b.Frame(i), now)
 		}
 	}
 }
 
+// follow has the capture go by another state.
+func (c *capture) follow(l *live) {
+	filter, err := c.filterFor(l)
+	c.filter, c.by, c.blind = filter, l, err != nil
+}
+
 // offer copies a frame if the capture asks for it.
 func (c *capture) offer(f *packet.Frame, now time.Time) {
-	if !c.filter.wants(f) {
+	if c.blind || !c.filter.wants(f) {
 		return
 	}
 	n := f.Len()
 	if c.filter.snaplen > 0 {
 		n = min(n, c.filter.snaplen)
 	}
-	got := captured{at: now, port: f.Ingress, egress: f.Egress, reason: f.Reason, rule: f.Rule,
+	if c.behind.Load()+int64(n) > captureBytes {
+		c.lost.Add(1)
+		return
+	}
+	got := captured{at: now, by: c.by, port: f.Ingress, egress: f.Egress, reason: f.Reason, rule: f.Rule,
 		length: f.Len(), bytes: append([]byte(nil), f.Bytes()[:n]...)}
 	select {
 	case c.frames <- got:
+		c.behind.Add(int64(n))
 	default:
 		c.lost.Add(1)
 	}

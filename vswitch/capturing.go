@@ -30,8 +30,7 @@ func (o *Operator) Capture(ctx context.Context, r *api.CaptureRequest, out io.Wr
 	if NewRecording == nil {
 		return api.NotFound("this build records nothing", "use vswitchd, which does")
 	}
-	filter, err := captureOf(l, r)
-	if err != nil {
+	if _, err := captureOf(l, r); err != nil {
 		return err
 	}
 	if r.Seconds > 0 {
@@ -39,7 +38,7 @@ func (o *Operator) Capture(ctx context.Context, r *api.CaptureRequest, out io.Wr
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.Seconds)*time.Second)
 		defer cancel()
 	}
-	one, room := o.sw.captures.add(filter)
+	one, room := o.sw.captures.add(func(l *live) (captureFilter, error) { return captureOf(l, r) })
 	if !room {
 		return api.Busy(fmt.Sprintf("%d captures are open", maxCaptures), "end one of them")
 	}
@@ -57,11 +56,12 @@ func (o *Operator) Capture(ctx context.Context, r *api.CaptureRequest, out io.Wr
 		case <-ctx.Done():
 			return nil
 		case c := <-one.frames:
-			comment := o.comment(l, &c)
+			one.behind.Add(-int64(len(c.bytes)))
+			comment := c.comment()
 			if lost := one.lost.Swap(0); lost > 0 {
 				comment += fmt.Sprintf(" (and %d frames lost: the capture is slower than the switch)", lost)
 			}
-			if err := rec.Frame(c.at, portAt(l, c.port), comment, c.length, c.bytes); err != nil {
+			if err := rec.Frame(c.at, portAt(c.by, c.port), comment, c.length, c.bytes); err != nil {
 				return nil // the caller has gone
 			}
 		}
@@ -69,9 +69,9 @@ func (o *Operator) Capture(ctx context.Context, r *api.CaptureRequest, out io.Wr
 	return nil
 }
 
-// comment says how a frame ended.
-func (o *Operator) comment(l *live, c *captured) string {
-	text := ""
+// comment says how a frame ended, in the words of the state that judged it.
+func (c *captured) comment() string {
+	text, l := "", c.by
 	switch {
 	case c.reason != drop.None:
 		text = "drop " + c.reason.String()

@@ -43,6 +43,14 @@ type labPort struct {
 	id     packet.PortID
 	queues []port.Queue
 	closed atomic.Bool
+	upErr  atomic.Pointer[error] // what Up says
+}
+
+func (p *labPort) Up() error {
+	if err := p.upErr.Load(); err != nil {
+		return *err
+	}
+	return p.Port.Up()
 }
 
 // labQueue fails the test if it is used when its port is closed.

@@ -15,7 +15,8 @@ import (
 // that it is in ends with its workload. Its port is then absent: it has a name
 // and a reason, no queue, and its snapshot's guard stays. The mender looks for
 // such ports and opens them again as soon as that can be done: when the
-// namespace, or the device, is there again.
+// namespace, or the device, is there again. It also sets links up again that
+// could not be set up.
 
 // A device that goes is opened again at once, but one that the mender has just
 // opened is not: whoever has the namespace could take it away as soon as it is
@@ -116,6 +117,10 @@ func (sw *Switch) mendOnce(now time.Time) {
 	if slices.Sort(due); len(due) > 0 {
 		_ = sw.reopen(due) // what fails is noted, and tried again
 	}
+	sw.notUp.Range(func(id, _ any) bool {
+		sw.raise(id.(packet.PortID))
+		return true
+	})
 }
 
 // release takes one port from the workers and closes it; a stand-in has its

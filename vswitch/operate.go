@@ -91,6 +91,9 @@ func (o *Operator) Status() (*api.Status, error) {
 
 // health tells whether a port works, and if not why.
 func (o *Operator) health(id packet.PortID, p port.Port) (up bool, why string) {
+	if reason, is := o.sw.notUp.Load(id); is {
+		return false, reason.(string) + "; it is tried again by itself"
+	}
 	if reason, failed := o.sw.failed.Load(id); failed {
 		return false, reason.(string)
 	}
@@ -214,20 +217,10 @@ func rxOnly(r drop.Reason) uint64 {
 	return 0
 }
 
-func (o *Operator) segmentName(i uint16) string {
-	o.sw.mu.Lock()
-	defer o.sw.mu.Unlock()
-	if int(i) < len(o.sw.cfg.Segments) {
-		return o.sw.cfg.Segments[i].Name
-	}
-	return ""
-}
-
-func (o *Operator) peerName(i uint16) string {
-	o.sw.mu.Lock()
-	defer o.sw.mu.Unlock()
-	if int(i) < len(o.sw.cfg.Peers) {
-		return o.sw.cfg.Peers[i].Name
+// nameAt returns the name that a snapshot has for a number; empty for none.
+func nameAt(names []string, i uint16) string {
+	if int(i) < len(names) {
+		return names[i]
 	}
 	return ""
 }
@@ -242,8 +235,8 @@ func (o *Operator) FDB() ([]api.FDBEntry, error) {
 	for i := range l.snapshot.Identity.Len() {
 		e := l.snapshot.Identity.Endpoint(uint32(i))
 		out = append(out, api.FDBEntry{
-			Segment: o.segmentName(e.Segment), MAC: e.MAC.String(), Kind: "bound", Endpoint: e.Name,
-			Port: portAt(l, e.Port), Peer: o.peerName(e.Peer),
+			Segment: nameAt(l.snapshot.Names.Segments, e.Segment), MAC: e.MAC.String(), Kind: "bound", Endpoint: e.Name,
+			Port: portAt(l, e.Port), Peer: nameAt(l.snapshot.Names.Peers, e.Peer),
 		})
 	}
 	learned, err := o.learned()
@@ -252,8 +245,8 @@ func (o *Operator) FDB() ([]api.FDBEntry, error) {
 	}
 	for _, e := range learned {
 		out = append(out, api.FDBEntry{
-			Segment: o.segmentName(e.Segment), MAC: e.MAC.String(), Kind: "learned",
-			Port: portAt(l, e.Dest.Port), Peer: o.peerName(e.Dest.Peer), IdleSeconds: e.Idle.Seconds(),
+			Segment: nameAt(l.snapshot.Names.Segments, e.Segment), MAC: e.MAC.String(), Kind: "learned",
+			Port: portAt(l, e.Dest.Port), Peer: nameAt(l.snapshot.Names.Peers, e.Dest.Peer), IdleSeconds: e.Idle.Seconds(),
 		})
 	}
 	return out, nil

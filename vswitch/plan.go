@@ -173,26 +173,31 @@ func (p *plan) finish(sw *Switch) {
 		}
 	}
 	for _, id := range p.added {
-		o := &p.open[id]
 		sw.begin(id)
-		if err := o.port.Up(); err != nil {
-			sw.failed.Store(id, err.Error())
-			sw.log.Error("port-up", "port", o.name, "error", err)
-			continue
-		}
-		info := o.port.Info()
-		sw.log.Info("port-up", "port", o.name, "driver", info.Driver, "device", info.Device, "mode", info.Mode)
+		sw.raise(id)
 	}
 }
 
-// begin makes a number a new port's: what its last port had learned and
-// counted is not the new one's.
+// raise sets a port's link up. One that fails is tried again by the mender.
+func (sw *Switch) raise(id packet.PortID) {
+	o := &sw.opened[id]
+	if err := o.port.Up(); err != nil {
+		if before, known := sw.notUp.Swap(id, err.Error()); !known || before != err.Error() {
+			sw.log.Error("port-up", "port", o.name, "error", err, "effect", "it is tried again")
+		}
+		return
+	}
+	sw.notUp.Delete(id)
+	info := o.port.Info()
+	sw.log.Info("port-up", "port", o.name, "driver", info.Driver, "device", info.Device, "mode", info.Mode)
+}
+
+// begin makes a number a new port's: what its last port had learned is not the
+// new one's. What it had counted went with it (retire).
 func (sw *Switch) begin(id packet.PortID) {
 	sw.failed.Delete(id)
+	sw.notUp.Delete(id)
 	sw.state.FDB.FlushPort(id)
-	for i := range sw.workers {
-		sw.onWorker(i, func(w *worker) { w.lane.Counters.Ports[id] = dataplane.PortCounters{} })
-	}
 	sw.setQuota(id)
 }
 

@@ -118,7 +118,7 @@ func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p
 		}
 	} else {
 		sw.settle()
-		sw.keepRuleHits(before)
+		sw.keepRuleHits(before, rules)
 	}
 	sw.cfg, sw.roster, sw.rules, sw.zones = cfg, r, rules, zones
 	sw.ports, sw.opened, sw.nextPort = p.ids, p.open, p.next
@@ -146,8 +146,9 @@ func (sw *Switch) settle() {
 	}
 }
 
-// keepRuleHits adds the hits of a snapshot that is over to the totals by name.
-func (sw *Switch) keepRuleHits(old *live) {
+// keepRuleHits adds the hits of a snapshot that is over to the totals by name;
+// next is the policy in force after it.
+func (sw *Switch) keepRuleHits(old *live, next *policy.Ruleset) {
 	for _, row := range old.ruleHits {
 		sw.defaultDeny += row[len(row)-1]
 	}
@@ -163,7 +164,7 @@ func (sw *Switch) keepRuleHits(old *live) {
 		}
 	}
 	if len(sw.ruleTotals) > maxRuleTotals {
-		sw.forgetRules(rules)
+		sw.forgetRules(next)
 	}
 }
 
@@ -171,9 +172,12 @@ func (sw *Switch) keepRuleHits(old *live) {
 // policies long gone included: with more, these are forgotten.
 const maxRuleTotals = 1 << 17
 
-// forgetRules forgets the hits of rules that a policy has not.
+// forgetRules forgets the hits of rules that a policy, or none, has not.
 func (sw *Switch) forgetRules(rules *policy.Ruleset) {
-	kept := make(map[string]uint64, len(rules.Rules))
+	kept := map[string]uint64{}
+	if rules == nil {
+		rules = &policy.Ruleset{}
+	}
 	for i := range rules.Rules {
 		if n, counted := sw.ruleTotals[rules.Rules[i].Name]; counted {
 			kept[rules.Rules[i].Name] = n

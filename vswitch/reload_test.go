@@ -388,14 +388,15 @@ segment = "other"
 // The hits of rules that are long gone are not kept for ever.
 func TestRuleTotalsAreBounded(t *testing.T) {
 	l := started(t, twoPorts())
-	rules := &policy.Ruleset{Rules: []policy.Rule{{Name: "kept"}, {Name: "new"}}}
+	old := &policy.Ruleset{Rules: []policy.Rule{{Name: "kept"}, {Name: "going"}}}
+	next := &policy.Ruleset{Rules: []policy.Rule{{Name: "kept"}, {Name: "back"}}}
 	for i := range maxRuleTotals {
 		l.sw.ruleTotals[fmt.Sprint("gone", i)] = 1
 	}
-	l.sw.ruleTotals["kept"] = 7
-	l.sw.keepRuleHits(&live{snapshot: &dataplane.Snapshot{Rules: rules}, ruleHits: [][]uint64{{1, 2, 0}}})
-	if got := l.sw.ruleTotals; len(got) != 2 || got["kept"] != 8 || got["new"] != 2 {
-		t.Errorf("%d names, kept has %d, new %d", len(got), got["kept"], got["new"])
+	l.sw.ruleTotals["kept"], l.sw.ruleTotals["back"] = 7, 5
+	l.sw.keepRuleHits(&live{snapshot: &dataplane.Snapshot{Rules: old}, ruleHits: [][]uint64{{1, 2, 0}}}, next)
+	if got := l.sw.ruleTotals; len(got) != 2 || got["kept"] != 8 || got["back"] != 5 {
+		t.Errorf("%d names, kept has %d, back %d", len(got), got["kept"], got["back"])
 	}
 }
 
@@ -485,4 +486,22 @@ func TestZonesAreNotGivenAgainSoon(t *testing.T) {
 	if wrapped.of["a"] != 1 || wrapped.of["b"] != 2 {
 		t.Errorf("at the end of the numbers: %v", wrapped.of)
 	}
+}
+
+// A link that cannot be set up is tried again, and the port says why meanwhile.
+func TestALinkIsSetUpAgain(t *testing.T) {
+	l := newLab(t, twoPorts())
+	no := errors.New("no carrier for you")
+	refuse := func(p *labPort) { p.upErr.Store(&no) }
+	l.odd["a"] = func(p *labPort, i int) port.Queue { refuse(p); return labQueue{p.Port.Queues()[i], p} }
+	if err := l.sw.Start(); err != nil {
+		t.Fatal(err)
+	}
+	a := l.port("a")
+	up, why := l.sw.Control("", nil).health(a.id, a)
+	if up || !strings.Contains(why, no.Error()) {
+		t.Errorf("up %v, because %q", up, why)
+	}
+	a.upErr.Store(nil)
+	eventually(t, "it is up", func() bool { up, _ := l.sw.Control("", nil).health(a.id, a); return up })
 }

@@ -85,7 +85,8 @@ func (w *worker) follow(s source, q port.Queue) {
 	}
 	if _, already := w.watched[s]; !already {
 		if err := w.epoll.Add(q.FD(), int32(s)); err != nil {
-			w.sw.log.Error("worker-watch", "port", w.live.ports[s.port()].name, "error", err)
+			w.sw.log.Error("worker-watch", "port", w.live.ports[s.port()].name, "error", err, "effect", "it is asked in turn")
+			w.polled = append(w.polled, s)
 			return
 		}
 		w.watched[s] = q.FD()

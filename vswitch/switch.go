@@ -47,7 +47,8 @@ type Switch struct {
 	state       *dataplane.State
 	captures    captures
 	live        atomic.Pointer[live]
-	failed      sync.Map // packet.PortID -> string: why a port does not work
+	failed      sync.Map // packet.PortID -> string: why a port cannot be read
+	notUp       sync.Map // packet.PortID -> string: why its link could not be set up
 	mendEvery   time.Duration
 	ill         chan struct{} // tells the mender that a device has gone
 	done        chan struct{} // closed by Close: the mender ends

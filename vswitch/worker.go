@@ -175,7 +175,7 @@ func (w *worker) serve(s source) bool {
 	w.load.batches++
 	w.load.frames += uint64(w.batch.Len())
 	dataplane.Run(w.lane, w.live.snapshot, w.sw.now(), &w.batch)
-	w.sw.captures.see(&w.batch)
+	w.sw.captures.see(&w.batch, w.live)
 	w.send()
 	return true
 }

@@ -83,12 +83,29 @@ func (d *life) wait(ctx context.Context) {
 	}
 	feed := time.NewTicker(every / 3)
 	defer feed.Stop()
+	reloads := make(chan struct{})
+	go func() {
+		defer close(reloads)
+		d.reloads(ctx)
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			<-reloads
+			return
+		case <-feed.C:
+			d.feed(every / 3)
+		}
+	}
+}
+
+// reloads reloads at each SIGHUP until the daemon is to stop. It has a goroutine
+// of its own: a reload that takes long must not starve the watchdog.
+func (d *life) reloads(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-feed.C:
-			d.feed(every / 3)
 		case <-d.hup:
 			d.reloadTold()
 		}

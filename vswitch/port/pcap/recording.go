@@ -23,15 +23,26 @@ func NewRecording(out io.Writer, ports []string) (*Recording, error) {
 		if name == "" {
 			continue
 		}
-		if r.ports[name], err = w.AddInterface(name, ""); err != nil {
+		if err := r.add(name); err != nil {
 			return nil, err
 		}
 	}
 	return r, w.Flush()
 }
 
-// Frame writes one frame, at once: who captures is watching.
+func (r *Recording) add(port string) (err error) {
+	r.ports[port], err = r.w.AddInterface(port, "")
+	return err
+}
+
+// Frame writes one frame, at once: who captures is watching. A port that was
+// opened since is added.
 func (r *Recording) Frame(at time.Time, port, comment string, length int, bytes []byte) error {
+	if _, known := r.ports[port]; !known {
+		if err := r.add(port); err != nil {
+			return err
+		}
+	}
 	err := r.w.Write(&Record{
 		Interface: r.ports[port], Time: at, Direction: Inbound, Length: length, Bytes: bytes, Comment: comment,
 	})
