@@ -93,7 +93,11 @@ func (x *walk) identifyRemote(f *packet.Frame, p *passage) drop.Reason {
 		return reason
 	}
 	if x.rec != nil {
-		x.rec.note("identify", "source is %s, registered at peer %s", x.whoHas(p.seg.Zone, &h.Key.Src), x.s.Names.peer(p.peer))
+		how := "registered at"
+		if !bound {
+			how = "heard from"
+		}
+		x.rec.note("identify", "source is %s, %s peer %s", x.whoHas(p.seg.Zone, &h.Key.Src), how, x.s.Names.peer(p.peer))
 	}
 	return drop.None
 }

@@ -31,6 +31,16 @@ func (x *walk) whoHas(zone uint16, a *packet.Addr) string {
 	return "no endpoint"
 }
 
+// noteSender writes down where the sender of an ARP or ND packet was found to
+// be: that of one from a peer need not be registered there.
+func (x *walk) noteSender(f *packet.Frame, p *passage, what string) {
+	if p.peer != NoPeer {
+		x.rec.note("identify", "%s sender is at peer %s", what, x.s.Names.peer(p.peer))
+		return
+	}
+	x.rec.note("identify", "%s sender is bound to port %s", what, x.s.Names.port(f.Ingress))
+}
+
 // noteBound writes down what a port may send as, for a frame that was sent as
 // something else.
 func (x *walk) noteBound(f *packet.Frame) {

@@ -30,7 +30,7 @@ func (x *walk) arp(f *packet.Frame, p *passage) drop.Reason {
 		return reason
 	}
 	if x.rec != nil {
-		x.rec.note("identify", "ARP sender is bound to port %s", x.s.Names.port(f.Ingress))
+		x.noteSender(f, p, "ARP")
 	}
 	if a.SenderIP == a.TargetIP {
 		f.Consumed = true // gratuitous: nothing to learn, bindings are known
@@ -105,7 +105,7 @@ func (x *walk) passQuestion(f *packet.Frame, p *passage, otherwise drop.Reason) 
 		return otherwise
 	}
 	p.way = way{kind: wayBridge, segment: p.segment, port: packet.NoPort, peer: peer}
-	return x.encap(f, p)
+	return x.floodOut(f, p)
 }
 
 // passAnswer gives the answer of a host behind a peer to the workload that
@@ -139,7 +139,7 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 		return reason
 	}
 	if x.rec != nil {
-		x.rec.note("identify", "ND sender is bound to port %s", x.s.Names.port(f.Ingress))
+		x.noteSender(f, p, "ND")
 	}
 	unspecified := f.Headers.Key.Src == packet.Addr{}
 	if f.Headers.ICMPType == packet.NDNeighbourAdvertisement {

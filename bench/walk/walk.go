@@ -75,8 +75,8 @@ func NewRig(sessions int, seed uint64) (*Rig, error) {
 	for i := range sessions {
 		r.keys = append(r.keys, flow{uint16(1024 + i%60000), uint16(1 + i/60000)})
 	}
-	for range max(sessions, packet.BatchSize) {
-		r.order = append(r.order, uint32(random.IntN(sessions)))
+	for _, k := range random.Perm(sessions) {
+		r.order = append(r.order, uint32(k)) // each once: no fewer are open than are told
 	}
 	if err := r.open(); err != nil {
 		r.Close()

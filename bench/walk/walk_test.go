@@ -48,6 +48,22 @@ func TestIMIXIsSevenFourOne(t *testing.T) {
 	}
 }
 
+// Every session that a case is named after gets its share of the frames.
+func TestOrderHoldsEverySession(t *testing.T) {
+	r, err := NewRig(1000, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	seen := map[uint32]bool{}
+	for _, k := range r.order {
+		seen[k] = true
+	}
+	if len(seen) != 1000 {
+		t.Errorf("frames of %d sessions, want all 1000", len(seen))
+	}
+}
+
 // One seed gives one order of sessions, another seed another.
 func TestSeedOrdersSessions(t *testing.T) {
 	order := func(seed uint64) []uint32 {
