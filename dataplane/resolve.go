@@ -30,7 +30,7 @@ func (x *walk) arp(f *packet.Frame, p *passage) drop.Reason {
 		return reason
 	}
 	if x.rec != nil {
-		x.rec.note("identify", "ARP sender is bound to port %s", x.s.Names.port(f.Ingress))
+		x.noteSender(f, p, "ARP")
 	}
 	if a.SenderIP == a.TargetIP {
 		f.Consumed = true // gratuitous: nothing to learn, bindings are known
@@ -139,7 +139,7 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 		return reason
 	}
 	if x.rec != nil {
-		x.rec.note("identify", "ND sender is bound to port %s", x.s.Names.port(f.Ingress))
+		x.noteSender(f, p, "ND")
 	}
 	unspecified := f.Headers.Key.Src == packet.Addr{}
 	if f.Headers.ICMPType == packet.NDNeighbourAdvertisement {
