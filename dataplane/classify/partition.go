@@ -11,7 +11,6 @@ type partition struct {
 	stamp  []uint32 // by class: the naming that target is of
 	unused []uint32 // classes that became empty
 	tick   uint32
-	work   int // elements named so far
 }
 
 func newPartition(elements int) *partition {
@@ -23,7 +22,6 @@ func (p *partition) begin() { p.tick++ }
 
 // take names an element; none twice in a naming.
 func (p *partition) take(element uint32) {
-	p.work++
 	old := p.class[element]
 	if p.stamp[old] != p.tick {
 		p.stamp[old] = p.tick

@@ -109,6 +109,9 @@ func (l *portLists) cutProtos() {
 
 // refine makes the classes of cells, and the runs of classes of each list.
 func (l *portLists) refine(cells int) error {
+	if l.work() > maxPortWork {
+		return fmt.Errorf("%d lists of ports name more than %d places, those that overlap each time: name fewer, or narrower, ranges", len(l.lists), maxPortWork)
+	}
 	l.cells, l.seen = newPartition(cells), make([]uint32, cells)
 	for i := range l.lists {
 		if l.total[i] {
@@ -116,9 +119,6 @@ func (l *portLists) refine(cells int) error {
 		}
 		l.cells.begin()
 		l.eachCell(uint32(i), l.cells.take)
-		if l.cells.work > maxPortWork {
-			return fmt.Errorf("%d lists of ports overlap in more than %d places: name fewer, or wider, ranges", len(l.lists), maxPortWork)
-		}
 	}
 	l.table.classes = l.cells.number()
 	l.table.cells = l.cells.class
@@ -129,6 +129,23 @@ func (l *portLists) refine(cells int) error {
 		l.runs[i] = l.runsOf(uint32(i), found)
 	}
 	return nil
+}
+
+// work is how many cells the lists name, one that several ports of a list name
+// counted for each.
+func (l *portLists) work() (n int) {
+	for i, list := range l.lists {
+		if l.total[i] {
+			continue
+		}
+		for _, p := range list {
+			l.bufS, l.bufD = l.srcs.in(l.bufS[:0], span{p.SrcLo, p.SrcHi}), l.dsts.in(l.bufD[:0], span{p.DstLo, p.DstHi})
+			if n += len(l.bufS) * len(l.bufD); n > maxPortWork {
+				return n
+			}
+		}
+	}
+	return n
 }
 
 // eachCell visits the cells that a list names, each once.

@@ -143,6 +143,23 @@ func TestPortsThatMultiplyAreRefused(t *testing.T) {
 	t.Log(err)
 }
 
+// One list of ranges that lie in one another names the same cells over and
+// over: that is work, too, and refused before it is begun.
+func TestPortsThatOverlapAreRefused(t *testing.T) {
+	var ports []policy.Port
+	for i := range uint16(1400) {
+		for j := range uint16(15) {
+			ports = append(ports, policy.Port{Proto: 6, SrcLo: i, SrcHi: 65535 - i, DstLo: i + j, DstHi: 65535 - i - j})
+		}
+	}
+	rule := policy.Rule{From: []policy.SetID{0}, To: []policy.SetID{0}, Ports: ports}
+	_, err := Link(&policy.Ruleset{Sets: make([]policy.Set, 1), Rules: []policy.Rule{rule}}, [][]uint32{nil, {0}})
+	if err == nil || !strings.Contains(err.Error(), "overlap") {
+		t.Fatal(err)
+	}
+	t.Log(err)
+}
+
 // Endpoints in many services each, and rules that tell all of those apart, are
 // refused with the rules that reach furthest.
 func TestPairsThatMultiplyAreRefused(t *testing.T) {
