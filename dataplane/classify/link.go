@@ -87,12 +87,13 @@ func (l *linking) matrix(t *pairTable, sources, dests *interner) error {
 		row := t.cells[s*dests.len():][:dests.len()]
 		for d := range row {
 			l.both = l.bundles.shared(l.both[:0], from, dests.list(uint32(d)))
-			if len(l.both) > 0 {
-				row[d] = l.programs.of(l.both)
+			if len(l.both) == 0 {
+				continue
 			}
-		}
-		if err := l.programs.fits(); err != nil {
-			return err
+			row[d] = l.programs.of(l.both)
+			if err := l.programs.fits(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -121,9 +122,9 @@ func (l *linking) pairs(sources, dests *interner) ([]pair, error) {
 				found = found[1:]
 			}
 			out = append(out, pair{uint32(s), d, l.programs.of(l.both)})
-		}
-		if err := l.programs.fits(); err != nil {
-			return nil, err
+			if err := l.programs.fits(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return out, nil
