@@ -76,8 +76,13 @@ func (x *walk) floodOut(f *packet.Frame, p *passage) drop.Reason {
 	return drop.None
 }
 
-// learn notes behind which peer a MAC is that no endpoint is bound to.
+// learn keeps behind which peer a MAC is that no endpoint is bound to. It is
+// called when a frame has been believed: of ARP and ND, when what it claims may
+// be claimed; of any other, when the policy allows it.
 func (x *walk) learn(f *packet.Frame, p *passage) {
+	if !p.stranger || x.rec != nil {
+		return
+	}
 	x.State.FDB.Learn(p.segment, f.Headers.Src, fdb.Dest{Port: f.Ingress, Peer: p.peer}, x.now)
 }
 

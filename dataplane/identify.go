@@ -24,6 +24,9 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 	if martian(&h.Key.Dst) || noSource(&h.Key.Src) {
 		return drop.Martian
 	}
+	if rogue := rogueAnswer(h); rogue != drop.None {
+		return rogue
+	}
 	if p.peer != NoPeer {
 		return x.identifyRemote(f, p)
 	}
@@ -43,15 +46,21 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 		}
 		src = x.destination(p.seg.Zone, &h.Key.Src)
 	}
-	if h.Key.Proto == packet.ProtoUDP && (h.Key.SrcPort == dhcpServer || h.Key.SrcPort == dhcp6Server) {
-		return drop.RogueDHCP
-	}
-	if h.Key.Proto == packet.ProtoICMP && h.ICMPType == packet.ICMPRedirect {
-		return drop.RogueRA
-	}
 	p.src = src
 	if x.rec != nil {
 		x.rec.note("identify", "source is %s, bound to port %s", x.whoHas(p.seg.Zone, &h.Key.Src), x.s.Names.port(f.Ingress))
+	}
+	return drop.None
+}
+
+// rogueAnswer tells of what only the segment's own gateway may say, wherever it
+// comes from: a DHCP server's answer, and a redirect.
+func rogueAnswer(h *packet.Headers) drop.Reason {
+	switch {
+	case h.Key.Proto == packet.ProtoUDP && (h.Key.SrcPort == dhcpServer || h.Key.SrcPort == dhcp6Server):
+		return drop.RogueDHCP
+	case h.Key.Proto == packet.ProtoICMP && h.ICMPType == packet.ICMPRedirect:
+		return drop.RogueRA
 	}
 	return drop.None
 }
@@ -102,9 +111,10 @@ func (x *walk) identifyRemote(f *packet.Frame, p *passage) drop.Reason {
 	return drop.None
 }
 
-// remoteMAC refuses a source MAC that is bound elsewhere, and learns one that
-// nobody is bound to, where the segment learns. A routed packet comes from the
-// gateway's MAC, which is the same on every host.
+// remoteMAC refuses a source MAC that is bound elsewhere, and notes one that
+// nobody is bound to, where the segment learns: it is learned when the frame
+// has been believed. A routed packet comes from the gateway's MAC, which is the
+// same on every host.
 func (x *walk) remoteMAC(f *packet.Frame, p *passage) drop.Reason {
 	mac := f.Headers.Src
 	if ep, found := x.s.Identity.ByMAC(p.segment, mac); found {
@@ -119,9 +129,7 @@ func (x *walk) remoteMAC(f *packet.Frame, p *passage) drop.Reason {
 	if !p.seg.Learning {
 		return drop.SpoofedRemote
 	}
-	if x.rec == nil {
-		x.learn(f, p)
-	}
+	p.stranger = true
 	return drop.None
 }
 

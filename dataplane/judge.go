@@ -29,14 +29,11 @@ func (x *walk) judge(f *packet.Frame, p *passage) drop.Reason {
 func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
 	s, dir := table.Find(&h.Key, hash, x.now)
-	if s != nil && table.Renews(s, dir, f) {
-		if x.rec == nil {
-			table.Remove(s)
-		}
-		s = nil // a new connection in the place of one that is finished
-	}
 	if s == nil {
-		return x.judgeNew(table, hash, f, p)
+		return x.judgeNew(table, hash, nil, f, p)
+	}
+	if table.Renews(s, dir, f) {
+		return x.judgeNew(table, hash, s, f, p)
 	}
 	if s.Generation != x.s.Generation {
 		if reason := x.judgeAgain(table, s, dir, f, p); reason != drop.None {
@@ -66,8 +63,9 @@ func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *
 }
 
 // judgeNew asks the policy about a packet that belongs to no session, and
-// opens one if it may pass.
-func (x *walk) judgeNew(table *conntrack.Table, hash uint64, f *packet.Frame, p *passage) drop.Reason {
+// opens one if it may pass: in the place of over, where there is one, which has
+// finished and whose addresses and ports the packet has.
+func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Session, f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
 	if x.rec != nil {
 		x.rec.note("known", "no open session")
@@ -81,6 +79,9 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, f *packet.Frame, p 
 	}
 	if x.rec != nil {
 		return conntrack.Opens(f)
+	}
+	if over != nil {
+		table.Remove(over)
 	}
 	s, reason := table.Open(f, hash, x.now)
 	if reason != drop.None {

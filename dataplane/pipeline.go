@@ -59,6 +59,7 @@ type passage struct {
 	peer    uint16   // the peer the frame came from; NoPeer if from a port here
 
 	src, dst identity.ID // who sent it, whom it is for
+	stranger bool        // its source MAC is nobody's, and is to be learned
 	way      way         // where it is to go
 }
 
@@ -131,6 +132,7 @@ func (x *walk) ip(f *packet.Frame, p *passage) drop.Reason {
 	if reason := x.judge(f, p); reason != drop.None {
 		return reason
 	}
+	x.learn(f, p)
 	return x.forward(f, p)
 }
 

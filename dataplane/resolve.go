@@ -29,6 +29,7 @@ func (x *walk) arp(f *packet.Frame, p *passage) drop.Reason {
 	if reason := x.arpSender(f, p, &a); reason != drop.None {
 		return reason
 	}
+	x.learn(f, p)
 	if x.rec != nil {
 		x.noteSender(f, p, "ARP")
 	}
@@ -138,6 +139,7 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 	if reason := x.ndSender(f, p, &n); reason != drop.None {
 		return reason
 	}
+	x.learn(f, p)
 	if x.rec != nil {
 		x.noteSender(f, p, "ND")
 	}
