@@ -153,8 +153,12 @@ func place(e *config.Endpoint, cfg *config.Config) error {
 		return api.Invalid(fmt.Sprintf("endpoint %q is on a port or behind a peer", e.Name), "name one of port and peer")
 	}
 	if e.Peer != "" {
-		if !slices.ContainsFunc(cfg.Peers, func(p config.Peer) bool { return p.Name == e.Peer }) {
+		p := cfg.Peer(e.Peer)
+		if p == nil {
 			return unknown("peer", e.Peer, namesOf(cfg.Peers, func(p *config.Peer) string { return p.Name }), "the configuration's [[peers]]")
+		}
+		if cfg.Segment(e.Segment) != nil && !slices.Contains(p.Segments, e.Segment) {
+			return api.Invalid(fmt.Sprintf("peer %q is not in segment %q", e.Peer, e.Segment), "name the segment in the peer's segments, and reload")
 		}
 		return nil
 	}

@@ -154,3 +154,28 @@ func TestReloadSaysWhoAMovedEndpointIs(t *testing.T) {
 		}
 	}
 }
+
+// Behind a peer that is not in the endpoint's segment nothing could reach it.
+func TestEndpointBehindAPeerOfAnotherSegment(t *testing.T) {
+	cfg := rosterConfig(t, strings.ReplaceAll(rosterFile, "[[segments]]\nname = \"b\"", "[[segments]]\nvni = 7\nname = \"b\"")+`
+[[ports]]
+name = "up"
+role = "uplink"
+device = "u0"
+[vtep]
+addresses = ["192.0.2.1/24"]
+uplink = "up"
+[[peers]]
+name = "h"
+address = "192.0.2.2"
+segments = ["b"]
+`)
+	change := api.EndpointChange{Op: "add", Name: "db", Peer: "h", Segment: "a", MAC: "02:00:00:00:00:02", IPs: []string{"10.0.0.20"}}
+	if _, err := rosterOf(cfg).change(&change, cfg); err == nil || !strings.Contains(err.Error(), `peer "h" is not in segment "a"`) {
+		t.Errorf("added: %v", err)
+	}
+	change.Segment, change.IPs = "b", []string{"10.0.1.20"}
+	if _, err := rosterOf(cfg).change(&change, cfg); err != nil {
+		t.Error(err)
+	}
+}

@@ -68,9 +68,9 @@ func describe(proto string, t *traffic.Times) (out []report.Value) {
 		}
 	}
 	out = append(out, value("max", t.Max()))
-	if proto == "UDP" {
-		lost := 100 * float64(t.Lost) / float64(t.Lost+len(t.Sorted))
-		out = append(out, report.Value{Case: "UDP round trip, lost", Unit: "%", Better: report.Lower, Value: lost, Samples: t.Lost + len(t.Sorted)})
+	if sent := t.Lost + len(t.Sorted); proto == "UDP" && sent > 0 {
+		lost := 100 * float64(t.Lost) / float64(sent)
+		out = append(out, report.Value{Case: "UDP round trip, lost", Unit: "%", Better: report.Lower, Value: lost, Samples: sent})
 	}
 	return out
 }

@@ -41,7 +41,7 @@ type neighbour struct {
 	mac      packet.MAC
 	answered Time // zero: never
 	asked    Time // when last; zero: not since the answer
-	waiting  Time // since when an answer is awaited; zero: it is not
+	waiting  Time // since when it has been asked for again and again; zero: it is not
 }
 
 // NewNeighbours makes an empty table.
@@ -56,7 +56,7 @@ func (n *Neighbours) Lookup(segment uint16, a *packet.Addr, now Time) (mac packe
 	n.mu.RLock()
 	e, found := n.table[neighbourKey{segment, *a}]
 	n.mu.RUnlock()
-	dead := e.answered == 0 || e.waiting != 0 && now-e.waiting > int64(unanswered)
+	dead := e.answered == 0 || e.waiting != 0 && e.asked-e.waiting > int64(unanswered)
 	return e.mac, now-e.answered > int64(reachable), found && !dead
 }
 
@@ -73,10 +73,10 @@ func (n *Neighbours) ShouldSolicit(segment uint16, a *packet.Addr, now Time) boo
 	if !found && len(n.table) >= maxNeighbours {
 		n.forgetOldest()
 	}
-	e.asked = now
-	if e.waiting == 0 {
-		e.waiting = now
+	if e.waiting == 0 || now-e.asked > int64(unanswered) {
+		e.waiting = now // one question lost before a silence says nothing of now
 	}
+	e.asked = now
 	n.table[key] = e
 	return true
 }

@@ -34,6 +34,20 @@ func (c *checker) overlay(f *file) {
 	for i := range f.Peers {
 		c.cfg.Peers = append(c.cfg.Peers, c.peer(i, &f.Peers[i]))
 	}
+	for i := range c.cfg.Endpoints {
+		c.behindPeer(fmt.Sprintf("endpoints[%d].segment", i), &c.cfg.Endpoints[i])
+	}
+}
+
+// behindPeer checks that a peer is in the segment of an endpoint behind it:
+// nothing could be sent there otherwise.
+func (c *checker) behindPeer(key string, e *Endpoint) {
+	if _, known := c.segments.index[e.Segment]; !known || e.Peer == "" {
+		return
+	}
+	if p := c.cfg.Peer(e.Peer); p != nil && !slices.Contains(p.Segments, e.Segment) {
+		c.wrong(key, "name it in the peer's segments", "peer %q is not in segment %q", e.Peer, e.Segment)
+	}
 }
 
 // noOverlay notes what means nothing without [vtep].

@@ -33,6 +33,9 @@ func (c *checker) segment(i int, f *fileSegment) Segment {
 	if c.set[key("gateway_mac")] {
 		s.GatewayMAC, _ = c.mac(key("gateway_mac"), f.GatewayMAC)
 	}
+	if len(f.Gateways) > maxGateways {
+		c.wrong(key("gateways"), fmt.Sprintf("at most %d", maxGateways), "%d gateways", len(f.Gateways))
+	}
 	for j, text := range f.Gateways {
 		at := fmt.Sprintf("%s[%d]", key("gateways"), j)
 		p, good := c.inPrefix(at, text)
@@ -50,6 +53,10 @@ func (c *checker) segment(i int, f *fileSegment) Segment {
 	}
 	return s
 }
+
+// maxGateways bounds a segment's gateways: every packet for one looks through
+// them (dataplane.MaxGateways).
+const maxGateways = 8
 
 func (c *checker) vrf(key, name string) string {
 	name = c.text(key, name)

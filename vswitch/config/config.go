@@ -145,3 +145,13 @@ func (c *Config) Port(name string) *Port {
 	}
 	return nil
 }
+
+// Peer returns the peer of that name, or nil.
+func (c *Config) Peer(name string) *Peer {
+	for i := range c.Peers {
+		if c.Peers[i].Name == name {
+			return &c.Peers[i]
+		}
+	}
+	return nil
+}
