@@ -64,7 +64,7 @@ var keys = map[string]rule{
 	"segments[].name":        {derived: required, form: nameForm},
 	"segments[].vni":         {least: 1, most: maxVNI, derived: "none: not in the overlay"},
 	"segments[].vrf":         {otherwise: DefaultVRF, form: nameForm},
-	"segments[].gateways":    {derived: none, form: "addresses with their prefix lengths, none twice in a VRF"},
+	"segments[].gateways":    {derived: none, form: "at most 8 addresses with their prefix lengths, none twice in a VRF"},
 	"segments[].gateway_mac": {derived: "made of the name", form: macForm},
 	"segments[].unknown":     {words: []string{dropped, flood}},
 	"segments[].broadcast":   {words: []string{dropped, flood}},
