@@ -19,5 +19,8 @@
 // it numbers, and bytes that no section owns are an error, even under a right
 // checksum. The same Ruleset gives the same bytes on any machine.
 //
+// Signatures stand behind the artifact in the same file and are no part of it
+// ([Unseal], [Trust]); seal.go has their form.
+//
 // Everything here is pure and may be called from any goroutine.
 package policy
