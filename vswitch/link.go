@@ -26,6 +26,7 @@ import (
 type linker struct {
 	cfg      *config.Config
 	rules    *policy.Ruleset // nil: no policy
+	index    *policy.Index   // of rules
 	ports    map[string]packet.PortID
 	open     []openPort
 	segments map[string]uint16
@@ -35,11 +36,11 @@ type linker struct {
 }
 
 // link builds the snapshot of a generation.
-func link(cfg *config.Config, r roster, rules *policy.Ruleset, ports map[string]packet.PortID, open []openPort, z zones, generation uint32) (*dataplane.Snapshot, error) {
+func link(cfg *config.Config, r roster, index *policy.Index, ports map[string]packet.PortID, open []openPort, z zones, generation uint32) (*dataplane.Snapshot, error) {
 	l := &linker{
-		cfg: cfg, rules: rules, ports: ports, open: open,
+		cfg: cfg, rules: index.Rules(), index: index, ports: ports, open: open,
 		segments: map[string]uint16{}, zones: z.of, peers: map[string]uint16{},
-		s: &dataplane.Snapshot{Generation: generation, Rules: rules},
+		s: &dataplane.Snapshot{Generation: generation, Rules: index.Rules()},
 	}
 	l.linkSegments()
 	l.linkPorts()
@@ -257,7 +258,7 @@ func (l *linker) setsOf(e *endpoint, ip netip.Addr) []uint32 {
 	if l.rules == nil {
 		return []uint32{uint32(policy.Any)}
 	}
-	sets := append(l.rules.ServicesOf(e.Labels), l.rules.NetworksOf(ip)...)
+	sets := append(l.index.ServicesOf(e.Labels), l.index.NetworksOf(ip)...)
 	slices.Sort(sets)
 	return numbers(slices.Compact(sets))
 }

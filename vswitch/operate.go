@@ -73,6 +73,9 @@ func (o *Operator) Status() (*api.Status, error) {
 	}
 	if sw.rules != nil {
 		s.Policy, s.Rules, s.PolicyGeneration = "loaded", len(sw.rules.Rules), sw.rules.Generation
+		for _, key := range sw.rulesBy {
+			s.PolicySignedBy = append(s.PolicySignedBy, key.String())
+		}
 	}
 	s.Warnings = sw.warnings()
 	sw.mu.Unlock()
@@ -328,7 +331,7 @@ func (o *Operator) Endpoints() ([]api.Endpoint, error) {
 			a.IPs = append(a.IPs, ip.String())
 		}
 		if o.sw.rules != nil {
-			for _, s := range o.sw.rules.ServicesOf(e.Labels) {
+			for _, s := range o.sw.indexOf(o.sw.rules).ServicesOf(e.Labels) {
 				if s != policy.Any {
 					a.Services = append(a.Services, o.sw.rules.Sets[s].Name)
 				}
@@ -486,7 +489,11 @@ func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
 	if err := o.mayChange(); err != nil {
 		return nil, err
 	}
-	rules, err := readRules(p.File)
+	inForce := sw.rules
+	if p.AllowOlder {
+		inForce = nil
+	}
+	rules, by, err := readRules(sw.cfg, p.File, inForce)
 	if err == nil {
 		err = sw.relink(sw.roster, rules)
 	}
@@ -494,8 +501,8 @@ func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
 		sw.rulesErr = err.Error()
 		return nil, api.Invalid(err.Error(), "the policy before stays in force")
 	}
-	sw.rulesFrom, sw.rulesErr = p.File, ""
-	sw.log.Info("policy", "file", p.File, "rules", len(rules.Rules), "generation", sw.generation)
+	sw.rulesFrom, sw.rulesErr, sw.rulesBy = p.File, "", by
+	sw.log.Info("policy", "file", p.File, "rules", len(rules.Rules), "policy_generation", rules.Generation, "signed_by", by, "allow_older", p.AllowOlder, "generation", sw.generation)
 	return &api.Done{Done: "loaded " + p.File, Generation: sw.generation}, nil
 }
 

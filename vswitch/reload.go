@@ -44,7 +44,7 @@ var errClosed = errors.New("the switch is closed")
 // reload is Reload under mu.
 func (sw *Switch) reload(wanted *config.Config) error {
 	cfg, fixed := keepFixed(sw.cfg, wanted)
-	rules, err := readRules(cfg.Policy)
+	rules, by, err := readRules(cfg, cfg.Policy, sw.rules)
 	if errors.Is(err, fs.ErrNotExist) && sw.rules == nil {
 		rules, err = nil, nil // there was none before: still everything is denied
 	} else if err != nil {
@@ -59,7 +59,7 @@ func (sw *Switch) reload(wanted *config.Config) error {
 	if len(lost) > 0 {
 		sw.log.Warn("endpoints-not-kept", "endpoints", lost, "effect", "they are as the configuration has them, or gone")
 	}
-	sw.rulesFrom, sw.rulesErr, sw.fixed = cfg.Policy, missing(cfg.Policy, rules), fixed
+	sw.rulesFrom, sw.rulesErr, sw.rulesBy, sw.fixed = cfg.Policy, missing(cfg.Policy, rules), by, fixed
 	if len(fixed) > 0 {
 		sw.log.Warn("restart-needed", "keys", fixed, "effect", "they keep their values until the next start")
 	}
@@ -100,7 +100,7 @@ func (sw *Switch) relink(r roster, rules *policy.Ruleset) error {
 // If it fails nothing has happened, and the plan is still to be undone.
 func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p *plan) error {
 	zones := sw.zones.follow(cfg)
-	snapshot, err := link(cfg, r, rules, p.ids, p.open, zones, sw.generation+1)
+	snapshot, err := link(cfg, r, sw.indexOf(rules), p.ids, p.open, zones, sw.generation+1)
 	if err != nil {
 		return err
 	}
@@ -184,41 +184,6 @@ func (sw *Switch) forgetRules(rules *policy.Ruleset) {
 		}
 	}
 	sw.ruleTotals = kept
-}
-
-// loadRules reads the policy of the start. No file named, or none there yet,
-// is no policy: everything is denied, and the status says so.
-func (sw *Switch) loadRules(path string) error {
-	rules, err := readRules(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		sw.rulesFrom, sw.rulesErr = path, err.Error()
-		sw.log.Warn("no-policy", "file", path, "effect", "everything is denied", "cure", "policyc build FILE... -o "+path+", then vsctl reload")
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	sw.rules, sw.rulesFrom = rules, path
-	return nil
-}
-
-// maxPolicy bounds a policy file, in bytes.
-const maxPolicy = 256 << 20
-
-// readRules reads a compiled policy; an empty path is no policy.
-func readRules(path string) (*policy.Ruleset, error) {
-	if path == "" {
-		return nil, nil
-	}
-	data, err := readWhole(path, maxPolicy)
-	if err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
-	}
-	rules, err := policy.Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("policy %s: %w", path, err)
-	}
-	return rules, nil
 }
 
 // readWhole reads a file that has its bytes already, and no more of it than it

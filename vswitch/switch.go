@@ -61,6 +61,8 @@ type Switch struct {
 	roster     roster
 	rules      *policy.Ruleset // nil: no policy, everything is denied
 	rulesFrom  string          // the file they came from
+	rulesBy    []policy.KeyID  // the trusted keys that signed them
+	index      *policy.Index   // of rules, or of others; see indexOf
 	rulesErr   string          // why the last load failed, if it did
 	reloadErr  error           // why the last reload failed, if it did
 	fixed      []string        // keys changed since the start that need another
@@ -87,7 +89,7 @@ func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
 	if err := sw.makeTables(cfg); err != nil {
 		return nil, err
 	}
-	if err := sw.loadRules(cfg.Policy); err != nil {
+	if err := sw.loadRules(cfg); err != nil {
 		sw.freeTables()
 		return nil, err
 	}

@@ -56,7 +56,7 @@ type Signature struct {
 // What is wrong with the signatures of a policy. Trust wraps one of them.
 var (
 	// ErrUnsigned: no signature by a key that is trusted.
-	ErrUnsigned = errors.New("not signed by a trusted key; sign it with policyc sign")
+	ErrUnsigned = errors.New("not signed by a trusted key")
 	// ErrForged: a signature by a trusted key that is not of these bytes.
 	ErrForged = errors.New("wrongly signed: altered after it was signed, or the signature is another file's; build and sign it again")
 )
@@ -92,6 +92,10 @@ func Seal(artifact []byte, signatures []Signature) ([]byte, error) {
 }
 
 func compareSignature(a, b Signature) int { return bytes.Compare(a.Key[:], b.Key[:]) }
+
+// IsArtifact tells whether a file begins as a compiled policy does: if not,
+// what Decode says of it helps more than that nobody signed it.
+func IsArtifact(data []byte) bool { return bytes.HasPrefix(data, []byte(magic)) }
 
 // Unseal splits a file into the artifact and the signatures behind it, none if
 // it is not signed. It judges neither: Decode and Trust do.
@@ -142,7 +146,7 @@ func Trust(artifact []byte, signatures []Signature, trusted []ed25519.PublicKey)
 		}
 	}
 	if len(by) == 0 {
-		return nil, fmt.Errorf("%w; %s", ErrUnsigned, whoSigned(signatures))
+		return nil, fmt.Errorf("%w: %s; sign it with policyc sign", ErrUnsigned, whoSigned(signatures))
 	}
 	slices.SortFunc(by, func(a, b KeyID) int { return cmp.Compare(a.String(), b.String()) })
 	return slices.Compact(by), nil

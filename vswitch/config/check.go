@@ -50,6 +50,8 @@ func (c *checker) wrong(key, cure, format string, args ...any) {
 func (c *checker) check(f *file, dir string) *Config {
 	cfg := c.cfg
 	cfg.ControlGroup, cfg.Policy = f.ControlGroup, inDir(dir, f.Policy)
+	c.policyKeys(f.PolicyKeys, dir)
+	cfg.PolicyLeast = uint64(c.number("policy_generation", f.PolicyLeast))
 	c.top(f, dir)
 	c.limits(&f.Limits)
 	c.atMost("segments", len(f.Segments), maxSegments)

@@ -9,6 +9,7 @@
 package config
 
 import (
+	"crypto/ed25519"
 	"net/netip"
 
 	"bulkhead/dataplane/packet"
@@ -17,6 +18,8 @@ import (
 // Config is a checked configuration.
 type Config struct {
 	Policy       string // compiled artifact; empty: everything is denied
+	PolicyKeys   []PolicyKey
+	PolicyLeast  uint64 // generation that a policy must have, or a later one
 	Workers      int
 	Control      string // path of the control socket
 	ControlGroup string // group that may use it besides root
@@ -28,6 +31,13 @@ type Config struct {
 	Routes       []Route
 	VTEP         *VTEP // nil without an overlay
 	Peers        []Peer
+}
+
+// PolicyKey is a public key that a policy must be signed with, or one of
+// several. It stands in the configuration, or in a file of its own.
+type PolicyKey struct {
+	File string            // empty: Key has it
+	Key  ed25519.PublicKey // nil: File has it
 }
 
 // Limits bounds what packets can make the switch hold.

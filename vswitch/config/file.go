@@ -4,6 +4,8 @@ package config
 // are the keys that users write.
 type file struct {
 	Policy       string         `toml:"policy"`
+	PolicyKeys   []string       `toml:"policy_keys"`
+	PolicyLeast  int            `toml:"policy_generation"`
 	Workers      int            `toml:"workers"`
 	Control      string         `toml:"control"`
 	ControlGroup string         `toml:"control_group"`

@@ -33,6 +33,8 @@ const (
 	maxWorkers    = 64
 	maxSessions   = 1 << 26
 	maxVNI        = 1<<24 - 1
+	maxGeneration = 1 << 53 // what every reader of JSON holds exactly
+	maxPolicyKeys = 64
 	maxSegments   = 1 << 15
 	maxPeers      = 1 << 15
 	tunnelHeader4 = 50 // inner Ethernet 14, VXLAN 8, UDP 8, IPv4 20
@@ -50,11 +52,13 @@ const (
 )
 
 var keys = map[string]rule{
-	"policy":        {derived: "none: everything is denied", form: "a path"},
-	"workers":       {least: 1, most: maxWorkers, otherwise: 1, unit: "threads"},
-	"control":       {otherwise: DefaultControl, form: "a path of at most 107 bytes"},
-	"control_group": {derived: "none: root and the daemon's own user", form: "a group"},
-	"metrics":       {otherwise: DefaultMetrics, form: "an address and a port, or empty: off"},
+	"policy":            {derived: "none: everything is denied", form: "a path"},
+	"policy_keys":       {derived: "none: a policy need not be signed", form: "files of public keys, or keys in base64"},
+	"policy_generation": {least: 1, most: maxGeneration, derived: "none: any"},
+	"workers":           {least: 1, most: maxWorkers, otherwise: 1, unit: "threads"},
+	"control":           {otherwise: DefaultControl, form: "a path of at most 107 bytes"},
+	"control_group":     {derived: "none: root and the daemon's own user", form: "a group"},
+	"metrics":           {otherwise: DefaultMetrics, form: "an address and a port, or empty: off"},
 
 	"limits.sessions":           {least: 16, most: maxSessions, otherwise: 1 << 18, unit: "sessions"},
 	"limits.sessions_per_port":  {least: 1, most: maxSessions, derived: "a quarter of sessions", unit: "sessions"},

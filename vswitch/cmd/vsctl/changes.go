@@ -96,20 +96,30 @@ func delCommand(v *view) *cobra.Command {
 }
 
 func policyLoadCommand(v *view) *cobra.Command {
-	return &cobra.Command{
-		Use: "load FILE", Short: "Put a compiled policy in force", Args: cli.OneArg("file"),
+	var p api.PolicyLoad
+	cmd := &cobra.Command{
+		Use: "load [--allow-older] FILE", Short: "Put a compiled policy in force", Args: cli.OneArg("file"),
 		ValidArgsFunction: completeArtifacts,
 		Long: `Loads what policyc build wrote. It comes into force whole, between two batches of
-frames, or not at all. Open connections are asked about again at their next packet.`,
-		Example: "  vsctl policy load policy.bhp\n  policyc build p.toml -o p.bhp && vsctl policy load p.bhp\n  vsctl policy load /etc/bulkhead/policy.bhp -o json",
+frames, or not at all. Open connections are asked about again at their next packet.
+
+Where the configuration has policy_keys the policy must be signed with one of
+them and must not be of an older generation than the one in force: --allow-older
+takes one back.
+
+Exit codes: 0 loaded, 1 the switch refused, 2 error.`,
+		Example: "  vsctl policy load policy.bhp\n  policyc build p.toml -o p.bhp && vsctl policy load p.bhp\n  vsctl policy load --allow-older /etc/bulkhead/last-good.bhp",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := filepath.Abs(args[0])
 			if err != nil {
 				return err
 			}
-			return v.change(cmd, "/v1/policy", &api.PolicyLoad{File: path})
+			p.File = path
+			return v.change(cmd, "/v1/policy", &p)
 		},
 	}
+	cmd.Flags().BoolVar(&p.AllowOlder, "allow-older", false, "take a policy of an older generation")
+	return cmd
 }
 
 func reloadCommand(v *view) *cobra.Command {

@@ -65,7 +65,11 @@ func ofFile(s *api.Status) string {
 	if s.PolicyFile == "" || s.Policy != "loaded" {
 		return ""
 	}
-	return fmt.Sprintf(" (%s, %s)", s.PolicyFile, count(s.Rules, "rule"))
+	text := fmt.Sprintf("%s, %s", s.PolicyFile, count(s.Rules, "rule"))
+	if len(s.PolicySignedBy) > 0 {
+		text += fmt.Sprintf(", generation %d, signed by %s", s.PolicyGeneration, strings.Join(s.PolicySignedBy, " and "))
+	}
+	return " (" + text + ")"
 }
 
 func count(n int, what string) string {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -90,15 +92,50 @@ func (r *rig) open(c *config.Port, o vswitch.Opening) (port.Port, error) {
 	return p, err
 }
 
-// compiled SOURCE OUT compiles a policy.
+// compiled SOURCE OUT [GENERATION [SEED...]] compiles a policy, and signs it with
+// the keys of these seeds.
 func compiled(ts *testscript.TestScript, _ bool, args []string) {
-	rs, findings := compile.Compile([]compile.Source{{Name: args[0], Text: []byte(ts.ReadFile(args[0]))}}, compile.Options{})
+	var o compile.Options
+	var err error
+	if len(args) > 2 {
+		o.Generation, err = strconv.ParseUint(args[2], 10, 64)
+		ts.Check(err)
+	}
+	rs, findings := compile.Compile([]compile.Source{{Name: args[0], Text: []byte(ts.ReadFile(args[0]))}}, o)
 	if findings.Failed() {
 		ts.Fatalf("%s has mistakes", args[0])
 	}
 	data, err := policy.Encode(rs)
 	ts.Check(err)
+	if len(args) > 3 {
+		data = signed(ts, data, args[3:])
+	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o600))
+}
+
+// signed signs an artifact with the keys of these seeds.
+func signed(ts *testscript.TestScript, artifact []byte, seeds []string) []byte {
+	var list []policy.Signature
+	for _, seed := range seeds {
+		s, err := policy.Sign(artifact, keyOf(seed))
+		ts.Check(err)
+		list = append(list, s)
+	}
+	data, err := policy.Seal(artifact, list)
+	ts.Check(err)
+	return data
+}
+
+func keyOf(seed string) ed25519.PrivateKey {
+	sum := sha256.Sum256([]byte(seed))
+	return ed25519.NewKeyFromSeed(sum[:])
+}
+
+// trusted FILE SEED writes the public key of a seed.
+func trusted(ts *testscript.TestScript, _ bool, args []string) {
+	_, public, err := policy.MarshalKeys(keyOf(args[1]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), public, 0o600))
 }
 
 // send PORT key=value... puts a frame into a port, and waits until the switch

@@ -33,7 +33,7 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true, Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ends": ends, "start": start, "stop": stop, "compiled": compiled, "send": send, "cable": cable, "examples": examples, "capturing": capturing,
+			"ends": ends, "start": start, "stop": stop, "compiled": compiled, "trusted": trusted, "send": send, "cable": cable, "examples": examples, "capturing": capturing,
 		},
 	})
 }

@@ -35,6 +35,9 @@ type Status struct {
 	PolicyError string `json:"policy_error,omitempty"`
 	// The generation of the policy in force, as its artifact has it; 0: none.
 	PolicyGeneration uint64 `json:"policy_generation"`
+	// The trusted keys that signed the policy in force, by their ids; empty
+	// where the configuration trusts none.
+	PolicySignedBy []string `json:"policy_signed_by,omitempty"`
 	// The snapshot in force; each change makes the next.
 	Generation uint32 `json:"generation"`
 	// Threads that carry frames.
@@ -387,6 +390,9 @@ type EndpointChange struct {
 type PolicyLoad struct {
 	// The file as the daemon sees it: an absolute path.
 	File string `json:"file"`
+	// Take a policy of an older generation than the one in force, where the
+	// configuration names keys. policy_generation is a bound all the same.
+	AllowOlder bool `json:"allow_older,omitempty"`
 }
 
 // CaptureRequest asks for frames as they pass. The answer is pcapng and goes
