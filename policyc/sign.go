@@ -1,0 +1,219 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/internal/atomicfile"
+	"bulkhead/vswitch/cli"
+)
+
+// maxKeyFile bounds a key file, in bytes.
+const maxKeyFile = 64 << 10
+
+func readKeyFile(r io.Reader) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(r, maxKeyFile))
+}
+
+func signCommand() *cobra.Command {
+	var keys []string
+	var out string
+	cmd := &cobra.Command{
+		Use:   "sign FILE --key KEY... [-o OUT]",
+		Short: "Sign a compiled policy",
+		Long: `Puts a signature by each KEY behind the table in FILE, and leaves the table as it
+is. Signatures that are there stay, so that another key can be added. OUT is FILE
+itself unless it is named; it is written whole or not at all.
+
+To go over to another key: name both in policy_keys of vswitchd, sign with both,
+and when every switch has the new one sign with that alone.
+
+Exit codes: 0 signed, 2 error.`,
+		Example: `  policyc sign policy.bhp --key policy-2026
+  policyc sign policy.bhp --key policy-2026 --key policy-2027 -o signed.bhp
+  policyc build policy.toml -o policy.bhp --generation 8 && policyc sign policy.bhp --key policy-2026`,
+		Args: cli.OneArg("file"), ValidArgsFunction: completeTables, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(keys) == 0 {
+				return errors.New("no key is named; use --key KEY")
+			}
+			if out == "" {
+				out = args[0]
+			}
+			return sign(cmd.OutOrStdout(), args[0], out, keys)
+		},
+	}
+	cmd.Flags().StringArrayVar(&keys, "key", nil, "sign with the private `KEY`; may be given again")
+	cmd.Flags().StringVarP(&out, "output", "o", "", "write to `OUT`")
+	return cmd
+}
+
+func completeTables(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"bhp"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// readTable reads a compiled policy, signed or not, and what it says.
+func readTable(name string) (artifact []byte, signatures []policy.Signature, rs *policy.Ruleset, err error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if artifact, signatures, err = policy.Unseal(data); err == nil {
+		rs, err = policy.Decode(artifact)
+	}
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return artifact, signatures, rs, nil
+}
+
+// sign adds signatures to a file. What is no whole policy is not signed.
+func sign(w io.Writer, file, out string, names []string) error {
+	artifact, signatures, rs, err := readTable(file)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, name := range names {
+		key, err := privateKey(name)
+		if err != nil {
+			return err
+		}
+		s, err := policy.Sign(artifact, key)
+		if err != nil {
+			return err
+		}
+		signatures = append(signatures, s)
+		ids = append(ids, s.Key.String())
+	}
+	data, err := policy.Seal(artifact, signatures)
+	if err == nil {
+		err = atomicfile.Write(out, data, 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s: generation %d, signed by %s\n", out, rs.Generation, strings.Join(ids, " and "))
+	return err
+}
+
+func verifyCommand() *cobra.Command {
+	var keys []string
+	var least uint64
+	var output string
+	cmd := &cobra.Command{
+		Use:   "verify FILE --key KEY... [--least N]",
+		Short: "Is a compiled policy signed by a key that is trusted?",
+		Long: `Judges FILE as vswitchd would with these KEYs as policy_keys, and N as
+policy_generation. A KEY is a file, as keygen writes it, or base64.
+
+Exit codes: 0 yes, 1 no, 2 error.`,
+		Example: `  policyc verify policy.bhp --key policy-2026.pub
+  policyc verify policy.bhp --key policy-2026.pub --key policy-2027.pub --least 7
+  policyc verify policy.bhp --key bnoc3Smwt4/ROvTFWY/v9O8qlxZuPKby5Pv8zYBQW/E= -o json`,
+		Args: cli.OneArg("file"), ValidArgsFunction: completeTables, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(keys) == 0 {
+				return errors.New("no key is named; use --key KEY")
+			}
+			if err := goodFormat(output); err != nil {
+				return err
+			}
+			v, err := verify(args[0], keys, least)
+			if err != nil {
+				return err
+			}
+			return v.print(cmd.OutOrStdout(), output)
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&keys, "key", nil, "trust the public `KEY`; may be given again")
+	f.Uint64Var(&least, "least", 0, "of generation `N` or later")
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+// word is what verify prints as JSON.
+type word struct {
+	File       string   `json:"file"`
+	Trusted    bool     `json:"trusted"`
+	Why        string   `json:"why,omitempty"` // if not
+	Generation uint64   `json:"generation"`
+	Source     string   `json:"source"`
+	Bytes      int      `json:"bytes"` // of the table, without the signatures
+	SignedBy   []string `json:"signed_by"`
+	TrustedBy  []string `json:"trusted_by"` // those of them that are trusted
+}
+
+// verify judges a file. One that is no policy is no answer but an error, except
+// one that was altered: that is what signatures are for.
+func verify(name string, keys []string, least uint64) (*word, error) {
+	trusted, err := publicKeys(keys)
+	if err != nil {
+		return nil, err
+	}
+	artifact, signatures, rs, err := readTable(name)
+	w := &word{File: name, SignedBy: []string{}, TrustedBy: []string{}}
+	if errors.Is(err, policy.ErrCorrupt) || errors.Is(err, policy.ErrTruncated) {
+		w.Why = strings.TrimPrefix(err.Error(), name+": ")
+		return w, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.Generation, w.Source, w.Bytes = rs.Generation, fmt.Sprintf("%x", rs.SourceHash), len(artifact)
+	for _, s := range signatures {
+		w.SignedBy = append(w.SignedBy, s.Key.String())
+	}
+	by, err := policy.Trust(artifact, signatures, trusted)
+	for _, key := range by {
+		w.TrustedBy = append(w.TrustedBy, key.String())
+	}
+	switch {
+	case err != nil:
+		w.Why = err.Error()
+	case rs.Generation < least:
+		w.Why = fmt.Sprintf("generation %d is older than %d", rs.Generation, least)
+	}
+	w.Trusted = w.Why == ""
+	return w, nil
+}
+
+func publicKeys(names []string) ([]ed25519.PublicKey, error) {
+	var keys []ed25519.PublicKey
+	var errs []error
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(names))) {
+		key, err := publicKey(name)
+		errs, keys = append(errs, err), append(keys, key)
+	}
+	return keys, errors.Join(errs...)
+}
+
+func (v *word) print(w io.Writer, output string) error {
+	var err error
+	if output == "json" {
+		err = json.NewEncoder(w).Encode(v)
+	} else {
+		_, err = fmt.Fprint(w, v.text())
+	}
+	if err == nil && !v.Trusted {
+		err = answerNo{}
+	}
+	return err
+}
+
+func (v *word) text() string {
+	if !v.Trusted {
+		return fmt.Sprintf("%s: not to be trusted: %s\n", v.File, v.Why)
+	}
+	return fmt.Sprintf("%s: generation %d, signed by %s\n", v.File, v.Generation, strings.Join(v.TrustedBy, " and "))
+}
