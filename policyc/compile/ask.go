@@ -20,10 +20,26 @@ type Answer struct {
 // Ask asks a policy about a connection, or about a range of ports.
 func Ask(p *Policy, from, to Subject, ports []policy.Port) Answer {
 	a := Answer{Answer: eval.Ask(p, from, to, ports)}
+	ask := asker{p: p}
+	ask.explain(&a, from, to)
+	return a
+}
+
+// asker explains answers. It lowers the policy once, and only if it must.
+type asker struct {
+	p  *Policy
+	rs *policy.Ruleset
+}
+
+// explain adds to a denial what comes nearest to an allow.
+func (k *asker) explain(a *Answer, from, to Subject) {
 	if a.Allow {
-		return a
+		return
 	}
-	rs := lower.Policy(p, 0)
+	if k.rs == nil {
+		k.rs = lower.Policy(k.p, 0)
+	}
+	rs := k.rs
 	source, dest := setsIn(rs, from), setsIn(rs, to)
 	if a.By == nil {
 		if near, found := rs.Nearest(source, dest, a.At.Proto, 0, a.At.Dst); found {
@@ -32,7 +48,6 @@ func Ask(p *Policy, from, to Subject, ports []policy.Port) Answer {
 	} else if rule, found := rs.Overruled(source, dest, a.At.Proto, 0, a.At.Dst); found {
 		a.Beaten = rs.Rules[rule].Name
 	}
-	return a
 }
 
 // setsIn returns the sets that a subject belongs to.

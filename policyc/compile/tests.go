@@ -1,15 +1,21 @@
 package compile
 
-import "bulkhead/policyc/internal/diag"
+import (
+	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/diag"
+)
 
 // runTests asks the policy its own questions. A range must be answered as
-// expected throughout.
+// expected throughout. Why one was not is worked out only where one was not:
+// that takes the whole policy.
 func runTests(p *Policy, list *diag.List) {
+	ask := asker{p: p}
 	for _, t := range p.Tests {
-		a := Ask(p, t.From, t.To, t.Ports)
+		a := Answer{Answer: eval.Ask(p, t.From, t.To, t.Ports)}
 		if a.Allow && t.Allow || !a.Allow && !a.Part && !t.Allow {
 			continue
 		}
+		ask.explain(&a, t.From, t.To)
 		d := list.Errorf(t.At, "test %q: expected %s, but it is %s", t.Name, word(t.Allow), verdict(a))
 		if a.By != nil {
 			d.Note(a.By.At, "by rule %q", a.By.Name)

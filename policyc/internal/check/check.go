@@ -41,6 +41,8 @@ func Files(files []*source.File, list *diag.List) *Policy {
 }
 
 type checker struct {
+	near   map[string]string // by wrong name: the right one
+	names  []string          // that rules can name; both once one is wrong
 	p      *Policy
 	list   *diag.List
 	places map[string]diag.Span
@@ -203,7 +205,7 @@ func (c *checker) sets(clause *source.Clause, names *source.Texts, side string) 
 	for _, name := range names.Items {
 		s, found := c.p.Lookup(name.Value)
 		if !found {
-			c.list.Errorf(name.At, "no service or network is called %q", name.Value).Meant(nearest.Name(name.Value, c.p.Names()))
+			c.list.Errorf(name.At, "no service or network is called %q", name.Value).Meant(c.meant(name.Value))
 			continue
 		}
 		c.used[name.Value] = true

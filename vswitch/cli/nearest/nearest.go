@@ -17,9 +17,9 @@ func Name(name string, candidates []string) string {
 		if 2*abs(len(c)-len(name)) > bestCost {
 			continue
 		}
-		folded := distance(lower, strings.ToLower(c))
+		folded := distance(lower, strings.ToLower(c), bestCost/2)
 		cost := 2 * folded
-		if distance(name, c) > folded {
+		if cost <= bestCost && distance(name, c, folded) > folded {
 			cost++
 		}
 		if cost < bestCost || cost == bestCost && c < best {
@@ -34,14 +34,16 @@ func limit(name string) int {
 }
 
 // distance is the Damerau-Levenshtein distance in its restricted form, by
-// bytes: three rows, O(len(a) x len(b)).
-func distance(a, b string) int {
+// bytes: three rows, O(len(a) x len(b)). Beyond most it may return any
+// number that is: of thousands of candidates nearly all end after a few rows.
+func distance(a, b string, most int) int {
 	before, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range prev {
 		prev[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
 		row[0] = i
+		least := i
 		for j := 1; j <= len(b); j++ {
 			cost := 1
 			if a[i-1] == b[j-1] {
@@ -51,6 +53,10 @@ func distance(a, b string) int {
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
 				row[j] = min(row[j], before[j-2]+1)
 			}
+			least = min(least, row[j])
+		}
+		if least > most {
+			return least // no row's least is below that of the row before
 		}
 		before, prev, row = prev, row, before
 	}

@@ -37,15 +37,32 @@ func TestOrderOfCandidatesIsNoMatter(t *testing.T) {
 	}
 }
 
+const far = 100
+
 func TestDistanceIsSymmetric(t *testing.T) {
 	words := []string{"", "a", "ab", "ba", "web", "wbe", "database", "bulkhead"}
 	for _, a := range words {
 		for _, b := range words {
-			if distance(a, b) != distance(b, a) {
-				t.Errorf("distance(%q,%q) = %d, the other way %d", a, b, distance(a, b), distance(b, a))
+			if distance(a, b, far) != distance(b, a, far) {
+				t.Errorf("distance(%q,%q) = %d, the other way %d", a, b, distance(a, b, far), distance(b, a, far))
 			}
-			if (distance(a, b) == 0) != (a == b) {
-				t.Errorf("distance(%q,%q) = %d", a, b, distance(a, b))
+			if (distance(a, b, far) == 0) != (a == b) {
+				t.Errorf("distance(%q,%q) = %d", a, b, distance(a, b, far))
+			}
+		}
+	}
+}
+
+// Ending early changes nothing but what is beyond the bound.
+func TestDistanceWithinABound(t *testing.T) {
+	words := []string{"", "a", "ab", "ba", "web", "wbe", "bew", "database", "databaes", "adtabase", "bulkhead"}
+	for _, a := range words {
+		for _, b := range words {
+			whole := distance(a, b, far)
+			for most := range 9 {
+				if got := distance(a, b, most); got != whole && (got <= most || whole <= most) {
+					t.Errorf("distance(%q,%q) within %d is %d; it is %d", a, b, most, got, whole)
+				}
 			}
 		}
 	}

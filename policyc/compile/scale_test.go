@@ -1,0 +1,123 @@
+package compile
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"bulkhead/dataplane/policy"
+)
+
+// city writes a policy of the size that one may meet: services that are told
+// apart by a label of their own and share two, rules between them on a few
+// ports each, a network for every tenth service.
+func city(services, rules int) []Source {
+	r := rand.New(rand.NewPCG(1, uint64(rules)))
+	var b strings.Builder
+	b.WriteString("version = 1\n")
+	for i := range services {
+		fmt.Fprintf(&b, "[services.s%05d]\nlabels = { app = \"app%d\", tier = \"tier%d\" }\n", i, i/4, i%4)
+	}
+	networks := services / 10
+	for i := range networks {
+		fmt.Fprintf(&b, "[networks.n%05d]\ncidrs = [\"10.%d.%d.0/24\"]\n", i, i>>8, i&255)
+	}
+	side := func() string {
+		if networks > 0 && r.IntN(20) == 0 {
+			return fmt.Sprintf("n%05d", r.IntN(networks))
+		}
+		return fmt.Sprintf("s%05d", r.IntN(services))
+	}
+	for i := range rules {
+		verdict := "allow"
+		if r.IntN(10) == 0 {
+			verdict = "deny"
+		}
+		fmt.Fprintf(&b, "[[rules]]\nname = \"r%06d\"\n%s = { from = [%q], to = [%q], ports = [\"tcp/%d\", \"udp/%d-%d\"] }\n",
+			i, verdict, side(), side(), 1+r.IntN(5000), 6000+i%100, 6100+i%100)
+	}
+	return []Source{{Name: "city.toml", Text: []byte(b.String())}}
+}
+
+// sizes are from a small firm to a city.
+var sizes = []struct{ services, rules int }{{1_000, 1_000}, {1_000, 10_000}, {10_000, 100_000}}
+
+// BenchmarkCompile is a whole build: text to table, and the table back.
+func BenchmarkCompile(b *testing.B) {
+	for _, size := range sizes {
+		sources := city(size.services, size.rules)
+		b.Run(fmt.Sprintf("rules=%d", size.rules), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(sources[0].Text)))
+			for b.Loop() {
+				rs, findings := Compile(sources, Options{})
+				if findings.Failed() {
+					b.Fatal("it does not compile")
+				}
+				data, err := policy.Encode(rs)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := policy.Decode(data); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(size.rules), "ns/rule")
+		})
+	}
+}
+
+// What a rule costs to compile does not grow with the number of rules: a pass
+// that is quadratic would make it tenfold.
+func TestCompileIsNearLinear(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it compiles 33,000 rules")
+	}
+	small, large := perRule(t, 1_000, 1_000), perRule(t, 10_000, 10_000)
+	t.Logf("%v a rule of 1,000, %v of 10,000", small, large)
+	if large > 4*small {
+		t.Errorf("a rule costs %v among 1,000 and %v among 10,000", small, large)
+	}
+}
+
+func perRule(t *testing.T, services, rules int) time.Duration {
+	t.Helper()
+	sources := city(services, rules)
+	least := time.Hour
+	for range 3 {
+		runtime.GC()
+		start := time.Now()
+		if _, findings := Compile(sources, Options{}); findings.Failed() {
+			t.Fatal("it does not compile")
+		}
+		least = min(least, time.Since(start))
+	}
+	return least / time.Duration(rules)
+}
+
+// Tests that expect a denial do not each work the whole policy out anew.
+func TestTestsAreNearLinear(t *testing.T) {
+	sources := city(2_000, 2_000)
+	var b strings.Builder
+	for i := range 400 {
+		fmt.Fprintf(&b, "[[tests]]\nname = \"t%d\"\nfrom = \"s%05d\"\nto = \"s%05d\"\nport = \"sctp/9\"\nexpect = \"deny\"\n", i, i, i+1)
+	}
+	start := time.Now()
+	if _, findings := Compile(sources, Options{}); findings.Failed() {
+		t.Fatal("it does not compile")
+	}
+	without := time.Since(start)
+	sources[0].Text = append(sources[0].Text, b.String()...)
+	start = time.Now()
+	if _, findings := Compile(sources, Options{}); findings.Failed() {
+		t.Fatal("it does not compile")
+	}
+	with := time.Since(start)
+	t.Logf("%v without tests, %v with 400", without, with)
+	if with > 10*without {
+		t.Errorf("400 tests make a build of %v one of %v", without, with)
+	}
+}
