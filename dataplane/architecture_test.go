@@ -54,9 +54,10 @@ var allowed = map[string][]string{
 	// 9: commands wire it together
 	"vswitch/cmd/vswitchd": {"dataplane/...", "vswitch/...", "vswitch/cli"},
 	"vswitch/cmd/vsctl":    {"vswitch/control", "vswitch/control/api", "dataplane/drop", "vswitch/cli"},
-	// the compiler
-	"policyc":     {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet", "vswitch/cli/..."},
-	"policyc/...": {"policyc/...", "dataplane/policy", "dataplane/identity", "dataplane/packet", "vswitch/cli/nearest"},
+	// the compiler; it links a policy as the switch does, by the same code, to say
+	// what it costs and what it would have done to flows that were recorded
+	"policyc":     {"policyc/...", "dataplane/policy", "dataplane/classify", "dataplane/identity", "dataplane/packet", "vswitch/cli/..."},
+	"policyc/...": {"policyc/...", "dataplane/policy", "dataplane/classify", "dataplane/identity", "dataplane/packet", "vswitch/cli/nearest"},
 	// what commands share, policyc's among them: how they are called, and the
 	// right word for a wrong one; nothing of the switch
 	"vswitch/cli/nearest": {},

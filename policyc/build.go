@@ -11,26 +11,30 @@ import (
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/compile"
 	"bulkhead/policyc/internal/atomicfile"
+	"bulkhead/policyc/internal/budget"
 )
 
 func buildCommand() *cobra.Command {
 	var out string
 	var generation uint64
+	var limit budget.Limit
 	cmd := &cobra.Command{
 		Use:   "build FILE... -o OUT",
 		Short: "Compile policies into the table that vswitchd loads",
 		Long: `Compiles the files together into one table and runs the tests they carry; a
 failing test fails the build. OUT is written whole or not at all; - is standard
 output. The same source gives the same bytes, on any machine, in any folder, in
-any order of the files.
+any order of the files. A policy over the budget is refused, and the rules are
+named that make it so; policyc stats says what it costs.
 
-Exit codes: 0 built, 1 the policy has mistakes or a test failed, 2 error.`,
+Exit codes: 0 built, 1 the policy has mistakes, a test failed, or it is over the
+budget, 2 error.`,
 		Example: `  policyc build policy.toml -o policy.bhp
   policyc build platform.toml shop.toml -o policy.bhp
-  policyc build policy.toml -o policy.bhp --generation 7`,
+  policyc build policy.toml -o policy.bhp --generation 7 --max-touches 31`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := goodOutput(out, args); err != nil {
+			if err := errors.Join(goodOutput(out, args), goodLimit(limit)); err != nil {
 				return err
 			}
 			sources, err := read(args)
@@ -41,12 +45,30 @@ Exit codes: 0 built, 1 the policy has mistakes or a test failed, 2 error.`,
 			if err := report(cmd, findings); err != nil {
 				return err
 			}
+			if err := affordable(cmd, limit, rs); err != nil {
+				return err
+			}
 			return write(cmd, out, rs)
 		},
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the table to `OUT`")
+	limitFlags(cmd, &limit)
 	cmd.Flags().Uint64Var(&generation, "generation", 0, "number the table `N`")
 	return cmd
+}
+
+// affordable refuses a policy that is over its budget; without one nothing is
+// measured.
+func affordable(cmd *cobra.Command, limit budget.Limit, rs *policy.Ruleset) error {
+	if limit == (budget.Limit{}) {
+		return nil
+	}
+	identities := budget.Population(rs, nil)
+	cost, err := budget.Measure(rs, identities)
+	if err != nil {
+		return fmt.Errorf("the switch would refuse it: %w", err)
+	}
+	return within(cmd.ErrOrStderr(), limit, rs, identities, cost)
 }
 
 // goodOutput refuses to write the table over its own source.

@@ -14,17 +14,39 @@ type Stats struct {
 	Touches       int // loads a lookup, at the most
 }
 
+// Table is one of an engine's tables.
+type Table struct {
+	Name  string
+	Bytes int
+}
+
+// Tables returns the tables in the order of a lookup, as the package comment
+// has them. Their bytes are the engine's.
+func (e *Engine) Tables() []Table {
+	pairs := 0
+	for i := range e.pairs {
+		for j := range e.pairs[i] {
+			pairs += e.pairs[i][j].bytes()
+		}
+	}
+	return []Table{
+		{"classes of identities", 8 * (len(e.src) + len(e.dst))},
+		{"classes of ports", e.ports.bytes()},
+		{"pairs of classes", pairs},
+		{"programs", 8 * len(e.programs)},
+		{"shapes", 4 * (len(e.dirs) + len(e.pages))},
+		{"lists of rules", 4 * len(e.rules)},
+		{"verdicts", len(e.verdicts)},
+	}
+}
+
 // Stats measures the engine.
 func (e *Engine) Stats() Stats {
 	s := e.stats
 	s.Rules, s.Identities = len(e.verdicts), len(e.src)-1
 	s.PortClasses, s.Programs = int(e.ports.classes), len(e.programs)
-	s.Bytes = 8*(len(e.src)+len(e.dst)) + e.ports.bytes() +
-		8*len(e.programs) + 4*(len(e.dirs)+len(e.pages)+len(e.rules)) + len(e.verdicts)
-	for i := range e.pairs {
-		for j := range e.pairs[i] {
-			s.Bytes += e.pairs[i][j].bytes()
-		}
+	for _, t := range e.Tables() {
+		s.Bytes += t.Bytes
 	}
 	s.Touches = e.touches()
 	return s

@@ -94,5 +94,8 @@ func Compile(sources []Source, o Options) (*policy.Ruleset, Findings) {
 	if findings.Failed() {
 		return nil, findings
 	}
-	return lower.Policy(p, o.Generation), findings
+	return Lower(p, o), findings
 }
+
+// Lower lowers a policy in which nothing failed.
+func Lower(p *Policy, o Options) *policy.Ruleset { return lower.Policy(p, o.Generation) }
