@@ -1,0 +1,112 @@
+package analyze
+
+import (
+	"net/netip"
+	"slices"
+
+	"bulkhead/dataplane/policy"
+)
+
+// family is IPv4 or IPv6, and families a set of the two.
+type family uint8
+
+const (
+	v4 family = iota
+	v6
+)
+
+// families is a set of families: bit 0 IPv4, bit 1 IPv6.
+type families uint8
+
+const (
+	only4 families = 1
+	only6 families = 2
+	both  families = 3
+)
+
+func (m families) has(f family) bool { return m>>f&1 != 0 }
+
+func familyOf(a netip.Addr) family {
+	if a.Is4() {
+		return v4
+	}
+	return v6
+}
+
+// addrAtom is a class of addresses: those in the same networks. It has a
+// witness of each family that it can have.
+type addrAtom struct {
+	sets    []int32
+	witness [2]netip.Addr // by family; invalid: there is none
+}
+
+func (a *addrAtom) families() families {
+	var m families
+	for f := range a.witness {
+		if a.witness[f].IsValid() {
+			m |= 1 << f
+		}
+	}
+	return m
+}
+
+// plain are the witnesses of an address that is in no network, where they are:
+// those of the documentation (RFC 5737, RFC 3849).
+var plain = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")}
+
+// addrAtoms returns the classes of addresses. Membership changes only where a
+// prefix begins and right behind its end: one address of each such stretch
+// stands for all of it.
+func addrAtoms(sets []policy.Set) []addrAtom {
+	at := map[string]int{}
+	var out []addrAtom
+	for _, a := range corners(sets) {
+		in := networksOf(sets, a)
+		i, known := at[listKey(in)]
+		if !known {
+			i = len(out)
+			at[listKey(in)] = i
+			out = append(out, addrAtom{sets: in})
+		}
+		if f := familyOf(a); !out[i].witness[f].IsValid() {
+			out[i].witness[f] = a
+		}
+	}
+	return out
+}
+
+// corners are the addresses where membership may change, in an order that has
+// the better witnesses first: the address of a block itself is rarely a host's.
+func corners(sets []policy.Set) []netip.Addr {
+	out := slices.Clone(plain)
+	var edges []netip.Addr
+	for _, s := range sets {
+		for _, p := range slices.Concat(s.Prefixes, s.Except) {
+			out = append(out, p.Addr().Next())
+			edges = append(edges, p.Addr(), lastOf(p).Next())
+		}
+	}
+	out = append(append(out, edges...), netip.IPv4Unspecified(), netip.IPv6Unspecified())
+	return slices.DeleteFunc(out, func(a netip.Addr) bool { return !a.IsValid() || a.Is4In6() })
+}
+
+func networksOf(sets []policy.Set, a netip.Addr) []int32 {
+	contains := func(p netip.Prefix) bool { return p.Contains(a) }
+	var in []int32
+	for i, s := range sets {
+		if slices.ContainsFunc(s.Prefixes, contains) && !slices.ContainsFunc(s.Except, contains) {
+			in = append(in, int32(i))
+		}
+	}
+	return in
+}
+
+// lastOf is the last address of a prefix.
+func lastOf(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(b); i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}

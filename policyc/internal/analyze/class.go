@@ -1,0 +1,187 @@
+package analyze
+
+import (
+	"slices"
+
+	"bulkhead/policyc/internal/check"
+)
+
+// atom is a class of subjects that no set tells apart: labels and addresses.
+type atom struct {
+	sets    []int32
+	labels  map[string]string
+	witness addrAtom
+}
+
+// subject is the atom's witness in a family that it can have.
+func (a *atom) subject(f family) check.Subject {
+	s := check.Subject{Labels: a.labels, Addr: a.witness.witness[f]}
+	s.Text = describe(s, len(a.witness.sets) > 0)
+	return s
+}
+
+// class is the atoms that the same rules can meet.
+type class struct {
+	from, to []int32 // the rules that it can be the source, the destination of; without those of anybody
+	atoms    bitset
+	families families
+	witness  [2]int32 // by family: an atom
+}
+
+// combine makes the atoms of labels and addresses. A subject can have any of
+// both.
+func (s *Space) combine(labels []labelAtom, addrs []addrAtom) {
+	for _, l := range labels {
+		for _, a := range addrs {
+			s.atoms = append(s.atoms, atom{union(l.sets, a.sets), l.labels, a})
+		}
+	}
+	s.members = make([]bitset, len(s.sets))
+	for i := range s.members {
+		s.members[i] = newBits(len(s.atoms))
+	}
+	for i := range s.atoms {
+		for _, set := range s.atoms[i].sets {
+			s.members[set].add(i)
+		}
+	}
+}
+
+// classify joins the atoms that the same rules can meet.
+func (s *Space) classify() {
+	from, to := s.rulesOf(func(r *rule) side { return r.from }), s.rulesOf(func(r *rule) side { return r.to })
+	known := map[string]int{}
+	for i := range s.atoms {
+		sources, targets := collect(from, s.atoms[i].sets), collect(to, s.atoms[i].sets)
+		key := listKey(sources) + "|" + listKey(targets)
+		at, found := known[key]
+		if !found {
+			at = len(s.classes)
+			known[key] = at
+			s.classes = append(s.classes, class{from: sources, to: targets, atoms: newBits(len(s.atoms))})
+		}
+		s.classes[at].join(i, s.atoms[i].witness.families())
+	}
+	s.toOf = make([][]int32, len(s.rules))
+	for i := range s.classes {
+		for _, r := range s.classes[i].to {
+			s.toOf[r] = append(s.toOf[r], int32(i))
+		}
+	}
+	for i := range s.rules {
+		if s.rules[i].from.any {
+			s.fromAny = append(s.fromAny, int32(i))
+		}
+	}
+}
+
+// join adds an atom. The first of a family is the witness.
+func (c *class) join(atom int, m families) {
+	c.atoms.add(atom)
+	for f := v4; f <= v6; f++ {
+		if m.has(f) && !c.families.has(f) {
+			c.witness[f] = int32(atom)
+		}
+	}
+	c.families |= m
+}
+
+// rulesOf lists by set the rules that name it on one side.
+func (s *Space) rulesOf(of func(*rule) side) [][]int32 {
+	out := make([][]int32, len(s.sets))
+	for i := range s.rules {
+		for _, set := range of(&s.rules[i]).sets {
+			out[set] = append(out[set], int32(i))
+		}
+	}
+	return out
+}
+
+func collect(rules [][]int32, sets []int32) []int32 {
+	var out []int32
+	for _, set := range sets {
+		out = append(out, rules[set]...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// row is what one source meets: base with every destination, but for those with
+// a list of their own. Lists are of rules, ascending.
+type row struct {
+	base []int32
+	own  map[int32][]int32
+}
+
+// row takes the rules that a source can be the source of.
+func (s *Space) row(source []int32) row {
+	r := row{own: map[int32][]int32{}}
+	for _, i := range source {
+		if s.rules[i].to.any {
+			r.base = append(r.base, i)
+			continue
+		}
+		for _, to := range s.toOf[i] {
+			r.own[to] = append(r.own[to], i)
+		}
+	}
+	for to, list := range r.own {
+		r.own[to] = union(list, r.base)
+	}
+	return r
+}
+
+func (s *Space) rowOf(class int) row { return s.row(union(s.classes[class].from, s.fromAny)) }
+
+// with is what the row's source meets at a destination.
+func (r row) with(to int) []int32 {
+	if list, own := r.own[int32(to)]; own {
+		return list
+	}
+	return r.base
+}
+
+// pair is a source, a destination and what they meet. A connection is of one
+// family: a pair that shares none does not exist.
+type pair struct {
+	from, to int // classes
+	families families
+	cell     *cell
+}
+
+// pairs calls f with each pair that exists and whose cell is wanted, in order.
+func (s *Space) pairs(wanted func(*cell) bool, f func(pair)) {
+	for a := range s.classes {
+		r := s.rowOf(a)
+		var base *cell // asked about once, not for each destination
+		for b := range s.classes {
+			m := s.classes[a].families & s.classes[b].families
+			if m == 0 {
+				continue
+			}
+			list, own := r.own[int32(b)]
+			c := base
+			if own || base == nil {
+				if !own {
+					list = r.base
+				}
+				c = s.cell(list, func() (check.Subject, check.Subject) { return s.subject(a, m), s.subject(b, m) })
+			}
+			if !own {
+				base = c
+			}
+			if wanted(c) {
+				f(pair{a, b, m, c})
+			}
+		}
+	}
+}
+
+// subject is a class's witness in the first of some families.
+func (s *Space) subject(class int, m families) check.Subject {
+	f := v4
+	if !m.has(v4) {
+		f = v6
+	}
+	return s.atoms[s.classes[class].witness[f]].subject(f)
+}

@@ -1,0 +1,103 @@
+package analyze
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"bulkhead/dataplane/policy"
+)
+
+// compareSpan orders spans by protocol and port.
+func compareSpan(a, b Span) int {
+	return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Lo, b.Lo), cmp.Compare(a.Hi, b.Hi))
+}
+
+// join sorts spans and joins those that overlap or touch.
+func join(spans []Span) []Span {
+	spans = slices.Clone(spans)
+	slices.SortFunc(spans, compareSpan)
+	var out []Span
+	for _, p := range spans {
+		if n := len(out); n > 0 && out[n-1].Proto == p.Proto && int(p.Lo) <= int(out[n-1].Hi)+1 {
+			out[n-1].Hi = max(out[n-1].Hi, p.Hi)
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// portWords writes spans as the language writes ports; m are the families that
+// they can be of, so that all of one family is "any" as well.
+func (s *Space) portWords(spans []Span, m families) []string {
+	spans = join(spans)
+	if s.all(spans, m) {
+		return []string{"any"}
+	}
+	has := func(p Span) bool { return slices.Contains(spans, p) }
+	every := has(whole(icmp4)) && has(whole(icmp6))
+	var out []string
+	for _, p := range spans {
+		switch {
+		case every && p.Proto == icmp6:
+		case every && p.Proto == icmp4:
+			out = append(out, "icmp")
+		default:
+			out = append(out, spanWords(p)...)
+		}
+	}
+	return out
+}
+
+// all tells whether every port of every protocol is there.
+func (s *Space) all(spans []Span, m families) bool {
+	for _, proto := range s.protos {
+		if whole(proto).families()&m != 0 && !slices.Contains(spans, whole(proto)) {
+			return false
+		}
+	}
+	return len(spans) > 0
+}
+
+func whole(proto uint16) Span { return Span{proto, 0, 65535} }
+
+// spanWords writes one span: ICMP's by type, whole types as one word each.
+func spanWords(p Span) []string {
+	switch {
+	case p.Proto == rest:
+		return []string{"other protocols"}
+	case (p.Proto == icmp4 || p.Proto == icmp6) && p != whole(p.Proto):
+		return icmpWords(p)
+	}
+	return []string{policy.Port{Proto: p.Proto, DstLo: p.Lo, DstHi: p.Hi, SrcHi: 65535}.String()}
+}
+
+// icmpWords cuts a span of types and codes where one type ends.
+func icmpWords(p Span) []string {
+	name := "icmp4"
+	if p.Proto == icmp6 {
+		name = "icmp6"
+	}
+	var out []string
+	for lo := int(p.Lo); lo <= int(p.Hi); {
+		hi := min(int(p.Hi), lo|255)
+		switch {
+		case lo&255 == 0 && hi&255 == 255:
+			for hi+256 <= int(p.Hi) {
+				hi += 256
+			}
+			if lo>>8 == hi>>8 {
+				out = append(out, fmt.Sprintf("%s/%d", name, lo>>8))
+			} else {
+				out = append(out, fmt.Sprintf("%s/%d to %d", name, lo>>8, hi>>8))
+			}
+		case lo == hi:
+			out = append(out, fmt.Sprintf("%s/%d/%d", name, lo>>8, lo&255))
+		default:
+			out = append(out, fmt.Sprintf("%s/%d/%d to %d", name, lo>>8, lo&255, hi&255))
+		}
+		lo = hi + 1
+	}
+	return out
+}

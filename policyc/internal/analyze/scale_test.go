@@ -1,0 +1,60 @@
+package analyze_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"bulkhead/policyc/internal/analyze"
+)
+
+// manyServices is a policy of n services of four tiers, five rules each, a few
+// networks and a deny for everybody.
+func manyServices(n int) string {
+	var b strings.Builder
+	b.WriteString("version = 1\n")
+	for i := range n {
+		fmt.Fprintf(&b, "[services.s%d]\nlabels = { app = \"a%d\", tier = \"t%d\" }\n", i, i/4, i%4)
+	}
+	for i := range 3 {
+		fmt.Fprintf(&b, "[networks.n%d]\ncidrs = [\"192.0.%d.0/24\", \"2001:db8:%d::/48\"]\n", i, i, i)
+		fmt.Fprintf(&b, "[[rules]]\nname = \"in%d\"\nallow = { from = [\"n%d\"], to = [\"s%d\"], ports = [\"tcp/443\"] }\n", i, i, i)
+	}
+	for i := range n {
+		for j := range 5 {
+			fmt.Fprintf(&b, "[[rules]]\nname = \"r%d-%d\"\nallow = { from = [\"s%d\"], to = [\"s%d\"], ports = [\"tcp/%d\"] }\n", i, j, i, (i+j*j+1)%n, 1000+j)
+		}
+	}
+	b.WriteString("[[rules]]\nname = \"no-telnet\"\ndeny = { from = [\"any\"], to = [\"any\"], ports = [\"tcp/23\"] }\n")
+	return b.String()
+}
+
+func BenchmarkDiff(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
+			text := manyServices(n)
+			more := text + "[[rules]]\nname = \"more\"\nallow = { from = [\"any\"], to = [\"s7\"], ports = [\"tcp/80\"] }\n"
+			old, new := must(b, text), must(b, more)
+			for b.Loop() {
+				if d := diff(b, old, new); len(d.Allowed) != 1 {
+					b.Fatalf("%d changes", len(d.Allowed))
+				}
+			}
+		})
+	}
+}
+
+// Selectors on labels that have nothing to do with each other multiply: that is
+// refused, and the labels are named.
+func TestTooManyClassesAreRefused(t *testing.T) {
+	text, names := "version = 1\n", []string{}
+	for i := range 20 {
+		text += fmt.Sprintf("[services.s%d]\nlabels = { k%d = \"v\" }\n", i, i)
+		names = append(names, fmt.Sprintf("\"s%d\"", i))
+	}
+	text += "[[rules]]\nname = \"r\"\nallow = { from = [" + strings.Join(names, ", ") + "], to = [\"any\"], ports = [\"any\"] }\n"
+	_, err := analyze.New(must(t, text))
+	if err == nil || !strings.Contains(err.Error(), "k0 (services s0)") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,0 +1,174 @@
+package analyze
+
+import (
+	"fmt"
+	"slices"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/internal/check"
+	"bulkhead/policyc/internal/lower"
+)
+
+// Space is what one policy, or two, speak about, cut into cells.
+type Space struct {
+	policies []*check.Policy
+	sets     []policy.Set // the services and networks of all rules, each once
+	names    []string     // of the sets, for people
+	rules    []rule
+	atoms    []atom
+	members  []bitset // by set: its atoms
+	classes  []class
+	protos   []uint16 // those that a rule names, ICMP and ICMPv6, and rest
+	restIs   uint8    // the protocol that stands for rest
+	cells    map[string]*cell
+	fromAny  []int32   // rules from anybody
+	toOf     [][]int32 // by rule: the classes that it goes to, but for those to anybody
+}
+
+// rule is a rule of a policy as it was lowered: sets by number.
+type rule struct {
+	policy   int
+	at       int // in its policy's order of statements
+	src      *check.Rule
+	from, to side
+	ports    []policy.Port
+}
+
+// side is one end of a rule.
+type side struct {
+	any  bool
+	sets []int32
+}
+
+// New cuts the space of policies, one or two, into classes.
+func New(policies ...*check.Policy) (*Space, error) {
+	s := &Space{policies: policies, cells: map[string]*cell{}}
+	known := map[string]int32{}
+	for i, p := range policies {
+		s.take(i, p, known)
+	}
+	s.nameSets()
+	s.nameProtos()
+	labels, err := labelAtoms(s.sets)
+	if err != nil {
+		return nil, err
+	}
+	// Whoever is outside has no labels at all, which is not the same as an
+	// endpoint that has none: only the latter can be selected for a lack.
+	labels = append([]labelAtom{{}}, labels...)
+	addrs := addrAtoms(s.sets)
+	if n := len(labels) * len(addrs); n > MaxAtoms {
+		return nil, fmt.Errorf("%d classes of labels and %d of addresses combine to %d, more than %d: analyse the files of fewer networks at once", len(labels), len(addrs), n, MaxAtoms)
+	}
+	s.combine(labels, addrs)
+	s.classify()
+	return s, nil
+}
+
+// take adds a policy's rules, and the sets that they name. A set that both
+// policies define alike is one.
+func (s *Space) take(number int, p *check.Policy, known map[string]int32) {
+	rs := lower.Policy(p, 0)
+	ids := make([]int32, len(rs.Sets))
+	for i, set := range rs.Sets[1:] {
+		key := definition(set)
+		id, found := known[key]
+		if !found {
+			id = int32(len(s.sets))
+			known[key] = id
+			s.sets = append(s.sets, set)
+		}
+		ids[i+1] = id
+	}
+	at := map[string]int{}
+	for i, r := range p.Rules {
+		at[r.Name] = i
+	}
+	for _, r := range rs.Rules {
+		i := at[r.Name]
+		s.rules = append(s.rules, rule{number, i, p.Rules[i], sideOf(r.From, ids), sideOf(r.To, ids), r.Ports})
+	}
+}
+
+func sideOf(sets []policy.SetID, ids []int32) side {
+	if slices.Contains(sets, policy.Any) {
+		return side{any: true}
+	}
+	out := side{}
+	for _, id := range sets {
+		out.sets = append(out.sets, ids[id])
+	}
+	return out
+}
+
+// nameSets names the sets for people. Where the policies mean two things by a
+// name it says whose it is, whether the other's rules use theirs or not.
+func (s *Space) nameSets() {
+	s.names = make([]string, len(s.sets))
+	defined := make([]map[string]string, len(s.policies))
+	for i, p := range s.policies {
+		defined[i] = definitions(p)
+	}
+	for i, set := range s.sets {
+		s.names[i] = set.Name
+		if len(s.policies) < 2 || defined[0][set.Name] == "" || defined[1][set.Name] == "" || defined[0][set.Name] == defined[1][set.Name] {
+			continue
+		}
+		s.names[i] += " (new)"
+		if defined[0][set.Name] == definition(set) {
+			s.names[i] = set.Name + " (old)"
+		}
+	}
+}
+
+// definitions are what a policy means by each of its names, used or not: what
+// they are lowered to.
+func definitions(p *check.Policy) map[string]string {
+	all := &check.Rule{Name: "all", Ports: []policy.Port{{Proto: policy.AnyProto, SrcHi: 65535, DstHi: 65535}}}
+	for _, name := range p.Names() {
+		if set, _ := p.Lookup(name); !set.Any {
+			all.From = append(all.From, set)
+		}
+	}
+	all.To = all.From
+	out := map[string]string{}
+	for _, set := range lower.Policy(&check.Policy{Rules: []*check.Rule{all}}, 0).Sets[1:] {
+		out[set.Name] = definition(set)
+	}
+	return out
+}
+
+func definition(s policy.Set) string {
+	return fmt.Sprintf("%d %q %q %v %v", s.Kind, s.Name, s.Selector, s.Prefixes, s.Except)
+}
+
+// nameProtos lists the protocols that the rules tell apart. ICMP and ICMPv6
+// are always among them: each is of one family alone.
+func (s *Space) nameProtos() {
+	s.protos = []uint16{icmp4, icmp6}
+	for _, r := range s.rules {
+		for _, q := range r.ports {
+			if q.Proto != policy.AnyProto {
+				s.protos = append(s.protos, q.Proto)
+			}
+		}
+	}
+	slices.Sort(s.protos)
+	s.protos = slices.Compact(s.protos)
+	s.restIs = unnamed(s.protos)
+	if len(s.protos) < 256 {
+		s.protos = append(s.protos, rest)
+	}
+}
+
+// unnamed is a protocol that is not listed, if there is one. 253 is for
+// experiments (RFC 3692): it looks least as if a rule meant it.
+func unnamed(protos []uint16) uint8 {
+	for i := range 256 {
+		n := uint8(253 - i)
+		if _, named := slices.BinarySearch(protos, uint16(n)); !named {
+			return n
+		}
+	}
+	return 0
+}

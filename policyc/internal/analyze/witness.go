@@ -1,0 +1,66 @@
+package analyze
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/check"
+)
+
+// Packet is a witness: one connection, which eval can be asked about.
+type Packet struct {
+	From, To check.Subject
+	Flow     eval.Flow
+}
+
+// Port writes the packet's port as the language does.
+func (p Packet) Port() string {
+	return policy.Port{Proto: uint16(p.Flow.Proto), SrcHi: 65535, DstLo: p.Flow.Dst, DstHi: p.portEnd()}.String()
+}
+
+// portEnd is the port's own, or the last of a protocol that has no ports.
+func (p Packet) portEnd() uint16 {
+	switch p.Flow.Proto {
+	case icmp4, icmp6, 6, 17, 132:
+		return p.Flow.Dst
+	}
+	return 65535
+}
+
+// String writes the packet in a line.
+func (p Packet) String() string {
+	return fmt.Sprintf("%s -> %s %s", p.From.Text, p.To.Text, p.Port())
+}
+
+// packet is the least corner of a pair's span; false if no packet is there: the
+// two ends and the protocol share no family.
+func (s *Space) packet(from, to int, p Span) (Packet, bool) {
+	m := s.classes[from].families & s.classes[to].families & p.families()
+	if m == 0 {
+		return Packet{}, false
+	}
+	return Packet{s.subject(from, m), s.subject(to, m), s.flow(p)}, true
+}
+
+// describe writes a subject: its labels, and its address where that matters.
+func describe(s check.Subject, address bool) string {
+	switch {
+	case s.Labels == nil:
+		return s.Addr.String()
+	case len(s.Labels) == 0:
+		return "no labels at " + s.Addr.String()
+	}
+	var out []string
+	for _, key := range slices.Sorted(maps.Keys(s.Labels)) {
+		out = append(out, key+"="+s.Labels[key])
+	}
+	text := strings.Join(out, ",")
+	if address {
+		text += " at " + s.Addr.String()
+	}
+	return text
+}

@@ -1,0 +1,121 @@
+package analyze_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/compile"
+	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/check"
+)
+
+// labelSets are what endpoints and services are drawn from: some hold others,
+// some overlap, some exclude each other.
+var labelSets = []map[string]string{{"a": "1"}, {"b": "1"}, {"a": "1", "b": "1"}, {"a": "2"}, {"b": "1", "c": "2"}, {"c": "3"}}
+
+// blocks lie in each other and at the ends of both families.
+var blocks = []string{"10.0.0.0/24", "10.0.0.0/25", "10.0.0.66/32", "10.0.0.0/8", "0.0.0.0/0", "255.255.255.255/32", "fd00::/16", "fd00::/64", "::/0"}
+
+var portWords = []string{"any", "tcp", "tcp/0", "tcp/65535", "tcp/80", "tcp/80-90", "tcp/85-100", "udp/53", "gre", "icmp", "icmp/echo", "icmp4/3/4", "icmp6/128/0", "ip/253"}
+
+// drawPolicy draws a policy of a few services, networks and rules.
+func drawPolicy(t *rapid.T) string {
+	text, sets := "version = 1\n", []string{"any"}
+	for i := range rapid.IntRange(1, 4).Draw(t, "services") {
+		sets = append(sets, fmt.Sprintf("s%d", i))
+		text += fmt.Sprintf("[services.s%d]\nlabels = { %s }\n", i, inline(rapid.SampledFrom(labelSets).Draw(t, "labels")))
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "networks") {
+		sets = append(sets, fmt.Sprintf("n%d", i))
+		block := rapid.SampledFrom(blocks[2:]).Draw(t, "block")
+		text += fmt.Sprintf("[networks.n%d]\ncidrs = [%q]\n", i, block)
+		if block == "10.0.0.0/8" {
+			text += "except = [\"10.0.0.0/25\"]\n"
+		}
+	}
+	return text + drawRules(t, sets, 5)
+}
+
+func drawRules(t *rapid.T, sets []string, most int) string {
+	text := ""
+	for i := range rapid.IntRange(0, most).Draw(t, "rules") {
+		verdict := rapid.SampledFrom([]string{"allow", "allow", "deny"}).Draw(t, "verdict")
+		text += fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s = { from = [%s], to = [%s], ports = [%s] }\n",
+			i, verdict, drawSome(t, sets), drawSome(t, sets), drawSome(t, portWords))
+	}
+	return text
+}
+
+func drawSome(t *rapid.T, from []string) string {
+	some := rapid.SliceOfNDistinct(rapid.SampledFrom(from), 1, 2, rapid.ID[string]).Draw(t, "some")
+	return `"` + strings.Join(some, `", "`) + `"`
+}
+
+func inline(labels map[string]string) string {
+	var out []string
+	for k, v := range labels {
+		out = append(out, fmt.Sprintf("%s = %q", k, v))
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", ")
+}
+
+// must reads a policy.
+func must(t interface{ Fatal(...any) }, text string) *check.Policy {
+	p, findings := compile.Read([]compile.Source{{Name: "p.toml", Text: []byte(text)}})
+	if findings.Failed() {
+		var out strings.Builder
+		_ = findings.Render(&out)
+		t.Fatal(out.String() + text)
+	}
+	return p
+}
+
+// probes are connections of people that no analysis has heard of: labels that
+// overlap, addresses at the edges of blocks and beside them, ports likewise.
+func probes(t *rapid.T, policies ...*check.Policy) []packet {
+	var addrs []netip.Addr
+	for _, b := range blocks {
+		p := netip.MustParsePrefix(b)
+		addrs = append(addrs, p.Addr().Prev(), p.Addr(), p.Addr().Next())
+	}
+	addrs = append(addrs, netip.MustParseAddr("10.0.0.128"), netip.MustParseAddr("10.0.1.0"), netip.MustParseAddr("192.0.2.1"))
+	addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return !a.IsValid() || a.Is4In6() })
+	flows := []eval.Flow{{Proto: 0}, {Proto: 1, Dst: 0x0800}, {Proto: 1, Dst: 0x0304}, {Proto: 58, Dst: 0x8000}, {Proto: 6}, {Proto: 47}, {Proto: 254}}
+	for _, p := range policies {
+		for _, r := range p.Rules {
+			for _, q := range r.Ports {
+				if q.Proto != policy.AnyProto {
+					flows = append(flows, eval.Flow{Proto: uint8(q.Proto), Dst: q.DstLo - 1}, eval.Flow{Proto: uint8(q.Proto), Dst: q.DstHi}, eval.Flow{Proto: uint8(q.Proto), Dst: q.DstHi + 1})
+				}
+			}
+		}
+	}
+	labels := append([]map[string]string{nil, {}, {"a": "1", "b": "1", "c": "2", "d": "9"}, {"a": "7"}}, labelSets...)
+	who := func(name string) check.Subject {
+		return check.Subject{Labels: rapid.SampledFrom(labels).Draw(t, name), Addr: rapid.SampledFrom(addrs).Draw(t, name+" at")}
+	}
+	var out []packet
+	for range 60 {
+		p := packet{who("from"), who("to"), rapid.SampledFrom(flows).Draw(t, "flow")}
+		if p.from.Addr.Is4() == p.to.Addr.Is4() && !(p.flow.Proto == 1 && p.from.Addr.Is6()) && !(p.flow.Proto == 58 && p.from.Addr.Is4()) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+type packet struct {
+	from, to check.Subject
+	flow     eval.Flow
+}
+
+func (p packet) allowed(by *check.Policy) bool {
+	allow, _ := eval.Decide(by, p.from, p.to, p.flow)
+	return allow
+}
