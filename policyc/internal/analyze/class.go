@@ -72,6 +72,9 @@ func (s *Space) classify() {
 		if s.rules[i].from.any {
 			s.fromAny = append(s.fromAny, int32(i))
 		}
+		if s.rules[i].to.any {
+			s.toAny = append(s.toAny, int32(i))
+		}
 	}
 }
 
@@ -132,14 +135,6 @@ func (s *Space) row(source []int32) row {
 }
 
 func (s *Space) rowOf(class int) row { return s.row(union(s.classes[class].from, s.fromAny)) }
-
-// with is what the row's source meets at a destination.
-func (r row) with(to int) []int32 {
-	if list, own := r.own[int32(to)]; own {
-		return list
-	}
-	return r.base
-}
 
 // pair is a source, a destination and what they meet. A connection is of one
 // family: a pair that shares none does not exist.

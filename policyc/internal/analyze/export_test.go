@@ -3,8 +3,13 @@ package analyze
 import "bulkhead/policyc/eval"
 
 // Holds tells whether a change speaks about a flow.
-func (c *Change) Holds(f eval.Flow, named func(uint16) bool) bool {
-	for _, p := range c.spans {
+func (c *Change) Holds(f eval.Flow, named func(uint16) bool) bool { return holds(c.spans, f, named) }
+
+// Holds tells whether a route speaks about a flow.
+func (r *Route) Holds(f eval.Flow, named func(uint16) bool) bool { return holds(r.spans, f, named) }
+
+func holds(spans []Span, f eval.Flow, named func(uint16) bool) bool {
+	for _, p := range spans {
 		if (p.Proto == uint16(f.Proto) || p.Proto == rest && !named(uint16(f.Proto))) && p.Lo <= f.Dst && f.Dst <= p.Hi {
 			return true
 		}

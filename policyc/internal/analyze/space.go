@@ -22,6 +22,7 @@ type Space struct {
 	restIs   uint8    // the protocol that stands for rest
 	cells    map[string]*cell
 	fromAny  []int32   // rules from anybody
+	toAny    []int32   // rules to anybody
 	toOf     [][]int32 // by rule: the classes that it goes to, but for those to anybody
 }
 
@@ -30,6 +31,7 @@ type rule struct {
 	policy   int
 	at       int // in its policy's order of statements
 	src      *check.Rule
+	rank     uint32 // rules of one rank are a tie
 	from, to side
 	ports    []policy.Port
 }
@@ -86,7 +88,7 @@ func (s *Space) take(number int, p *check.Policy, known map[string]int32) {
 	}
 	for _, r := range rs.Rules {
 		i := at[r.Name]
-		s.rules = append(s.rules, rule{number, i, p.Rules[i], sideOf(r.From, ids), sideOf(r.To, ids), r.Ports})
+		s.rules = append(s.rules, rule{number, i, p.Rules[i], r.Precedence, sideOf(r.From, ids), sideOf(r.To, ids), r.Ports})
 	}
 }
 

@@ -1,0 +1,75 @@
+package analyze
+
+import (
+	"bulkhead/policyc/internal/check"
+)
+
+// Coverage is what a policy's tests ask of it.
+type Coverage struct {
+	Rules   []RuleCoverage // in the order of the source
+	Default int            // tests that ask what no rule decides
+}
+
+// RuleCoverage is a rule and how many tests it decides a part of.
+type RuleCoverage struct {
+	Rule  *check.Rule
+	Tests int
+}
+
+// Covered counts the rules that at least one test exercises.
+func (c *Coverage) Covered() int {
+	n := 0
+	for _, r := range c.Rules {
+		if r.Tests > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Percent is the share of rules that are exercised, rounded down; a policy
+// without rules has none that is not.
+func (c *Coverage) Percent() int {
+	if len(c.Rules) == 0 {
+		return 100
+	}
+	return 100 * c.Covered() / len(c.Rules)
+}
+
+// Cover finds which rules decide what the policy's tests ask. A rule that
+// matches and is beaten is not exercised: a test that would pass without it
+// proves nothing about it.
+func Cover(p *check.Policy) (*Coverage, error) {
+	s, err := New(p)
+	if err != nil {
+		return nil, err
+	}
+	out := &Coverage{}
+	tests := map[*check.Rule]int{}
+	for _, t := range p.Tests {
+		for r := range s.exercised(t) {
+			if tests[r]++; r == nil {
+				out.Default++
+			}
+		}
+	}
+	for _, r := range p.Rules {
+		out.Rules = append(out.Rules, RuleCoverage{r, tests[r]})
+	}
+	return out, nil
+}
+
+// exercised are the rules that decide a part of a test; nil is the default.
+func (s *Space) exercised(t *check.Test) map[*check.Rule]bool {
+	from, to := s.know(t.From), s.know(t.To)
+	m := from.families & to.families
+	out := map[*check.Rule]bool{}
+	for _, p := range s.cellOf(from, to).pieces {
+		for _, span := range s.asked(p.Span, t.Ports) {
+			if span.families()&m != 0 {
+				out[p.by[0]] = true
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,326 @@
+package analyze
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/check"
+	"bulkhead/policyc/internal/diag"
+)
+
+// Kind is what a finding is about.
+type Kind string
+
+// The kinds of findings.
+const (
+	Never     Kind = "never-matches" // no connection can match the rule
+	Shadowed  Kind = "shadowed"      // others decide all that it matches
+	Redundant Kind = "redundant"     // without it others decide the same
+	Guard     Kind = "guard"         // a deny of what no rule allows
+	Conflict  Kind = "conflict"      // a deny and allows of one rank overlap
+	Hidden    Kind = "hidden-deny"   // allows of a higher rank overlap a deny
+	Broad     Kind = "over-broad"    // an allow for everybody, or of every port
+	Unused    Kind = "unused"        // a service or network that no rule names
+)
+
+// Finding is one thing that lint has to say. A note is worth knowing and often
+// meant; a finding that is none is a mistake, or dead text.
+type Finding struct {
+	Kind    Kind
+	Note    bool
+	Name    string // of the rule, or of the service or network
+	At      diag.Span
+	Text    string
+	Witness *Packet       // nil where no packet can show it
+	Others  []*check.Rule // the rules that cover it, or that it meets
+}
+
+// linter is what is known of each rule of a policy, by its place in the source.
+type linter struct {
+	s     *Space
+	rules []lintRule
+}
+
+type lintRule struct {
+	seen    []seen  // the cells that it can be met in
+	match   *Packet // the first packet that it matches
+	decides *Packet // the first packet that it decides
+	meets   map[*check.Rule]bool
+	meet    *Packet // the first packet where it, a deny, meets an allow of its rank
+	hiders  map[*check.Rule]bool
+	hidden  *Packet // the first packet that it matches and that is allowed
+}
+
+// seen is a cell and a pair that has it.
+type seen struct{ pair }
+
+// Lint looks for rules that do nothing, or something else than they seem to.
+func Lint(p *check.Policy) ([]Finding, error) {
+	s, err := New(p)
+	if err != nil {
+		return nil, err
+	}
+	l := &linter{s, make([]lintRule, len(p.Rules))}
+	l.look()
+	var out []Finding
+	for i, r := range p.Rules {
+		out = append(out, l.broad(i, r)...)
+		out = append(out, l.clashes(i, r)...)
+	}
+	out = append(append(out, l.idle()...), unused(p)...)
+	slices.SortStableFunc(out, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.At.File(), b.At.File()), cmp.Compare(a.At.Off, b.At.Off), cmp.Compare(a.Kind, b.Kind))
+	})
+	return out, nil
+}
+
+// look visits each cell once for each families that it is met in.
+func (l *linter) look() {
+	known := map[*cell]families{}
+	l.s.pairs(func(*cell) bool { return true }, func(p pair) {
+		if known[p.cell]&p.families == p.families {
+			return
+		}
+		known[p.cell] |= p.families
+		for _, i := range l.s.sources(p.cell.rules) {
+			l.rules[i].seen = append(l.rules[i].seen, seen{p})
+		}
+		for i := range p.cell.pieces {
+			if w, exists := l.s.packet(p.from, p.to, p.cell.pieces[i].Span); exists {
+				l.piece(p.cell, &p.cell.pieces[i], &w)
+			}
+		}
+	})
+}
+
+// sources are the rules of a policy, by place, that entries were made of.
+func (s *Space) sources(entries []int32) []int {
+	var out []int
+	for _, i := range entries {
+		out = append(out, s.rules[i].at)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// piece notes what a piece says of the rules that match it.
+func (l *linter) piece(c *cell, q *piece, w *Packet) {
+	for _, i := range c.rules {
+		e := &l.s.rules[i]
+		if !e.matches(q.Span) {
+			continue
+		}
+		r := &l.rules[e.at]
+		first(&r.match, w)
+		if q.by[0] == e.src {
+			first(&r.decides, w)
+		}
+		if !e.src.Allow {
+			l.denies(r, e, c, q, w)
+		}
+	}
+}
+
+// denies notes the allows that a deny meets.
+func (l *linter) denies(r *lintRule, e *rule, c *cell, q *piece, w *Packet) {
+	if q.allow[0] && q.by[0] != nil {
+		first(&r.hidden, w)
+		put(&r.hiders, q.by[0])
+		return
+	}
+	for _, i := range c.rules {
+		if o := &l.s.rules[i]; o.src.Allow && o.rank == e.rank && o.matches(q.Span) {
+			first(&r.meet, w)
+			put(&r.meets, o.src)
+		}
+	}
+}
+
+func first(to **Packet, w *Packet) {
+	if *to == nil {
+		*to = w
+	}
+}
+
+func put(to *map[*check.Rule]bool, r *check.Rule) {
+	if *to == nil {
+		*to = map[*check.Rule]bool{}
+	}
+	(*to)[r] = true
+}
+
+// named sorts rules by name.
+func named(rules map[*check.Rule]bool) []*check.Rule {
+	return slices.SortedFunc(maps.Keys(rules), func(a, b *check.Rule) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// broad reports an allow that lets everybody to everybody, or every port.
+func (l *linter) broad(i int, r *check.Rule) []Finding {
+	w := l.rules[i].decides
+	if !r.Allow || w == nil {
+		return nil
+	}
+	text := ""
+	switch everybody, everything := l.everybody(i), l.everything(i); {
+	case everybody && everything:
+		text = "it allows everybody everything"
+	case everybody:
+		text = "it allows everybody to connect to everybody"
+	case everything:
+		text = "it allows every protocol and port"
+	default:
+		return nil
+	}
+	return []Finding{{Kind: Broad, Name: r.Name, At: r.At, Text: text, Witness: w}}
+}
+
+// everybody tells whether a rule's sides are all there is.
+func (l *linter) everybody(i int) bool {
+	from, to := newBits(len(l.s.atoms)), newBits(len(l.s.atoms))
+	for _, e := range l.s.rules {
+		if e.at == i {
+			from.or(l.s.atomsIn(e.from))
+			to.or(l.s.atomsIn(e.to))
+		}
+	}
+	return from.count() == len(l.s.atoms) && to.count() == len(l.s.atoms)
+}
+
+func (s *Space) atomsIn(x side) bitset {
+	out := newBits(len(s.atoms))
+	if x.any {
+		return out.not(len(s.atoms))
+	}
+	for _, set := range x.sets {
+		out.or(s.members[set])
+	}
+	return out
+}
+
+// everything tells whether a rule's ports are all there are.
+func (l *linter) everything(i int) bool {
+	return slices.ContainsFunc(l.s.rules, func(e rule) bool { return e.at == i && e.matches(whole(rest)) })
+}
+
+// clashes reports a deny that meets allows.
+func (l *linter) clashes(i int, r *check.Rule) []Finding {
+	var out []Finding
+	if x := &l.rules[i]; x.meet != nil {
+		out = append(out, Finding{Kind: Conflict, Note: true, Name: r.Name, At: r.At, Witness: x.meet, Others: named(x.meets),
+			Text: "it denies some of what rules of its own rank allow"})
+	}
+	if x := &l.rules[i]; x.hidden != nil {
+		out = append(out, Finding{Kind: Hidden, Name: r.Name, At: r.At, Witness: x.hidden, Others: named(x.hiders),
+			Text: "some of what it denies is allowed by rules that come before it"})
+	}
+	return out
+}
+
+// unused reports what no rule names.
+func unused(p *check.Policy) []Finding {
+	used := map[string]bool{}
+	for _, r := range p.Rules {
+		for _, set := range slices.Concat(r.From, r.To) {
+			used[set.Name()] = true
+		}
+	}
+	var out []Finding
+	for _, x := range p.Services {
+		if !used[x.Name] {
+			out = append(out, Finding{Kind: Unused, Name: x.Name, At: x.At, Text: "no rule names this service"})
+		}
+	}
+	for _, n := range p.Networks {
+		if !used[n.Name] {
+			out = append(out, Finding{Kind: Unused, Name: n.Name, At: n.At, Text: "no rule names this network"})
+		}
+	}
+	return out
+}
+
+// idle reports the rules that can go: each alone, and each without those that
+// were found before it, so that all of them can go together. A deny that is
+// all that holds back an allow stays, although the allow does nothing.
+func (l *linter) idle() []Finding {
+	p := l.s.policies[0]
+	var order []int
+	for i := range p.Rules {
+		order = append(order, i)
+	}
+	// Those that decide nothing first: of two rules that say the same it is the
+	// one that is never named which goes.
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(one(l.rules[a].decides), one(l.rules[b].decides)) })
+	gone := map[*check.Rule]bool{}
+	var out []Finding
+	for _, i := range order {
+		r, x := p.Rules[i], &l.rules[i]
+		f := Finding{Name: r.Name, At: r.At, Witness: x.match}
+		if x.match == nil {
+			gone[r] = true
+			f.Kind, f.Text = Never, "no connection can match it"
+			out = append(out, f)
+			continue
+		}
+		if _, idle := l.without(i, map[*check.Rule]bool{r: true}); !idle {
+			continue
+		}
+		gone[r] = true
+		by, idle := l.without(i, gone)
+		if !idle {
+			delete(gone, r)
+			continue
+		}
+		_, byDefault := by[nil]
+		delete(by, nil)
+		f.Others = named(by)
+		switch {
+		case x.decides == nil:
+			f.Kind, f.Text = Shadowed, "other rules decide all that it matches"
+		case byDefault && !r.Allow:
+			f.Kind, f.Note, f.Text = Guard, true, "no rule allows some of what it denies, and others deny the rest: it guards against rules to come"
+			if len(by) == 0 {
+				f.Text = "no rule allows any of what it denies: it guards against rules to come"
+			}
+		default:
+			f.Kind, f.Text = Redundant, "without it other rules decide the same"
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+func one(w *Packet) int {
+	if w == nil {
+		return 0
+	}
+	return 1
+}
+
+// without asks whether all that a rule matches is decided alike when some rules
+// are gone, and by whom then.
+func (l *linter) without(i int, gone map[*check.Rule]bool) (by map[*check.Rule]bool, same bool) {
+	by = map[*check.Rule]bool{}
+	for _, x := range l.rules[i].seen {
+		few := l.s.only(0, x.cell.rules)
+		few.Rules = slices.DeleteFunc(few.Rules, func(r *check.Rule) bool { return gone[r] })
+		for _, q := range x.cell.pieces {
+			w, exists := l.s.packet(x.from, x.to, q.Span)
+			if !exists || !l.matches(i, x.cell, q.Span) {
+				continue
+			}
+			allow, who := eval.Decide(few, w.From, w.To, w.Flow)
+			if allow != q.allow[0] {
+				return nil, false
+			}
+			by[who] = true
+		}
+	}
+	return by, true
+}
+
+// matches tells whether a rule matches a piece of a cell.
+func (l *linter) matches(i int, c *cell, p Span) bool {
+	return slices.ContainsFunc(c.rules, func(e int32) bool { return l.s.rules[e].at == i && l.s.rules[e].matches(p) })
+}

@@ -1,0 +1,114 @@
+package analyze_test
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/analyze"
+	"bulkhead/policyc/internal/check"
+)
+
+func lint(t interface{ Fatal(...any) }, p *check.Policy) []analyze.Finding {
+	found, err := analyze.Lint(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// less is a policy without some of its rules.
+func less(p *check.Policy, gone ...string) *check.Policy {
+	q := *p
+	q.Rules = slices.DeleteFunc(slices.Clone(p.Rules), func(r *check.Rule) bool { return slices.Contains(gone, r.Name) })
+	return &q
+}
+
+// alone is a policy with one rule.
+func alone(p *check.Policy, r *check.Rule) *check.Policy {
+	q := *p
+	q.Rules = []*check.Rule{r}
+	return &q
+}
+
+func ruleOf(p *check.Policy, name string) *check.Rule {
+	return p.Rules[slices.IndexFunc(p.Rules, func(r *check.Rule) bool { return r.Name == name })]
+}
+
+func decides(p *check.Policy, w *analyze.Packet) (bool, *check.Rule) {
+	return eval.Decide(p, w.From, w.To, w.Flow)
+}
+
+// Each finding's witness shows what the finding says.
+func TestLintWitnesses(t *testing.T) {
+	kinds := map[analyze.Kind]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		text := drawPolicy(t)
+		p := must(t, text)
+		for _, f := range lint(t, p) {
+			kinds[f.Kind]++
+			if f.Kind == analyze.Unused || f.Kind == analyze.Never {
+				continue
+			}
+			r := ruleOf(p, f.Name)
+			allow, by := decides(p, f.Witness)
+			_, matches := decides(alone(p, r), f.Witness)
+			if matches != r {
+				t.Fatalf("%s %s: %v does not match it\n%s", f.Kind, f.Name, f.Witness, text)
+			}
+			met := slices.ContainsFunc(f.Others, func(o *check.Rule) bool { _, m := decides(alone(p, o), f.Witness); return m == o })
+			fine := false
+			switch f.Kind {
+			case analyze.Shadowed:
+				fine = by != r && met
+			case analyze.Redundant:
+				still, _ := decides(less(p, f.Name), f.Witness)
+				fine = still == allow && met
+			case analyze.Guard:
+				still, _ := decides(less(p, f.Name), f.Witness)
+				fine = !still && !allow && !r.Allow
+			case analyze.Conflict:
+				fine = !r.Allow && !allow && met && f.Others[0].Allow
+			case analyze.Hidden:
+				fine = !r.Allow && allow && met
+			case analyze.Broad:
+				fine = by == r && allow
+			}
+			if !fine {
+				t.Fatalf("%s %s: %v is %v by %v, others %v\n%s", f.Kind, f.Name, f.Witness, allow, by, f.Others, text)
+			}
+		}
+	})
+	for _, kind := range []analyze.Kind{analyze.Never, analyze.Shadowed, analyze.Redundant, analyze.Guard, analyze.Conflict, analyze.Broad, analyze.Unused} {
+		if kinds[kind] == 0 {
+			t.Errorf("%s was never found", kind)
+		}
+	}
+}
+
+// What lint says can go can go, all of it at once; and what is left is needed:
+// in the policy as it is, or in what is left of it.
+func TestLintFindsAllThatCanGo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := drawPolicy(t)
+		p := must(t, text)
+		var gone []string
+		for _, f := range lint(t, p) {
+			switch f.Kind {
+			case analyze.Never, analyze.Shadowed, analyze.Redundant, analyze.Guard:
+				gone = append(gone, f.Name)
+			}
+		}
+		rest := less(p, gone...)
+		if d := diff(t, p, rest); !d.Empty() {
+			t.Fatalf("without %v it means something else: %+v\n%s", gone, d, text)
+		}
+		for _, r := range rest.Rules {
+			if diff(t, rest, less(rest, r.Name)).Empty() && diff(t, p, less(p, r.Name)).Empty() {
+				t.Fatalf("without %v %s can go, too\n%s", gone, r.Name, text)
+			}
+		}
+	})
+}

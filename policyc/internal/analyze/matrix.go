@@ -1,0 +1,150 @@
+package analyze
+
+import (
+	"slices"
+	"strings"
+
+	"bulkhead/policyc/internal/check"
+)
+
+// Matrix is what each of some ends may connect to each other end on.
+type Matrix struct {
+	Ends  []End
+	Cells [][]Allowed // from, to
+}
+
+// End is a row and a column: a service, a network, or whoever is outside of
+// all.
+type End struct {
+	Name, Kind string // service, network, outside
+	subjects   []*known
+}
+
+// Allowed is what one end may connect to another on. A network may be of
+// several minds: Part says that some of it may on more.
+type Allowed struct {
+	Ports []string
+	Part  bool
+}
+
+// Text writes the ports, and "part" where some of an end may on more.
+func (a Allowed) Text() string {
+	words := a.Ports
+	if a.Part {
+		words = append(slices.Clone(words), "part")
+	}
+	return strings.Join(words, " ")
+}
+
+// Matrix asks for each pair of ends. A service is an endpoint with exactly its
+// labels, at an address of no network; a network is whoever is in it and has no
+// labels; both as in query.
+func (s *Space) Matrix() *Matrix {
+	p := s.policies[0]
+	m := &Matrix{}
+	for _, x := range p.Services {
+		subject, _ := p.Subject(x.Name)
+		m.Ends = append(m.Ends, End{x.Name, "service", []*known{s.know(subject)}})
+	}
+	for _, n := range p.Networks {
+		m.Ends = append(m.Ends, End{n.Name, "network", s.addressesOf(n)})
+	}
+	slices.SortStableFunc(m.Ends, func(a, b End) int {
+		if a.Kind != b.Kind {
+			return -strings.Compare(a.Kind, b.Kind)
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	m.Ends = append(m.Ends, End{"outside", "outside", s.outside()})
+	for _, from := range m.Ends {
+		var row []Allowed
+		for _, to := range m.Ends {
+			row = append(row, s.meet(from, to))
+		}
+		m.Cells = append(m.Cells, row)
+	}
+	return m
+}
+
+// addressesOf is an address of each kind that a network has.
+func (s *Space) addressesOf(n *check.Network) []*known {
+	return s.addresses(func(a *atom) bool {
+		return slices.ContainsFunc(a.sets, func(set int32) bool { return s.sets[set].Name == n.Name })
+	})
+}
+
+func (s *Space) outside() []*known {
+	return s.addresses(func(a *atom) bool { return len(a.sets) == 0 })
+}
+
+func (s *Space) addresses(wanted func(*atom) bool) []*known {
+	var out []*known
+	for i := range s.atoms {
+		a := &s.atoms[i]
+		if a.labels != nil || !wanted(a) {
+			continue
+		}
+		for f := v4; f <= v6; f++ {
+			if a.witness.families().has(f) {
+				out = append(out, s.know(a.subject(f)))
+			}
+		}
+	}
+	return out
+}
+
+// meet asks for each pair of two ends' subjects that can meet. A protocol that
+// is of one family is asked of that family alone.
+func (s *Space) meet(from, to End) Allowed {
+	common := map[uint16][]Span{}
+	var m families
+	part := false
+	for _, a := range from.subjects {
+		for _, b := range to.subjects {
+			if f := a.families & b.families; f != 0 {
+				m |= f
+				part = s.narrow(common, s.cellOf(a, b), f) || part
+			}
+		}
+	}
+	var all []Span
+	for _, spans := range common {
+		all = append(all, spans...)
+	}
+	return Allowed{s.portWords(all, m), part}
+}
+
+// narrow keeps of each protocol what a cell allows as well, and tells whether
+// the two were of one mind.
+func (s *Space) narrow(common map[uint16][]Span, c *cell, m families) (differ bool) {
+	allowed := map[uint16][]Span{}
+	for _, p := range c.pieces {
+		if p.allow[0] {
+			allowed[p.Proto] = append(allowed[p.Proto], p.Span)
+		}
+	}
+	for _, proto := range s.protos {
+		if whole(proto).families()&m == 0 {
+			continue
+		}
+		now := join(allowed[proto])
+		if was, asked := common[proto]; asked && !slices.Equal(was, now) {
+			differ, now = true, overlap(was, now)
+		}
+		common[proto] = now
+	}
+	return differ
+}
+
+// overlap is what is in both of two lists of one protocol's spans.
+func overlap(a, b []Span) []Span {
+	var out []Span
+	for _, x := range a {
+		for _, y := range b {
+			if lo, hi := max(x.Lo, y.Lo), min(x.Hi, y.Hi); lo <= hi {
+				out = append(out, Span{x.Proto, lo, hi})
+			}
+		}
+	}
+	return join(out)
+}
