@@ -79,7 +79,7 @@ var outside = map[string][]string{
 	"github.com/songgao/water":            {"vswitch/port/tap"},
 	"github.com/vishvananda/netlink":      {"vswitch/port/tap", "vswitch/port/xdp", "vswitch/internal/sys", "vswitch", "bench/..."},
 	"github.com/vishvananda/netns":        {"vswitch/port/tap", "vswitch/port/xdp", "vswitch/internal/sys", "bench/..."},
-	"github.com/BurntSushi/toml":          {"vswitch/config", "policyc/internal/source", "bench/..."},
+	"github.com/BurntSushi/toml":          {"vswitch/config", "policyc/internal/source", "policyc/internal/endpoints", "bench/..."}, // endpoints: lists of addresses, which are no policies
 	"github.com/google/gopacket":          {"vswitch/port/pcap", "bench/...", "dataplane/packet/packettest"},
 	"go.uber.org/goleak":                  {"vswitch/port/porttest"},
 	"github.com/rogpeppe/go-internal":     {}, // testscript: the commands' own tests, nothing else

@@ -60,7 +60,8 @@ Exit codes: 0 yes (good, allowed), 1 no (mistakes, denied), 2 error.`,
   policyc query policy.toml --from web --to db --port tcp/5432`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(buildCommand(), checkCommand(), fmtCommand(), keygenCommand(), queryCommand(), signCommand(), statsCommand(), verifyCommand())
+	root.AddCommand(buildCommand(), checkCommand(), fmtCommand(), queryCommand(), explainCommand(), diffCommand(), lintCommand(), testCommand(),
+		matrixCommand(), exportCommand(), statsCommand(), keygenCommand(), signCommand(), verifyCommand())
 	cli.Finish(root)
 	return root
 }

@@ -11,15 +11,17 @@ import (
 
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/compile"
+	"bulkhead/policyc/internal/analyze"
 )
 
 // question is what query is asked.
-type question struct{ from, to, port, output string }
+type question struct{ from, to, port string }
 
 func queryCommand() *cobra.Command {
 	q := &question{}
+	out := &answerForm{}
 	cmd := &cobra.Command{
-		Use:   "query FILE... --from WHO --to WHO --port PORT",
+		Use:   "query FILE... [--from WHO] [--to WHO] [--port PORT]",
 		Short: "May this connect to that, and by which rule?",
 		Long: `Prints the verdict and the rule that decides; for a denial without a rule, the
 nearest rule that would have allowed it. WHO is a service (an endpoint with
@@ -27,34 +29,56 @@ exactly the service's labels), an address (of no workload), or labels as
 app=shop,tier=db. A range of ports is allowed only if all of it is. The tests in
 the files are not run.
 
-Exit codes: 0 allowed, 1 denied (also in part), 2 error.`,
+What is left out is asked for: who can reach db, what can web reach, on what, by
+which rule, also of endpoints that are not there yet. "a & !b" are those in a and
+not in b, "others" those in nothing that a rule names.
+
+Exit codes: 0 allowed (something is), 1 denied (also in part), 2 error.`,
 		Example: `  policyc query policy.toml --from web --to db --port tcp/5432
   policyc query policy.toml --from 192.0.2.7 --to web --port tcp/443
-  policyc query policy.toml --from app=shop,tier=api --to db --port tcp/5432 -o json`,
+  policyc query policy.toml --from app=shop,tier=api --to db --port tcp/5432 -o json
+  policyc query policy.toml --to db`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if q.from == "" || q.to == "" || q.port == "" {
-				return errors.New("--from, --to and --port are needed")
+			if q.from == "" && q.to == "" && q.port == "" {
+				return errors.New("one of --from, --to and --port is needed")
 			}
-			if q.output != "text" && q.output != "json" {
-				return fmt.Errorf("output %q is not known; text or json", q.output)
-			}
-			a, err := q.ask(cmd, args)
-			if err != nil {
+			if err := out.check(); err != nil {
 				return err
 			}
-			return a.print(cmd.OutOrStdout(), q.output)
+			return q.run(cmd, args, out.name)
 		},
 	}
+	q.flags(cmd)
+	out.flag(cmd, "text", "json")
+	return cmd
+}
+
+// flags adds the flags of a question to a command.
+func (q *question) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&q.from, "from", "", "`WHO` connects")
 	f.StringVar(&q.to, "to", "", "to `WHO`")
 	f.StringVar(&q.port, "port", "", "on `PORT`, as tcp/443")
-	f.StringVarP(&q.output, "output", "o", "text", "print as `FORMAT`: text or json")
 	_ = cmd.RegisterFlagCompletionFunc("from", completeServices)
 	_ = cmd.RegisterFlagCompletionFunc("to", completeServices)
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
-	return cmd
+}
+
+// run answers a question: about one connection where all is given, else about
+// what is left out.
+func (q *question) run(cmd *cobra.Command, args []string, output string) error {
+	p, err := policyOf(cmd, args)
+	if err != nil {
+		return err
+	}
+	from, to, ports, err := q.parse(p)
+	if err != nil {
+		return err
+	}
+	if from == nil || to == nil || ports == nil {
+		return reach(cmd.OutOrStdout(), p, analyze.Question{From: from, To: to, Ports: ports}, output)
+	}
+	return q.answer(compile.Ask(p, *from, *to, ports)).print(cmd.OutOrStdout(), output)
 }
 
 // completeServices completes the services of the files named so far.
@@ -73,26 +97,28 @@ func completeServices(_ *cobra.Command, args []string, begun string) ([]string, 
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// ask reads the policy and puts the question to it.
-func (q *question) ask(cmd *cobra.Command, args []string) (*answer, error) {
-	sources, err := read(args)
-	if err != nil {
-		return nil, err
+// parse reads what the flags say; what is not given is nil.
+func (q *question) parse(p *compile.Policy) (from, to *compile.Subject, ports []policy.Port, err error) {
+	subject := func(flag, text string) (*compile.Subject, error) {
+		if text == "" {
+			return nil, nil
+		}
+		s, err := compile.SubjectOf(p, text)
+		return &s, wrap(flag, err)
 	}
-	p, findings := compile.Read(sources)
-	if findings.Failed() {
-		return nil, errors.Join(findings.Render(cmd.ErrOrStderr()), errors.New("the policy cannot be asked: "+tally(findings)))
+	from, err1 := subject("--from", q.from)
+	to, err2 := subject("--to", q.to)
+	var err3 error
+	if q.port != "" {
+		ports, err3 = compile.Ports(q.port)
 	}
-	from, err1 := compile.SubjectOf(p, q.from)
-	to, err2 := compile.SubjectOf(p, q.to)
-	ports, err3 := compile.Ports(q.port)
-	if err := errors.Join(wrap("--from", err1), wrap("--to", err2), wrap("--port", err3)); err != nil {
-		return nil, err
+	if err := errors.Join(err1, err2, wrap("--port", err3)); err != nil {
+		return nil, nil, nil, err
 	}
-	if from.Addr.IsValid() && to.Addr.IsValid() && from.Addr.Is4() != to.Addr.Is4() {
-		return nil, fmt.Errorf("--from %s and --to %s are of two families; a connection is of one", q.from, q.to)
+	if from != nil && to != nil && from.Addr.IsValid() && to.Addr.IsValid() && from.Addr.Is4() != to.Addr.Is4() {
+		return nil, nil, nil, fmt.Errorf("--from %s and --to %s are of two families; a connection is of one", q.from, q.to)
 	}
-	return q.answer(compile.Ask(p, from, to, ports)), nil
+	return from, to, ports, nil
 }
 
 func wrap(flag string, err error) error {

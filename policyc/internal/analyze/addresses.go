@@ -26,6 +26,14 @@ const (
 
 func (m families) has(f family) bool { return m>>f&1 != 0 }
 
+// first is IPv4, if it is there.
+func (m families) first() family {
+	if m.has(v4) {
+		return v4
+	}
+	return v6
+}
+
 func familyOf(a netip.Addr) family {
 	if a.Is4() {
 		return v4
@@ -34,10 +42,11 @@ func familyOf(a netip.Addr) family {
 }
 
 // addrAtom is a class of addresses: those in the same networks. It has a
-// witness of each family that it can have.
+// witness of each family that it can have, and another for the other end of a
+// connection; where the class is one address, the two are the same.
 type addrAtom struct {
-	sets    []int32
-	witness [2]netip.Addr // by family; invalid: there is none
+	sets           []int32
+	witness, other [2]netip.Addr // by family; invalid: there is none
 }
 
 func (a *addrAtom) families() families {
@@ -69,7 +78,10 @@ func addrAtoms(sets []policy.Set) []addrAtom {
 			out = append(out, addrAtom{sets: in})
 		}
 		if f := familyOf(a); !out[i].witness[f].IsValid() {
-			out[i].witness[f] = a
+			out[i].witness[f], out[i].other[f] = a, a
+			if next := a.Next(); next.IsValid() && slices.Equal(networksOf(sets, next), in) {
+				out[i].other[f] = next
+			}
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"net/netip"
 	"slices"
 
 	"bulkhead/policyc/internal/check"
@@ -14,8 +15,10 @@ type atom struct {
 }
 
 // subject is the atom's witness in a family that it can have.
-func (a *atom) subject(f family) check.Subject {
-	s := check.Subject{Labels: a.labels, Addr: a.witness.witness[f]}
+func (a *atom) subject(f family) check.Subject { return a.at(a.witness.witness[f]) }
+
+func (a *atom) at(addr netip.Addr) check.Subject {
+	s := check.Subject{Labels: a.labels, Addr: addr}
 	s.Text = describe(s, len(a.witness.sets) > 0)
 	return s
 }
@@ -174,9 +177,15 @@ func (s *Space) pairs(wanted func(*cell) bool, f func(pair)) {
 
 // subject is a class's witness in the first of some families.
 func (s *Space) subject(class int, m families) check.Subject {
-	f := v4
-	if !m.has(v4) {
-		f = v6
+	return s.atoms[s.classes[class].witness[m.first()]].subject(m.first())
+}
+
+// peer is a class's witness for a connection with somebody: at another address,
+// if the class has two.
+func (s *Space) peer(class int, m families, of check.Subject) check.Subject {
+	a := &s.atoms[s.classes[class].witness[m.first()]]
+	if x := a.subject(m.first()); x.Addr != of.Addr {
+		return x
 	}
-	return s.atoms[s.classes[class].witness[f]].subject(f)
+	return a.at(a.witness.other[m.first()])
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/internal/check"
 )
 
 // compareSpan orders spans by protocol and port.
@@ -35,20 +36,25 @@ func (s *Space) portWords(spans []Span, m families) []string {
 	if s.all(spans, m) {
 		return []string{"any"}
 	}
-	has := func(p Span) bool { return slices.Contains(spans, p) }
-	every := has(whole(icmp4)) && has(whole(icmp6))
 	var out []string
-	for _, p := range spans {
-		switch {
-		case every && p.Proto == icmp6:
-		case every && p.Proto == icmp4:
-			out = append(out, "icmp")
-		default:
-			out = append(out, spanWords(p)...)
+	for _, word := range alike {
+		ports, _ := check.ParsePorts(word)
+		pair := []Span{spanOf(ports[0]), spanOf(ports[1])}
+		if slices.Contains(spans, pair[0]) && slices.Contains(spans, pair[1]) {
+			out = append(out, word)
+			spans = slices.DeleteFunc(spans, func(p Span) bool { return slices.Contains(pair, p) })
 		}
+	}
+	for _, p := range spans {
+		out = append(out, spanWords(p)...)
 	}
 	return out
 }
+
+// alike are the words that mean something in both families.
+var alike = []string{"icmp", "icmp/echo", "icmp/echo-reply", "icmp/unreachable", "icmp/time-exceeded", "icmp/parameter", "icmp/too-big"}
+
+func spanOf(p policy.Port) Span { return Span{p.Proto, p.DstLo, p.DstHi} }
 
 // all tells whether every port of every protocol is there.
 func (s *Space) all(spans []Span, m families) bool {

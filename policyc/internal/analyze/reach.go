@@ -215,7 +215,7 @@ func (s *Space) route(k *known, outward bool, r *check.Rule, x stratum) Route {
 	for _, p := range join(x.spans) {
 		for _, i := range x.pairs.rows() {
 			if m := s.classes[i].families & k.families & p.families(); m != 0 {
-				out.Witness.From, out.Witness.To = ends(outward, k.Subject, s.subject(i, m))
+				out.Witness.From, out.Witness.To = ends(outward, k.Subject, s.peer(i, m, k.Subject))
 				out.Witness.Flow = s.flow(p)
 				return out
 			}

@@ -43,7 +43,8 @@ func (s *Space) packet(from, to int, p Span) (Packet, bool) {
 	if m == 0 {
 		return Packet{}, false
 	}
-	return Packet{s.subject(from, m), s.subject(to, m), s.flow(p)}, true
+	source := s.subject(from, m)
+	return Packet{source, s.peer(to, m, source), s.flow(p)}, true
 }
 
 // describe writes a subject: its labels, and its address where that matters.

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/compile"
+	"bulkhead/policyc/internal/analyze"
+	"bulkhead/policyc/internal/check"
+)
+
+func explainCommand() *cobra.Command {
+	q := &question{}
+	out := &answerForm{}
+	all := false
+	cmd := &cobra.Command{
+		Use:   "explain FILE... --from WHO --to WHO --port PORT",
+		Short: "Which rules does a connection meet, and which decides?",
+		Long: `Lists the rules in the order in which the switch asks them: which matched, which
+decided, and which missed by one condition. Rules that have less to do with the
+connection are counted, or listed with --all. WHO and PORT are as in query; of a
+range of ports the first that is denied is explained, else the first.
+
+Exit codes: 0 allowed, 1 denied, 2 error.`,
+		Example: `  policyc explain policy.toml --from web --to db --port tcp/5432
+  policyc explain policy.toml --from 192.0.2.7 --to web --port tcp/443 --all
+  policyc explain policy.toml --from web --to db --port tcp/23 -o json`,
+		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if q.from == "" || q.to == "" || q.port == "" {
+				return errors.New("--from, --to and --port are needed")
+			}
+			if err := out.check(); err != nil {
+				return err
+			}
+			p, err := policyOf(cmd, args)
+			if err != nil {
+				return err
+			}
+			from, to, ports, err := q.parse(p)
+			if err != nil {
+				return err
+			}
+			return explain(p, *from, *to, ports).print(cmd.OutOrStdout(), out.name, all)
+		},
+	}
+	q.flags(cmd)
+	out.flag(cmd, "text", "json")
+	cmd.Flags().BoolVar(&all, "all", false, "list every rule")
+	return cmd
+}
+
+// explanation is what explain prints as JSON: every rule, in order.
+type explanation struct {
+	From    string     `json:"from"`
+	To      string     `json:"to"`
+	Port    string     `json:"port"`
+	Verdict string     `json:"verdict"`
+	Rules   []stepJSON `json:"rules"`
+	Nearest string     `json:"nearest,omitempty"`
+	Beaten  string     `json:"beaten,omitempty"`
+}
+
+type stepJSON struct {
+	Rule    string   `json:"rule"`
+	Place   string   `json:"place"`
+	Says    string   `json:"says"`
+	Asked   bool     `json:"asked"` // false: a rule before it decided
+	Matches bool     `json:"matches"`
+	Decides bool     `json:"decides"`
+	Misses  []string `json:"misses,omitempty"` // from, to, port
+}
+
+func explain(p *compile.Policy, from, to check.Subject, ports []policy.Port) *explanation {
+	a := compile.Ask(p, from, to, ports)
+	w := analyze.Packet{From: from, To: to, Flow: a.At}
+	out := &explanation{From: from.Text, To: to.Text, Port: w.Port(), Verdict: says(a.Allow), Nearest: a.Near, Beaten: a.Beaten, Rules: []stepJSON{}}
+	for _, s := range analyze.Explain(p, w) {
+		out.Rules = append(out.Rules, stepJSON{s.Rule.Name, placeOf(s.Rule.At), says(s.Rule.Allow), !s.After, s.Matches(), s.Decides, misses(&s)})
+	}
+	return out
+}
+
+func says(allow bool) string {
+	if allow {
+		return "allow"
+	}
+	return "deny"
+}
+
+// misses are the conditions that a rule does not meet.
+func misses(s *analyze.Step) []string {
+	var out []string
+	for _, c := range []struct {
+		met  bool
+		name string
+	}{{s.From, "from"}, {s.To, "to"}, {s.Port, "port"}} {
+		if !c.met {
+			out = append(out, c.name)
+		}
+	}
+	return out
+}
+
+func (e *explanation) print(w io.Writer, output string, all bool) error {
+	var err error
+	if output == "json" {
+		err = printJSON(w, e)
+	} else {
+		_, err = io.WriteString(w, e.text(all))
+	}
+	if err == nil && e.Verdict != "allow" {
+		err = answerNo{}
+	}
+	return err
+}
+
+func (e *explanation) text(all bool) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s -> %s %s\n", e.From, e.To, e.Port)
+	skipped, decided := 0, false
+	for _, s := range e.Rules {
+		decided = decided || s.Decides
+		if !all && len(s.Misses) > 1 {
+			skipped++
+			continue
+		}
+		fmt.Fprintf(&b, "  %-5s %s (%s): %s\n", s.Says, s.Rule, s.Place, s.fate())
+	}
+	if skipped > 0 {
+		fmt.Fprintf(&b, "  and %s with less to do with it\n", count(skipped, "rule"))
+	}
+	if !decided {
+		b.WriteString("  deny  by default: no rule decides\n")
+	}
+	if e.Nearest != "" {
+		fmt.Fprintf(&b, "nearest: %s\n", e.Nearest)
+	}
+	if e.Beaten != "" {
+		fmt.Fprintf(&b, "rule %s allows it, but is beaten\n", e.Beaten)
+	}
+	return b.String()
+}
+
+// fate says what became of a rule.
+func (s *stepJSON) fate() string {
+	switch {
+	case s.Decides:
+		return "matches, and decides"
+	case s.Matches && !s.Asked:
+		return "would match, but is not asked any more"
+	case s.Matches:
+		return "matches"
+	case !s.Asked:
+		return "not asked; another " + strings.Join(s.Misses, ", another ")
+	}
+	return "another " + strings.Join(s.Misses, ", another ")
+}

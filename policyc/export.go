@@ -1,0 +1,194 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/compile"
+	"bulkhead/policyc/internal/analyze"
+	"bulkhead/policyc/internal/endpoints"
+)
+
+func exportCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Write a policy for other programs",
+		Long:  `Writes what a policy means for other programs, to standard output.`,
+		Example: `  policyc export json policy.toml
+  policyc export dot policy.toml > /tmp/policy.dot
+  policyc export nftables policy.toml --endpoints endpoints.toml`,
+	}
+	cmd.AddCommand(exportJSON(), exportDot(), exportNftables())
+	return cmd
+}
+
+func exportJSON() *cobra.Command {
+	return &cobra.Command{
+		Use:   "json FILE...",
+		Short: "The checked policy: sets resolved, rules in the order of decision",
+		Long: `Writes the policy as the switch gets it: the services and networks that rules
+name, with their selectors and prefixes, and the rules in the order in which they
+are asked; the first that matches decides.`,
+		Example: `  policyc export json policy.toml
+  policyc export json platform.toml shop.toml
+  cat policy.toml | policyc export json -`,
+		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			sources, err := read(args)
+			if err != nil {
+				return err
+			}
+			rs, findings := compile.Compile(sources, compile.Options{})
+			if err := report(cmd, findings); err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), rulesetJSON(rs))
+		},
+	}
+}
+
+func exportDot() *cobra.Command {
+	return &cobra.Command{
+		Use:   "dot FILE...",
+		Short: "The service map, for graphviz",
+		Long:  `Writes who may connect to whom as a graph: an arrow a pair, with its ports.`,
+		Example: `  policyc export dot policy.toml
+  policyc export dot platform.toml shop.toml
+  policyc export dot policy.toml > /tmp/policy.dot`,
+		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := matrixOf(cmd, args)
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), m.Dot())
+			return err
+		},
+	}
+}
+
+func exportNftables() *cobra.Command {
+	list := ""
+	cmd := &cobra.Command{
+		Use:   "nftables FILE... --endpoints LIST",
+		Short: "A ruleset of nftables with the same meaning",
+		Long: `Writes a ruleset that a Linux kernel loads and that forwards exactly what the
+policy allows, for endpoints whose addresses are known. LIST has them, as TOML
+or JSON: [[endpoints]] with name, labels and ips; a configuration of vswitchd,
+with its [[ports]], is such a list, too.`,
+		Example: `  policyc export nftables policy.toml --endpoints endpoints.toml
+  policyc export nftables policy.toml --endpoints endpoints.toml > /tmp/policy.nft
+  policyc export nftables platform.toml shop.toml --endpoints endpoints.toml`,
+		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if list == "" {
+				return errors.New("the addresses are needed: --endpoints LIST")
+			}
+			who, err := endpointsOf(list)
+			if err != nil {
+				return err
+			}
+			p, err := policyOf(cmd, args)
+			if err != nil {
+				return err
+			}
+			text, err := analyze.Nftables(p, who)
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), text)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&list, "endpoints", "", "take addresses and labels from `LIST`")
+	return cmd
+}
+
+func endpointsOf(name string) ([]analyze.Endpoint, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	list, err := endpoints.Read(name, text)
+	if err != nil {
+		return nil, err
+	}
+	var out []analyze.Endpoint
+	for _, e := range list {
+		out = append(out, analyze.Endpoint(e))
+	}
+	return out, nil
+}
+
+type setJSON struct {
+	Name     string            `json:"name"`
+	Kind     string            `json:"kind"`
+	Any      [][]conditionJSON `json:"any,omitempty"` // alternatives, each with all it asks for
+	Prefixes []string          `json:"prefixes,omitempty"`
+	Except   []string          `json:"except,omitempty"`
+}
+
+type conditionJSON struct {
+	Key    string   `json:"key"`
+	Op     string   `json:"op"`
+	Values []string `json:"values,omitempty"`
+}
+
+type exportedRule struct {
+	Name  string   `json:"name"`
+	Says  string   `json:"says"`
+	Rank  uint32   `json:"rank"`
+	From  []string `json:"from"`
+	To    []string `json:"to"`
+	Ports []string `json:"ports"`
+	Place string   `json:"place"`
+}
+
+// rulesetJSON writes a ruleset with names for numbers.
+func rulesetJSON(rs *policy.Ruleset) any {
+	out := struct {
+		Source string         `json:"source"` // the hash of what the rules say
+		Sets   []setJSON      `json:"sets"`
+		Rules  []exportedRule `json:"rules"`
+	}{fmt.Sprintf("%x", rs.SourceHash), []setJSON{}, []exportedRule{}}
+	for _, s := range rs.Sets {
+		out.Sets = append(out.Sets, setOf(&s))
+	}
+	for _, r := range rs.Rules {
+		e := exportedRule{Name: r.Name, Says: says(r.Verdict == policy.Allow), Rank: r.Precedence, Place: fmt.Sprintf("%s:%d", r.File, r.Line)}
+		for _, id := range r.From {
+			e.From = append(e.From, rs.Sets[id].Name)
+		}
+		for _, id := range r.To {
+			e.To = append(e.To, rs.Sets[id].Name)
+		}
+		for _, p := range r.Ports {
+			e.Ports = append(e.Ports, p.String())
+		}
+		out.Rules = append(out.Rules, e)
+	}
+	return out
+}
+
+func setOf(s *policy.Set) setJSON {
+	out := setJSON{Name: s.Name, Kind: [...]string{"any", "service", "network"}[s.Kind]}
+	for _, all := range s.Selector {
+		list := []conditionJSON{}
+		for _, c := range all {
+			list = append(list, conditionJSON{c.Key, [...]string{"in", "not in", "exists", "not exists"}[c.Op], c.Values})
+		}
+		out.Any = append(out.Any, list)
+	}
+	for _, p := range s.Prefixes {
+		out.Prefixes = append(out.Prefixes, p.String())
+	}
+	for _, p := range s.Except {
+		out.Except = append(out.Except, p.String())
+	}
+	return out
+}

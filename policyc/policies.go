@@ -1,0 +1,117 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/policyc/compile"
+	"bulkhead/policyc/internal/analyze"
+	"bulkhead/policyc/internal/check"
+	"bulkhead/policyc/internal/diag"
+)
+
+// policyOf reads a policy that a question is about; one with mistakes cannot be
+// asked.
+func policyOf(cmd *cobra.Command, args []string) (*compile.Policy, error) {
+	sources, err := read(args)
+	if err != nil {
+		return nil, err
+	}
+	p, findings := compile.Read(sources)
+	if findings.Failed() {
+		return nil, errors.Join(findings.Render(cmd.ErrOrStderr()), errors.New("the policy cannot be asked: "+tally(findings)))
+	}
+	return p, nil
+}
+
+// inFolder lists the policy files of a folder and of those in it, sorted; a
+// file stands for itself.
+func inFolder(name string) ([]string, error) {
+	if info, err := os.Stat(name); name == "-" || err != nil || !info.IsDir() {
+		return []string{name}, nil
+	}
+	var out []string
+	err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".toml") {
+			out = append(out, path)
+		}
+		return err
+	})
+	if err == nil && len(out) == 0 {
+		err = fmt.Errorf("%s: no .toml file is in this folder", name)
+	}
+	return out, err
+}
+
+// answerForm is how an answer is printed.
+type answerForm struct {
+	name  string
+	known []string
+}
+
+// flag adds -o to a command.
+func (f *answerForm) flag(cmd *cobra.Command, known ...string) {
+	f.known = known
+	all := strings.Join(known[:len(known)-1], ", ") + " or " + known[len(known)-1]
+	cmd.Flags().StringVarP(&f.name, "output", "o", known[0], "print as `FORMAT`: "+all)
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (f *answerForm) check() error {
+	if slices.Contains(f.known, f.name) {
+		return nil
+	}
+	return fmt.Errorf("output %q is not known; %s or %s", f.name, strings.Join(f.known[:len(f.known)-1], ", "), f.known[len(f.known)-1])
+}
+
+// printJSON prints an answer for programs, indented so that it can be compared.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// packetJSON is a witness for programs.
+type packetJSON struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	Port string `json:"port"`
+}
+
+func packetOf(w *analyze.Packet) *packetJSON {
+	if w == nil {
+		return nil
+	}
+	return &packetJSON{w.From.Text, w.To.Text, w.Port()}
+}
+
+// placeOf is where something stands, as file:line.
+func placeOf(at diag.Span) string { return fmt.Sprintf("%s:%d", at.File(), at.Line()) }
+
+// ruleNames are the names of rules.
+func ruleNames(rules []*check.Rule) []string {
+	out := make([]string, 0, len(rules))
+	for _, r := range rules {
+		out = append(out, r.Name)
+	}
+	return out
+}
+
+// few writes some names, and how many more there are.
+func few(names []string) string {
+	const most = 5
+	if len(names) <= most+1 {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
