@@ -65,6 +65,16 @@ func (b bitset) empty() bool {
 	return true
 }
 
+// first is the least member, -1 of nothing.
+func (b bitset) first() int {
+	for i, w := range b {
+		if w != 0 {
+			return 64*i + bits.TrailingZeros64(w)
+		}
+	}
+	return -1
+}
+
 func (b bitset) count() int {
 	n := 0
 	for _, w := range b {

@@ -85,45 +85,83 @@ func (s *Space) cover(need, may bitset) words {
 		out.atoms.or(s.members[best])
 		left.minus(s.members[best])
 	}
+	var formulas []string
+	for i := left.first(); i >= 0; i = left.first() {
+		text, atoms := s.formula(i, may)
+		formulas = append(formulas, text)
+		out.atoms.or(atoms)
+		left.minus(atoms)
+	}
 	slices.Sort(out.terms)
-	out.terms = append(out.terms, s.formulas(left)...)
-	out.atoms.or(left)
+	slices.Sort(formulas)
+	out.terms = append(out.terms, formulas...)
 	return out
 }
 
-// formulas writes atoms by the sets that they are in and those that they could
-// be in but are not.
-func (s *Space) formulas(left bitset) []string {
-	var out []string
-	left.each(func(i int) { out = append(out, s.formula(s.atoms[i].sets)) })
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-func (s *Space) formula(sets []int32) string {
-	if len(sets) == 0 {
-		return "others"
-	}
-	inside := s.members[sets[0]].clone()
-	for _, set := range sets[1:] {
-		inside.and(s.members[set])
-	}
-	var terms []string
-	for _, set := range sets {
-		implied := slices.ContainsFunc(sets, func(o int32) bool {
-			return o != set && s.members[o].within(s.members[set]) && (o < set || !s.members[set].within(s.members[o]))
-		})
-		if !implied {
-			terms = append(terms, s.names[set])
+// formula writes an atom, and as many others as may be, by some of the sets
+// that it is in and some that it is not in. A set that it is in is left out
+// where that makes the formula no longer.
+func (s *Space) formula(i int, may bitset) (string, bitset) {
+	in := slices.Clone(s.atoms[i].sets)
+	if len(in) == 0 {
+		nobody := newBits(len(s.atoms)).not(len(s.atoms))
+		for _, m := range s.members {
+			nobody.minus(m)
 		}
+		return "others", nobody
+	}
+	not, _ := s.excluding(i, in, may)
+	for _, set := range s.atoms[i].sets {
+		less := slices.DeleteFunc(slices.Clone(in), func(o int32) bool { return o == set })
+		if len(less) == 0 {
+			break
+		}
+		if fewer, can := s.excluding(i, less, may); can && len(less)+len(fewer) <= len(in)+len(not) {
+			in, not = less, fewer
+		}
+	}
+	atoms := s.inside(in)
+	var terms, but []string
+	for _, set := range in {
+		terms = append(terms, s.names[set])
+	}
+	for _, set := range not {
+		atoms.minus(s.members[set])
+		but = append(but, "!"+s.names[set])
 	}
 	slices.Sort(terms)
-	var not []string
-	for i, m := range s.members {
-		if !slices.Contains(sets, int32(i)) && m.countAnd(inside) > 0 {
-			not = append(not, "!"+s.names[i])
-		}
+	slices.Sort(but)
+	return strings.Join(append(terms, but...), " & "), atoms
+}
+
+// inside are the atoms that are in all of some sets.
+func (s *Space) inside(sets []int32) bitset {
+	out := s.members[sets[0]].clone()
+	for _, set := range sets[1:] {
+		out.and(s.members[set])
 	}
-	slices.Sort(not)
-	return strings.Join(append(terms, not...), " & ")
+	return out
+}
+
+// excluding finds sets that an atom is not in and that hold all that is in some
+// sets but may not be.
+func (s *Space) excluding(i int, sets []int32, may bitset) (not []int32, can bool) {
+	bad := s.inside(sets).minus(may)
+	for !bad.empty() {
+		best, most := -1, 0
+		for set, m := range s.members {
+			if slices.Contains(s.atoms[i].sets, int32(set)) {
+				continue
+			}
+			if n := m.countAnd(bad); n > most {
+				best, most = set, n
+			}
+		}
+		if best < 0 {
+			return nil, false
+		}
+		not = append(not, int32(best))
+		bad.minus(s.members[best])
+	}
+	return not, true
 }

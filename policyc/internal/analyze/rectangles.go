@@ -112,12 +112,7 @@ func (s *Space) tick(c *candidate, r, todo relation, wild [4]bitset) rect {
 			rows.add(from)
 			columns.or(new)
 			if out.at[0] < 0 {
-				out.at[0] = from
-				new.each(func(to int) {
-					if out.at[1] < 0 {
-						out.at[1] = to
-					}
-				})
+				out.at = [2]int{from, new.first()}
 			}
 		}
 	})
