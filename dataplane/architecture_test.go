@@ -88,6 +88,14 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":              {"vswitch/cli/..."},
 	"github.com/prometheus/client_golang": {"vswitch/metrics"},
 	"github.com/coreos/go-systemd/v22":    {"vswitch/cmd/vswitchd"},
+	// Kubernetes' own types, selectors and readers, so that a manifest means here
+	// what it means there; its client is no business of a compiler
+	"k8s.io/api":                     {"policyc/internal/kube"},
+	"k8s.io/apimachinery":            {"policyc/internal/kube"}, // selectors, names of types
+	"sigs.k8s.io/network-policy-api": {"policyc/internal/kube"}, // cluster-wide policies
+	"sigs.k8s.io/yaml":               {"policyc/internal/kube"}, // YAML as kubectl reads it
+	"sigs.k8s.io/json":               {"policyc/internal/kube"}, // every unknown field, with its path
+	"go.yaml.in/yaml/v3":             {"policyc/internal/kube"}, // where things stand
 }
 
 // unsafeDoors are the packages that may use unsafe, in *_unsafe.go files only.

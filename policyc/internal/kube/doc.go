@@ -1,0 +1,31 @@
+// Package kube reads Kubernetes network policies, knows what they mean, and
+// says the same in the language of policyc.
+//
+//	read (YAML ▸ Cluster) ▸ valid ▸ translate (Cluster ▸ Rules) ▸ write (TOML)
+//	                           ╰─▸ Allowed: the meaning, for the tests
+//
+// A [Cluster] holds Kubernetes' own types. Its method Allowed interprets them
+// the plain way, a statement of the published semantics after the other, and
+// shares nothing with the translation: so each can be held to the other.
+//
+// # What an endpoint of a Pod is labelled with
+//
+// A rule selects endpoints by labels, so all that a policy can ask of a Pod
+// must be a label of its endpoint. They are a function of the Pod and of its
+// Namespace alone ([EndpointLabels]):
+//
+//	namespace          the Pod's namespace
+//	ns/KEY             label KEY of the Namespace
+//	port/PROTO/NAME    the number of the container port NAME, as port/tcp/http
+//	KEY                label KEY of the Pod
+//	pod/KEY            the same, where KEY is namespace or begins with ns/,
+//	                   port/ or pod/
+//
+// A Pod on the host's network is no endpoint: its address is the node's.
+//
+// # What cannot be told
+//
+// The traffic of a Pod with itself never crosses a switch, so no rule speaks of
+// it. An ipBlock matches addresses, whoever holds them, Pods too: that is the
+// literal reading, where network plugins differ.
+package kube
