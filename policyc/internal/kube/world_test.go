@@ -101,8 +101,8 @@ func end(t testing.TB, c *Cluster, text string) End {
 	return e
 }
 
-// policy writes a NetworkPolicy of namespace x.
-func policy(name, spec string) string {
+// np writes a NetworkPolicy of namespace x.
+func np(name, spec string) string {
 	return "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {namespace: x, name: " + name + "}\nspec: " + spec + "\n"
 }
 
