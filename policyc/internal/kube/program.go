@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,6 +49,13 @@ type builder struct {
 	sets  map[string]string // content to name
 	names map[string]bool
 	rules map[string]bool
+}
+
+// sort puts services before networks, each by name.
+func (b *builder) sort() {
+	slices.SortFunc(b.p.Sets, func(x, y Set) int {
+		return cmp.Or(cmp.Compare(len(x.in), 0)-cmp.Compare(len(y.in), 0), cmp.Compare(x.Name, y.Name))
+	})
 }
 
 // add writes a clause as rules: one, and one more for each number that a named

@@ -76,6 +76,11 @@ func (r *reader) document(d document) {
 	if len(root.Content) == 0 || root.Content[0].Tag == "!!null" {
 		return
 	}
+	if root.Content[0].Kind != yaml.MappingNode {
+		r.list.Errorf(Object{d.src, root.Content[0], d.line}.At(), "no Kubernetes object: it has no fields").
+			With("an object has apiVersion, kind, metadata and spec")
+		return
+	}
 	data, err := kyaml.YAMLToJSONStrict([]byte(r.quoteLetters(d, &root)))
 	if err != nil {
 		r.badYAML(d, err)
@@ -111,7 +116,7 @@ func (r *reader) object(data []byte, o Object, otherwise typeMeta) {
 		Items []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		r.list.Errorf(o.At(), "no Kubernetes object: %v", err).With("an object has apiVersion, kind, metadata and spec")
+		r.list.Errorf(o.At(), "no Kubernetes object: %v", err).With("apiVersion and kind are texts, items is a list of objects")
 		return
 	}
 	t := head.typeMeta
@@ -183,16 +188,20 @@ func (r *reader) decode(data []byte, into any, o Object, strict diag.Severity) b
 		r.list.Errorf(o.At(), "%v", err)
 		return false
 	}
+	before := r.list.Count(diag.Error)
 	for _, s := range strange {
 		r.strange(s, o, strict)
 	}
-	return strict == diag.Warning || len(strange) == 0
+	return strict == diag.Warning || r.list.Count(diag.Error) == before
 }
 
 func (r *reader) strange(err error, o Object, strict diag.Severity) {
 	at := o.At()
 	var field kjson.FieldError
 	if errors.As(err, &field) {
+		if field.FieldPath() == "status" {
+			return // NetworkPolicies of older clusters have one
+		}
 		at = o.At(path(field.FieldPath())...)
 	}
 	if strict == diag.Warning {

@@ -21,6 +21,12 @@ type hosts struct {
 
 func everybody() hosts { return hosts{any: true} }
 
+// holds tells whether an address is in a block and in no exception.
+func (h hosts) holds(a netip.Addr) bool {
+	in := func(b netip.Prefix) bool { return b.Contains(a) }
+	return slices.ContainsFunc(h.in, in) && !slices.ContainsFunc(h.out, in)
+}
+
 // pods are those that meet conditions; they are Pods, whatever else.
 func pods(need ...policy.Requirement) hosts {
 	return hosts{need: tidy(append(slices.Clone(need), isPod()))}

@@ -146,6 +146,9 @@ func stricter(a, b string) string {
 
 // clauses are the rules of one policy, in their order.
 func (t *translator) clauses(p *ClusterPolicy, d Direction) []clause {
+	if len(p.Rules(d)) == 0 {
+		return nil
+	}
 	need := t.podsOf(p.Subject.Namespaces, p.Subject.Pods)
 	self := pods(need...)
 	if !possible(self.need) {

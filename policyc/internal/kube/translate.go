@@ -50,6 +50,7 @@ func Translate(c *Cluster, o Options, list *diag.List) *Program {
 		t.b.add(baselineTier, last, d, clause{self: everybody(), peers: []hosts{everybody()}, ports: everyPort(), verdict: "allow", name: "open by default: " + d.String()})
 	}
 	t.endpoints()
+	t.b.sort()
 	return &t.b.p
 }
 
@@ -163,12 +164,10 @@ func block(text string) netip.Prefix {
 // warnBlock says once that a block holds Pods, where plugins differ.
 func (t *translator) warnBlock(o Object, h hosts, at []any) {
 	for _, p := range t.c.Pods {
-		for _, a := range p.Addrs {
-			if !t.warned && !p.HostNetwork && slices.ContainsFunc(h.in, func(b netip.Prefix) bool { return b.Contains(a) }) {
-				t.warned = true
-				t.list.Warnf(o.At(at...), "the block holds the address of Pod %s/%s; network plugins differ on whether it then matches the Pod, and here it does", p.Namespace, p.Name).
-					With("cut the Pods' addresses out with except, if it should not")
-			}
+		if !t.warned && !p.HostNetwork && slices.ContainsFunc(p.Addrs, h.holds) {
+			t.warned = true
+			t.list.Warnf(o.At(at...), "the block holds the address of Pod %s/%s; network plugins differ on whether it then matches the Pod, and here it does", p.Namespace, p.Name).
+				With("cut the Pods' addresses out with except, if it should not")
 		}
 	}
 }

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/policyc/internal/atomicfile"
+	"bulkhead/policyc/internal/diag"
+	"bulkhead/policyc/internal/format"
+	"bulkhead/policyc/internal/kube"
+)
+
+func importKubernetesCommand() *cobra.Command {
+	var out string
+	var o kube.Options
+	cmd := &cobra.Command{
+		Use:   "kubernetes FILE|DIR... -o OUT",
+		Short: "Import Kubernetes network policies",
+		Long: `Reads manifests (YAML or JSON, also lists as kubectl get -o yaml prints them, and
+every *.yaml, *.yml and *.json below a directory) and writes a policy with
+exactly the same meaning, or says what it cannot, with the field and the cure,
+and writes nothing.
+
+Read are NetworkPolicy, ClusterNetworkPolicy, AdminNetworkPolicy and
+BaselineAdminNetworkPolicy; of Namespaces, Pods, workloads (for the Pods they
+make) and Nodes their labels, named ports and addresses. Other objects are left
+out. A Pod can be asked about as pod:NAMESPACE/NAME.
+
+An endpoint of a Pod needs these labels, for rules to find it:
+  namespace         the Pod's namespace
+  ns/KEY            label KEY of the Namespace
+  port/PROTO/NAME   the number of the container port NAME
+  KEY               label KEY of the Pod (pod/KEY where KEY is one of the above)
+
+What the node and its Pods say to each other is allowed, as Kubernetes allows it
+for the kubelet's sake; --no-host leaves it to the policies. A block of
+addresses matches the Pods that have them, too.
+
+Exit codes: 0 imported, 1 mistakes, or it cannot be said, 2 error.`,
+		Example: `  policyc import kubernetes manifests/ -o imported.toml
+  policyc import kubernetes pods.yaml policies.yaml -o imported.toml
+  cat cluster.yaml | policyc import kubernetes - -o imported.toml`,
+		Args: func(cmd *cobra.Command, args []string) error { return files(cmd, args) },
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+		DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names, err := manifests(args)
+			if err != nil {
+				return err
+			}
+			if err := goodOutput(out, names); err != nil {
+				return err
+			}
+			return importKubernetes(cmd, names, out, o)
+		},
+	}
+	cmd.Flags().StringVarP(&out, "output", "o", "", "write the policy to `OUT`")
+	cmd.Flags().BoolVar(&o.NoHost, "no-host", false, "no rules for what the node and its Pods say to each other")
+	return cmd
+}
+
+// manifests names the files of arguments, those of a directory in their order.
+func manifests(args []string) ([]string, error) {
+	var names []string
+	var errs []error
+	for _, arg := range args {
+		if info, err := os.Stat(arg); arg == "-" || err != nil || !info.IsDir() {
+			names = append(names, arg)
+			continue
+		}
+		found, err := below(arg)
+		if err == nil && len(found) == 0 {
+			err = fmt.Errorf("%s has no *.yaml, *.yml or *.json", arg)
+		}
+		names, errs = append(names, found...), append(errs, err)
+	}
+	return names, errors.Join(errs...)
+}
+
+func below(dir string) ([]string, error) {
+	var found []string
+	err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		ext := strings.ToLower(filepath.Ext(name))
+		if err == nil && !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
+			found = append(found, name)
+		}
+		return err
+	})
+	return found, err
+}
+
+func importKubernetes(cmd *cobra.Command, names []string, out string, o kube.Options) error {
+	sources, err := read(names)
+	if err != nil {
+		return err
+	}
+	var list diag.List
+	var texts []*diag.Source
+	for _, s := range sources {
+		texts = append(texts, diag.NewSource(s.Name, s.Text))
+	}
+	cluster, ignored := kube.Read(texts, &list)
+	program := kube.Translate(cluster, o, &list)
+	list.Sort(texts)
+	if err := list.Render(cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	if list.Failed() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "nothing is imported: %s\n", count(list.Count(diag.Error), "error"))
+		return answerNo{}
+	}
+	if err := writeImport(cmd, out, kube.Write(program)); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), imported(out, cluster, program, ignored))
+	return err
+}
+
+// writeImport writes a policy in its canonical form.
+func writeImport(cmd *cobra.Command, out string, text []byte) error {
+	var list diag.List
+	formatted := format.Source(diag.NewSource(out, text), &list)
+	if formatted == nil {
+		return errors.Join(list.Render(cmd.ErrOrStderr()), errors.New("what was imported is no policy: that is a mistake of policyc"))
+	}
+	if out == "-" {
+		_, err := cmd.OutOrStdout().Write(formatted)
+		return err
+	}
+	return atomicfile.Write(out, formatted, 0o644)
+}
+
+// imported sums up an import.
+func imported(out string, c *kube.Cluster, p *kube.Program, ignored int) string {
+	policies := len(c.Network) + len(c.Admin) + len(c.Baseline)
+	if policies == 1 {
+		return fmt.Sprintf("%s: %s from 1 policy%s", out, count(len(p.Rules), "rule"), rest(p, ignored))
+	}
+	return fmt.Sprintf("%s: %s from %d policies%s", out, count(len(p.Rules), "rule"), policies, rest(p, ignored))
+}
+
+func rest(p *kube.Program, ignored int) string {
+	text := ", " + count(len(p.Endpoints), "pod")
+	if ignored > 0 {
+		text += "; " + count(ignored, "other object") + " left out"
+	}
+	return text
+}
