@@ -40,6 +40,9 @@ type Findings struct{ list *diag.List }
 // Failed tells whether the policy cannot be used.
 func (f Findings) Failed() bool { return f.list.Failed() }
 
+// All are the findings, for who shows them otherwise than Render.
+func (f Findings) All() []diag.Diagnostic { return f.list.All }
+
 // Errors and Warnings count them.
 func (f Findings) Errors() int { return f.list.Count(diag.Error) }
 

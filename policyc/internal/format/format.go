@@ -9,6 +9,7 @@
 package format
 
 import (
+	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -21,23 +22,43 @@ import (
 // none, and the list says why: the text is not valid TOML; or the form would
 // not say the same, which would be a mistake of this package's, and loses
 // nobody their policy.
+//
+// The text is read while it is written anew and that is read: an editor waits
+// for it.
 func Source(src *diag.Source, list *diag.List) []byte {
-	if !source.Valid(src, list) {
+	before := make(chan *source.Reading)
+	go func() { before <- source.Read(src, list) }()
+	out, after, bad := written(src)
+	was := <-before
+	switch {
+	case was == nil:
 		return nil
-	}
-	tree, bad := syntax.Scan(src)
-	if bad != nil {
+	case bad != nil:
 		list.Errorf(src.Span(bad.Off, 1), "%s", bad.Msg)
 		return nil
 	}
-	w := &writer{src: src}
-	w.file(tree)
-	out := []byte(w.out.String())
-	if err := source.Same(src, diag.NewSource(src.Name, out)); err != nil {
+	err := errors.New("it is not valid TOML")
+	if after != nil {
+		err = was.Same(after)
+	}
+	if err != nil {
 		list.Errorf(src.Span(0, 0), "the canonical form would not say the same: %v", err)
 		return nil
 	}
 	return out
+}
+
+// written is the canonical form, and how it reads.
+func written(src *diag.Source) ([]byte, *source.Reading, *syntax.Error) {
+	tree, bad := syntax.Scan(src)
+	if bad != nil {
+		return nil, nil, bad
+	}
+	w := &writer{src: src}
+	w.file(tree)
+	out := []byte(w.out.String())
+	var list diag.List
+	return out, source.Read(diag.NewSource(src.Name, out), &list), nil
 }
 
 type writer struct {

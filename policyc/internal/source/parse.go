@@ -26,8 +26,20 @@ func Parse(src *diag.Source, list *diag.List) *File {
 	return f
 }
 
-// Valid tells whether a text is TOML; if not, that is in the list.
-func Valid(src *diag.Source, list *diag.List) bool { return parseTree(src, list) != nil }
+// Reading is what a text says as TOML, whatever the language makes of it.
+type Reading struct{ root *node }
+
+// Read reads a text as TOML; nil: it is none, and that is in the list.
+func Read(src *diag.Source, list *diag.List) *Reading {
+	root := parseTree(src, list)
+	if root == nil {
+		return nil
+	}
+	return &Reading{root}
+}
+
+// Same tells whether two texts say the same, as the function Same does.
+func (r *Reading) Same(other *Reading) error { return same(r.root, other.root) }
 
 // Same tells whether two texts are valid TOML and say the same: equal tables,
 // equal values, whatever the notation. An error says what differs. Order of

@@ -104,3 +104,12 @@ func QuoteKey(s string) string {
 	}
 	return s
 }
+
+// Unquote is the text of a string as written, and false if it stands on several
+// lines.
+func Unquote(raw string) (string, bool) {
+	if len(raw) < 2 || strings.HasPrefix(raw, `"""`) || strings.HasPrefix(raw, "'''") {
+		return "", false
+	}
+	return unquote(raw), true
+}

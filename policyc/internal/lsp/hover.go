@@ -1,0 +1,154 @@
+package lsp
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"bulkhead/policyc/internal/check"
+	"bulkhead/policyc/internal/syntax"
+)
+
+// hover says what the word at a position means.
+func (s *Server) hover(p *positionParams) (any, *fault) {
+	d, fault := s.doc(p.TextDocument.URI)
+	if fault != nil {
+		return nil, fault
+	}
+	w, found := d.indexed().at(d.offset(p.Position))
+	if !found {
+		return nil, nil
+	}
+	text := ""
+	switch last := w.path[len(w.path)-1]; {
+	case w.names():
+		text = s.aboutName(d, w.text)
+	case !w.isKey && w.path[0] == "rules" && last == "name":
+		text = d.indexed().aboutRule(w)
+	case !w.isKey && (last == "ports" || last == "port"):
+		text = aboutPorts(w.text)
+	}
+	if text == "" {
+		return nil, nil
+	}
+	return hover{markup{"markdown", text}, d.span(w.off, w.n)}, nil
+}
+
+// aboutName shows a service's or network's own words, and what uses it.
+func (s *Server) aboutName(d *document, name string) string {
+	switch name {
+	case "any":
+		return "**any**: everybody"
+	}
+	var out strings.Builder
+	uses := 0
+	for _, other := range s.together(d) {
+		x := other.indexed()
+		for _, w := range x.words {
+			if w.text == name && w.names() && !w.declares {
+				uses++
+			}
+		}
+		out.WriteString(x.definitionOf(name))
+	}
+	if out.Len() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("```toml\n%s```\nnamed in %d places", out.String(), uses)
+}
+
+// definitionOf is the statements that define a name.
+func (x *index) definitionOf(name string) string {
+	var out strings.Builder
+	mine := false
+	for i := range x.tree.Statements {
+		st := &x.tree.Statements[i]
+		path := names(st.Key)
+		if st.Kind != syntax.Pair {
+			mine = len(path) >= 2 && (path[0] == "services" || path[0] == "networks") && path[1] == name
+			if mine {
+				fmt.Fprintf(&out, "[%s]\n", keyText(st.Key))
+			}
+			continue
+		}
+		if mine {
+			fmt.Fprintf(&out, "%s = %s\n", keyText(st.Key), st.Value.Raw(x.src))
+		}
+	}
+	return out.String()
+}
+
+func keyText(key []syntax.Part) string {
+	parts := names(key)
+	for i, p := range parts {
+		parts[i] = syntax.QuoteKey(p)
+	}
+	return strings.Join(parts, ".")
+}
+
+// aboutRule says a rule in a sentence.
+func (x *index) aboutRule(name word) string {
+	for _, r := range x.rules() {
+		if !slices.ContainsFunc(r, func(w word) bool { return w.off == name.off }) {
+			continue
+		}
+		var parts [3][]string
+		verdict := ""
+		for _, w := range r {
+			if w.isKey || len(w.path) != 3 {
+				continue
+			}
+			if i := slices.Index([]string{"from", "to", "ports"}, w.path[2]); i >= 0 {
+				parts[i], verdict = append(parts[i], w.text), w.path[1]
+			}
+		}
+		says := map[string]string{"allow": "may connect to", "deny": "may not connect to", "pass": "is left to the next tier, connecting to"}[verdict]
+		if says == "" {
+			return ""
+		}
+		return fmt.Sprintf("%s %s %s on %s", list(parts[0]), says, list(parts[1]), list(parts[2]))
+	}
+	return ""
+}
+
+// rules are the words of each rule.
+func (x *index) rules() [][]word {
+	var out [][]word
+	for _, w := range x.words {
+		if w.path[0] != "rules" {
+			continue
+		}
+		if w.isKey && len(w.path) == 1 || len(out) == 0 {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], w)
+	}
+	return out
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = "**" + n + "**"
+	}
+	if n := len(quoted); n > 1 {
+		return strings.Join(quoted[:n-1], ", ") + " or " + quoted[n-1]
+	}
+	return quoted[0]
+}
+
+// aboutPorts says what a word of ports stands for, as the tables call it.
+func aboutPorts(text string) string {
+	ports, problem := check.ParsePorts(text)
+	if problem != nil {
+		return problem.Error()
+	}
+	var out []string
+	for _, p := range ports {
+		out = append(out, p.String())
+	}
+	return strings.Join(out, ", ")
+}
