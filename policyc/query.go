@@ -25,9 +25,9 @@ func queryCommand() *cobra.Command {
 		Short: "May this connect to that, and by which rule?",
 		Long: `Prints the verdict and the rule that decides; for a denial without a rule, the
 nearest rule that would have allowed it. WHO is a service (an endpoint with
-exactly the service's labels), an address (of no workload), or labels as
-app=shop,tier=db. A range of ports is allowed only if all of it is. The tests in
-the files are not run.
+exactly the service's labels), an endpoint that the files name (pod:shop/web, of
+an import), an address (of no workload), or labels as app=shop,tier=db. A range
+of ports is allowed only if all of it is. The tests in the files are not run.
 
 What is left out is asked for: who can reach db, what can web reach, on what, by
 which rule, also of endpoints that are not there yet. "a & !b" are those in a and
@@ -94,6 +94,11 @@ func completeServices(_ *cobra.Command, args []string, begun string) ([]string, 
 			names = append(names, s.Name)
 		}
 	}
+	for _, e := range p.Endpoints {
+		if strings.HasPrefix(e.Text, begun) {
+			names = append(names, e.Text)
+		}
+	}
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
@@ -115,8 +120,11 @@ func (q *question) parse(p *compile.Policy) (from, to *compile.Subject, ports []
 	if err := errors.Join(err1, err2, wrap("--port", err3)); err != nil {
 		return nil, nil, nil, err
 	}
-	if from != nil && to != nil && from.Addr.IsValid() && to.Addr.IsValid() && from.Addr.Is4() != to.Addr.Is4() {
-		return nil, nil, nil, fmt.Errorf("--from %s and --to %s are of two families; a connection is of one", q.from, q.to)
+	if from != nil && to != nil {
+		compile.OneFamily(from, to)
+		if from.Addr.IsValid() && to.Addr.IsValid() && from.Addr.Is4() != to.Addr.Is4() {
+			return nil, nil, nil, fmt.Errorf("--from %s and --to %s are of two families; a connection is of one", q.from, q.to)
+		}
 	}
 	return from, to, ports, nil
 }

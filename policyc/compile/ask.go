@@ -64,6 +64,9 @@ func Ports(text string) ([]policy.Port, error) {
 	return slices.Clone(ports), nil
 }
 
+// OneFamily has both ends of a connection use addresses of one family.
+func OneFamily(from, to *Subject) { check.OneFamily(from, to) }
+
 // SubjectOf reads one end of a connection: a service, an address, or labels.
 func SubjectOf(p *Policy, text string) (Subject, error) {
 	s, problem := p.Subject(text)

@@ -24,6 +24,9 @@ func Files(files []*source.File, list *diag.List) *Policy {
 		for i := range f.Networks {
 			c.network(&f.Networks[i])
 		}
+		for i := range f.Endpoints {
+			c.known(&f.Endpoints[i])
+		}
 	}
 	names := map[string]diag.Span{}
 	for _, f := range files {
@@ -252,6 +255,7 @@ func (c *checker) test(t *source.Test) {
 	out.To, fine[1] = c.subject(&t.To, t.At, "to")
 	out.Ports, fine[2] = c.port(t)
 	fine[3] = c.expect(t)
+	OneFamily(&out.From, &out.To)
 	if out.From.Addr.IsValid() && out.To.Addr.IsValid() && out.From.Addr.Is4() != out.To.Addr.Is4() {
 		c.list.Errorf(t.To.Text.At, "from and to are addresses of two families").With("a connection is of one")
 		return

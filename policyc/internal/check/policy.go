@@ -19,7 +19,9 @@ type Policy struct {
 	Networks []*Network
 	Rules    []*Rule
 	Tests    []*Test
-	named    map[string]Set
+	// Endpoints are those that questions and tests can name.
+	Endpoints []Subject
+	named     map[string]Set
 }
 
 // Service is a set of endpoints: those that have all of its labels.
@@ -77,6 +79,7 @@ type Subject struct {
 	Text   string
 	Labels map[string]string // an endpoint's; nil for an address outside
 	Addr   netip.Addr        // invalid for an endpoint without one
+	Addrs  []netip.Addr      // of a named endpoint: all of them
 }
 
 // anyName is the built-in set of every address. The others are kept for later.

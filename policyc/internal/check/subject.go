@@ -36,6 +36,9 @@ func (p *Policy) Subject(text string) (Subject, *Problem) {
 		}
 		return Subject{}, &Problem{Text: fmt.Sprintf("%q is everybody", text), Cure: "name a service, an address, or labels"}
 	}
+	if s, found := p.endpoint(text); found {
+		return s, nil
+	}
 	if a, err := netip.ParseAddr(text); err == nil {
 		if a.Is4In6() || a.Zone() != "" {
 			return Subject{}, &Problem{Text: fmt.Sprintf("%q is no address that a packet has", text), Cure: "write IPv4 as IPv4, and no zone"}

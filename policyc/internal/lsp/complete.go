@@ -21,9 +21,10 @@ const (
 // keys are those of each place: of the file, of its tables, and of the tables
 // in these. The tests hold each of them to what check takes.
 var keys = map[string][]string{
-	"":            {"version", "services", "networks", "rules", "tests"},
+	"":            {"version", "services", "networks", "endpoints", "rules", "tests"},
 	"services":    {"labels"},
 	"networks":    {"cidrs", "except"},
+	"endpoints":   {"labels", "addresses"},
 	"rules":       {"name", "allow", "deny"},
 	"rules.allow": {"from", "to", "ports"},
 	"rules.deny":  {"from", "to", "ports"},

@@ -27,6 +27,8 @@ type File struct {
 	Networks []Network
 	Rules    []Rule
 	Tests    []Test
+	// Endpoints are those that questions and tests can name.
+	Endpoints []Known
 }
 
 // Service is [services.NAME].

@@ -16,12 +16,15 @@ type reader struct{ list *diag.List }
 
 func (r *reader) file(root *node, f *File) {
 	r.version(root, f.Src)
-	r.keys(root, "a policy file", "version", "services", "networks", "rules", "tests")
+	r.keys(root, "a policy file", "version", "services", "networks", "endpoints", "rules", "tests")
 	for _, e := range r.named(root, "services") {
 		f.Services = append(f.Services, r.service(e))
 	}
 	for _, e := range r.named(root, "networks") {
 		f.Networks = append(f.Networks, r.network(e))
+	}
+	for _, e := range r.named(root, "endpoints") {
+		f.Endpoints = append(f.Endpoints, r.known(e))
 	}
 	for _, n := range r.listed(root, "rules") {
 		f.Rules = append(f.Rules, r.rule(n))
