@@ -22,9 +22,7 @@ type Cluster struct {
 type Namespace struct {
 	Name   string
 	Labels map[string]string
-	Object Object
-	// Assumed: no manifest states it, a Pod or a policy is in it.
-	Assumed bool
+	Object Object // where no manifest states it: of a Pod or policy in it
 }
 
 // Pod is a Pod, or what a workload's template makes.

@@ -129,7 +129,7 @@ func (r *reader) node(_ string, data []byte, o Object) {
 func (r *reader) assume() {
 	add := func(name string, o Object) {
 		if r.c.namespace(name) == nil {
-			r.c.Namespaces = append(r.c.Namespaces, &Namespace{Name: name, Labels: namespaceLabels(name, nil), Object: o, Assumed: true})
+			r.c.Namespaces = append(r.c.Namespaces, &Namespace{Name: name, Labels: namespaceLabels(name, nil), Object: o})
 		}
 	}
 	for _, p := range r.c.Pods {
