@@ -1,6 +1,8 @@
 package analyze
 
 import (
+	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -148,31 +150,62 @@ type pair struct {
 }
 
 // pairs calls f with each pair that exists and whose cell is wanted, in order.
-func (s *Space) pairs(wanted func(*cell) bool, f func(pair)) {
+// Most pairs of a row meet what everybody meets: if that is not wanted the row
+// has only the few pairs that have rules of their own.
+func (s *Space) pairs(wanted func(*cell, families) bool, f func(pair)) {
 	for a := range s.classes {
 		r := s.rowOf(a)
-		var base *cell // asked about once, not for each destination
-		for b := range s.classes {
+		base := s.baseOf(a, r)
+		for b := range s.columns(r, base != nil && wanted(base, s.classes[a].families)) {
 			m := s.classes[a].families & s.classes[b].families
 			if m == 0 {
 				continue
 			}
-			list, own := r.own[int32(b)]
 			c := base
-			if own || base == nil {
-				if !own {
-					list = r.base
-				}
-				c = s.cell(list, func() (check.Subject, check.Subject) { return s.subject(a, m), s.subject(b, m) })
+			if list, own := r.own[int32(b)]; own {
+				c = s.cellAt(list, a, b, m)
 			}
-			if !own {
-				base = c
-			}
-			if wanted(c) {
+			if wanted(c, m) {
 				f(pair{a, b, m, c})
 			}
 		}
 	}
+}
+
+// columns are the destinations of a row, ascending: all, or those with rules of
+// their own.
+func (s *Space) columns(r row, all bool) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if all {
+			for b := range s.classes {
+				if !yield(b) {
+					return
+				}
+			}
+			return
+		}
+		for _, b := range slices.Sorted(maps.Keys(r.own)) {
+			if !yield(int(b)) {
+				return
+			}
+		}
+	}
+}
+
+// baseOf is the cell of a row's destinations without rules of their own; nil,
+// if there is none.
+func (s *Space) baseOf(a int, r row) *cell {
+	for b := range s.classes {
+		m := s.classes[a].families & s.classes[b].families
+		if _, own := r.own[int32(b)]; !own && m != 0 {
+			return s.cellAt(r.base, a, b, m)
+		}
+	}
+	return nil
+}
+
+func (s *Space) cellAt(rules []int32, a, b int, m families) *cell {
+	return s.cell(rules, func() (check.Subject, check.Subject) { return s.subject(a, m), s.subject(b, m) })
 }
 
 // subject is a class's witness in the first of some families.

@@ -32,7 +32,7 @@ func Diff(old, new *check.Policy) (*Difference, error) {
 		return nil, err
 	}
 	allowed, denied := s.gather(), s.gather()
-	differs := func(c *cell) bool {
+	differs := func(c *cell, _ families) bool {
 		for i := range c.pieces {
 			if c.pieces[i].allow[0] != c.pieces[i].allow[1] {
 				return true

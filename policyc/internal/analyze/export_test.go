@@ -19,7 +19,7 @@ func holds(spans []Span, f eval.Flow, named func(uint16) bool) bool {
 
 // Cells calls f with each cell's witness, and what was found for each policy.
 func (s *Space) Cells(f func(Packet, [2]Said)) {
-	s.pairs(func(*cell) bool { return true }, func(p pair) {
+	s.pairs(func(*cell, families) bool { return true }, func(p pair) {
 		for _, q := range p.cell.pieces {
 			if w, exists := s.packet(p.from, p.to, q.Span); exists {
 				f(w, [2]Said{{q.allow[0], q.by[0]}, {q.allow[1], q.by[1]}})

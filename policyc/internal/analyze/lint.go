@@ -79,10 +79,7 @@ func Lint(p *check.Policy) ([]Finding, error) {
 // look visits each cell once for each families that it is met in.
 func (l *linter) look() {
 	known := map[*cell]families{}
-	l.s.pairs(func(*cell) bool { return true }, func(p pair) {
-		if known[p.cell]&p.families == p.families {
-			return
-		}
+	l.s.pairs(func(c *cell, m families) bool { return known[c]&m != m }, func(p pair) {
 		known[p.cell] |= p.families
 		for _, i := range l.s.sources(p.cell.rules) {
 			l.rules[i].seen = append(l.rules[i].seen, seen{p})
