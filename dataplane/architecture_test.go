@@ -80,6 +80,7 @@ var outside = map[string][]string{
 	"github.com/vishvananda/netlink":      {"vswitch/port/tap", "vswitch/port/xdp", "vswitch/internal/sys", "vswitch", "bench/..."},
 	"github.com/vishvananda/netns":        {"vswitch/port/tap", "vswitch/port/xdp", "vswitch/internal/sys", "bench/..."},
 	"github.com/BurntSushi/toml":          {"vswitch/config", "policyc/internal/source", "policyc/internal/endpoints", "bench/..."}, // endpoints: lists of addresses, which are no policies
+	"github.com/klauspost/compress":       {"policyc/classbench"},                                                                   // rule sets come packed with zstd
 	"github.com/google/gopacket":          {"vswitch/port/pcap", "bench/...", "dataplane/packet/packettest"},
 	"go.uber.org/goleak":                  {"vswitch/port/porttest"},
 	"github.com/rogpeppe/go-internal":     {}, // testscript: the commands' own tests, nothing else

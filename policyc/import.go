@@ -1,17 +1,144 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/policyc/classbench"
+	"bulkhead/policyc/internal/atomicfile"
+	"bulkhead/vswitch/cli"
+)
 
 func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "import",
-		Short: "Write what others' policies say in this language",
-		Long:  "Reads policies of other systems and writes what they mean in this language, or\nsays what of it cannot be said.",
+		Use: "import", Short: "Write what others' policies say in this language",
+		Long: `Reads policies of other systems and writes what they mean in this language, or
+says what of it cannot be said.`,
 		Example: `  policyc import kubernetes manifests/ -o imported.toml
-  policyc import kubernetes pods.yaml policies.yaml -o imported.toml
-  policyc import kubernetes - -o - <cluster.yaml`,
+  policyc import kubernetes - -o - <cluster.yaml
+  policyc import classbench acl1_1k -o acl1.toml`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(importKubernetesCommand())
+	cmd.AddCommand(importKubernetesCommand(), classbenchCommand())
 	return cmd
+}
+
+// classbenchImport is how a rule set is imported.
+type classbenchImport struct {
+	out, verdict string
+	leaveOut     bool
+}
+
+func classbenchCommand() *cobra.Command {
+	c := &classbenchImport{}
+	cmd := &cobra.Command{
+		Use:   "classbench FILE -o OUT",
+		Short: "5-tuple rules, the first that matches decides",
+		Long: `Reads a rule set in the form of ClassBench, packed with zstd if it is called .zst;
+- is standard input. Each prefix becomes a network, each line a rule whose
+priority is the line's number, so that the first that matches decides. The files
+have no verdicts: --verdict gives them. Ports of any protocol become those of tcp,
+udp and sctp.
+
+A policy names the ports that are connected to; a rule that names source ports
+cannot be said in it. Such rules are refused, or with --leave-out left out and
+counted: what they decided, the rules after them decide then.
+
+Exit codes: 0 written, 1 some rules cannot be said, 2 error.`,
+		Example: `  policyc import classbench acl1_1k -o acl1.toml
+  policyc import classbench acl1_1k -o acl1.toml --verdict alternate
+  policyc import classbench fw1_1k -o fw1.toml --leave-out`,
+		Args: cli.OneArg("file"), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := goodOutput(c.out, args); err != nil {
+				return err
+			}
+			return c.run(cmd, args[0])
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&c.out, "output", "o", "", "write the policy to `OUT`; - is standard output")
+	f.StringVar(&c.verdict, "verdict", "allow", "what the rules say: `VERDICT` is allow, deny or alternate")
+	f.BoolVar(&c.leaveOut, "leave-out", false, "leave out what cannot be said")
+	_ = cmd.RegisterFlagCompletionFunc("verdict", cobra.FixedCompletions([]string{"allow", "deny", "alternate"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (c *classbenchImport) run(cmd *cobra.Command, name string) error {
+	verdict := classbench.Verdicts(c.verdict)
+	if verdict != classbench.Allow && verdict != classbench.Deny && verdict != classbench.Alternate {
+		return fmt.Errorf("--verdict %q is not known; allow, deny or alternate", c.verdict)
+	}
+	rules, err := readRuleSet(name)
+	if err != nil {
+		return err
+	}
+	left, err := c.refuse(cmd.ErrOrStderr(), name, rules)
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	if err := classbench.Write(&text, rules, verdict); err != nil {
+		return err
+	}
+	talk := cmd.OutOrStdout()
+	if c.out == "-" {
+		_, err = cmd.OutOrStdout().Write(text.Bytes())
+		talk = cmd.ErrOrStderr()
+	} else {
+		err = atomicfile.Write(c.out, text.Bytes(), 0o644)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(talk, "%s: %s, %d left out\n", c.out, count(len(rules)-left, "rule"), left)
+	return err
+}
+
+func readRuleSet(name string) (rules []classbench.Rule, err error) {
+	in := io.NopCloser(os.Stdin)
+	if name != "-" {
+		if in, err = classbench.Open(name); err != nil {
+			return nil, err
+		}
+	}
+	defer in.Close()
+	if rules, err = classbench.Read(in); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(rules) == 0 {
+		return nil, fmt.Errorf("%s: %w", name, errors.New("no rule is in it"))
+	}
+	return rules, nil
+}
+
+// told bounds how many rules that cannot be said are named.
+const told = 10
+
+// refuse counts the rules that cannot be said, and names them unless they are
+// to be left out.
+func (c *classbenchImport) refuse(w io.Writer, name string, rules []classbench.Rule) (int, error) {
+	n := 0
+	for i := range rules {
+		why := rules[i].Cannot()
+		if why == "" {
+			continue
+		}
+		if n++; n <= told && !c.leaveOut {
+			fmt.Fprintf(w, "%s:%d: %s\n", shown(name), rules[i].Line, why)
+		}
+	}
+	if n == 0 || c.leaveOut {
+		return n, nil
+	}
+	if n > told {
+		fmt.Fprintf(w, "and %d more\n", n-told)
+	}
+	fmt.Fprintf(w, "%s cannot be said; --leave-out imports the others\n", count(n, "rule"))
+	return n, answerNo{}
 }

@@ -7,13 +7,11 @@ package classbench
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -22,15 +20,11 @@ import (
 	"bulkhead/dataplane/identity"
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/classbench"
 )
 
 // Rule is a line of a rule file; earlier ones are stronger.
-type Rule struct {
-	Src, Dst     netip.Prefix
-	SrcLo, SrcHi uint16
-	DstLo, DstHi uint16
-	Proto        uint16 // policy.AnyProto for a mask of zero
-}
+type Rule = classbench.Rule
 
 // Header is a line of a trace.
 type Header struct {
@@ -51,19 +45,14 @@ func Dir(root string) string {
 // errEnough, of a line, ends the reading.
 var errEnough = errors.New("enough")
 
-// read unpacks a file by the zstd command and hands each line over.
+// read unpacks a file and hands each line over.
 func read(name string, line func(string) error) error {
-	packed, err := os.ReadFile(name)
+	text, err := classbench.Open(name)
 	if err != nil {
 		return err
 	}
-	unpack := exec.Command("zstd", "-dcq")
-	unpack.Stdin = bytes.NewReader(packed)
-	text, err := unpack.Output()
-	if err != nil {
-		return fmt.Errorf("unpack %s with zstd: %w", name, err)
-	}
-	lines := bufio.NewScanner(bytes.NewReader(text))
+	defer text.Close()
+	lines := bufio.NewScanner(text)
 	for n := 1; lines.Scan(); n++ {
 		if strings.TrimSpace(lines.Text()) == "" {
 			continue
@@ -80,33 +69,11 @@ func read(name string, line func(string) error) error {
 // ReadRules reads rules/SET.zst under dir.
 func ReadRules(dir, set string) (rules []Rule, err error) {
 	err = read(filepath.Join(dir, "rules", set+".zst"), func(line string) error {
-		r, err := parseRule(line)
+		r, err := classbench.ParseRule(line)
 		rules = append(rules, r)
 		return err
 	})
 	return rules, err
-}
-
-// parseRule reads "@src/len dst/len lo : hi lo : hi proto/mask flags/mask".
-func parseRule(line string) (r Rule, err error) {
-	var src, dst string
-	var proto, mask uint16
-	if _, err = fmt.Sscanf(line, "@%s %s %d : %d %d : %d 0x%x/0x%x", &src, &dst, &r.SrcLo, &r.SrcHi, &r.DstLo, &r.DstHi, &proto, &mask); err != nil {
-		return r, fmt.Errorf("%q: %w", line, err)
-	}
-	switch r.Proto = proto; mask {
-	case 0:
-		r.Proto = policy.AnyProto
-	case 0xff:
-	default:
-		return r, fmt.Errorf("%q: a protocol mask of %#x", line, mask)
-	}
-	if r.Src, err = netip.ParsePrefix(src); err != nil {
-		return r, err
-	}
-	r.Dst, err = netip.ParsePrefix(dst)
-	r.Src, r.Dst = r.Src.Masked(), r.Dst.Masked()
-	return r, err
 }
 
 // ReadTrace reads the first headers, so many at the most, of

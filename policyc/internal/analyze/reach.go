@@ -93,7 +93,9 @@ func (s *Space) asked(p Span, ports []policy.Port) []Span {
 
 func (s *Space) everywhere(q Question) []Route {
 	by := &byRule{rules: map[*check.Rule]*gather{}}
-	some := func(c *cell, _ families) bool { return slices.ContainsFunc(c.pieces, func(p piece) bool { return p.allow[0] }) }
+	some := func(c *cell, _ families) bool {
+		return slices.ContainsFunc(c.pieces, func(p piece) bool { return p.allow[0] })
+	}
 	s.pairs(some, func(p pair) {
 		s.allowed(p.cell, q, func(span Span, r *check.Rule) { by.of(r, s.gather).add(p.from, p.to, span) })
 	})

@@ -1,0 +1,187 @@
+package classbench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/compile"
+)
+
+func TestLines(t *testing.T) {
+	p := netip.MustParsePrefix
+	for situation, c := range map[string]struct {
+		line string
+		want Rule
+	}{
+		"tcp_one_port":             {"@10.1.2.3/8\t192.0.2.1/32\t0 : 65535\t80 : 80\t0x06/0xFF\t0x0000/0x0000\t", Rule{p("10.0.0.0/8"), p("192.0.2.1/32"), 0, 65535, 80, 80, 6, 0}},
+		"any_protocol":             {"@0.0.0.0/0\t0.0.0.0/0\t0 : 65535\t0 : 65535\t0x00/0x00\t0x0000/0x0000\t", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 0, 65535, 0, 65535, policy.AnyProto, 0}},
+		"protocol_0_is_a_protocol": {"@0.0.0.0/0 0.0.0.0/0 0 : 65535 0 : 65535 0x00/0xFF", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 0, 65535, 0, 65535, 0, 0}},
+		"without_flags":            {"@0.0.0.0/0 0.0.0.0/0 1 : 2 65535 : 65535 0x11/0xff", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 1, 2, 65535, 65535, 17, 0}},
+		"ipv6":                     {"@fd00::1/16 ::/0 0 : 65535 0 : 65535 0x3A/0xFF", Rule{p("fd00::/16"), p("::/0"), 0, 65535, 0, 65535, 58, 0}},
+	} {
+		if got, err := ParseRule(c.line); err != nil || got != c.want {
+			t.Errorf("%s: %+v, %v", situation, got, err)
+		}
+	}
+}
+
+func TestLinesThatAreNone(t *testing.T) {
+	for situation, c := range map[string]struct{ line, says string }{
+		"no_at":        {"10.0.0.0/8 0.0.0.0/0 0 : 1 0 : 1 0x06/0xFF", "is no rule"},
+		"too_short":    {"@10.0.0.0/8 0.0.0.0/0 0 : 1 0 : 1", "is no rule"},
+		"bad_prefix":   {"@10.0.0/8 0.0.0.0/0 0 : 1 0 : 1 0x06/0xFF", `"10.0.0/8" is no prefix`},
+		"backwards":    {"@10.0.0.0/8 0.0.0.0/0 0 : 1 2 : 1 0x06/0xFF", `"2 : 1" is no range`},
+		"port_65536":   {"@10.0.0.0/8 0.0.0.0/0 0 : 65536 2 : 3 0x06/0xFF", `"0 : 65536" is no range`},
+		"half_a_mask":  {"@10.0.0.0/8 0.0.0.0/0 0 : 1 1 : 1 0x06/0x0F", "nothing in common"},
+		"protocol_256": {"@10.0.0.0/8 0.0.0.0/0 0 : 1 1 : 1 0x100/0xFF", "is no protocol"},
+		"two_mistakes": {"@10.0.0/8 0.0.0.0/0 0 : 1 2 : 1 0x06/0xFF", `"2 : 1" is no range`},
+		"binary":       {"\x00\xff" + strings.Repeat("x", 100), "..."},
+	} {
+		if _, err := ParseRule(c.line); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", situation, err)
+		}
+	}
+	_, err := Read(strings.NewReader(strings.Repeat("x\n", 100)))
+	if err == nil || strings.Count(err.Error(), "\n") != maxMistakes || !strings.HasPrefix(err.Error(), "line 1: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+// draw draws rules whose edges meet.
+func draw(r *rand.Rand, n int) []Rule {
+	prefixes := []string{"0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/24", "10.0.0.128/25", "10.0.0.255/32", "11.0.0.0/8"}
+	protos := []uint16{6, 17, 132, 1, 47, policy.AnyProto}
+	var rules []Rule
+	for i := range n {
+		x := Rule{Src: netip.MustParsePrefix(prefixes[r.IntN(len(prefixes))]), Dst: netip.MustParsePrefix(prefixes[r.IntN(len(prefixes))]),
+			SrcHi: 65535, DstHi: 65535, Proto: protos[r.IntN(len(protos))], Line: i + 1}
+		if r.IntN(2) == 0 && (portedName[x.Proto] != "" || x.Proto == policy.AnyProto) {
+			x.DstLo = []uint16{0, 80, 443, 65535}[r.IntN(4)]
+			x.DstHi = max(x.DstLo, []uint16{80, 442, 65535}[r.IntN(3)])
+		}
+		rules = append(rules, x)
+	}
+	return rules
+}
+
+// matches is the meaning of a line, in the plainest way.
+func (r *Rule) matches(src, dst netip.Addr, proto uint8, port uint16) bool {
+	full := r.DstLo == 0 && r.DstHi == 65535
+	if r.Proto == policy.AnyProto && !full && portedName[uint16(proto)] == "" {
+		return false // no port to be in the range
+	}
+	return r.Src.Contains(src) && r.Dst.Contains(dst) && (r.Proto == policy.AnyProto || r.Proto == uint16(proto)) && r.DstLo <= port && port <= r.DstHi
+}
+
+// What is written compiles, and the first line that matches decides. Priorities
+// are taken out: where all rules allow, the first by name is told to have
+// decided, and names go by lines.
+func TestWhatIsWrittenMeansTheSame(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	r := rand.New(rand.NewPCG(seed, 0))
+	for round := range 20 {
+		rules := draw(r, 30)
+		var text strings.Builder
+		if err := Write(&text, rules, Allow); err != nil {
+			t.Fatal(err)
+		}
+		plain := regexp.MustCompile(`(?m)^priority = .*\n`).ReplaceAllString(text.String(), "")
+		rs, findings := compile.Compile([]compile.Source{{Name: "c.toml", Text: []byte(plain)}}, compile.Options{})
+		if findings.Failed() {
+			var said strings.Builder
+			_ = findings.Render(&said)
+			t.Fatalf("seed %d round %d: %s", seed, round, said.String())
+		}
+		for range 500 {
+			addrs := []string{"10.0.0.0", "10.0.0.127", "10.0.0.128", "10.0.0.255", "10.0.1.0", "11.0.0.0", "192.0.2.1"}
+			src, dst := netip.MustParseAddr(addrs[r.IntN(len(addrs))]), netip.MustParseAddr(addrs[r.IntN(len(addrs))])
+			proto, port := []uint8{6, 17, 132, 1, 47, 99}[r.IntN(6)], []uint16{0, 79, 80, 81, 442, 443, 65535}[r.IntN(7)]
+			if portedName[uint16(proto)] == "" {
+				port = 0
+			}
+			want := "none"
+			if i := slices.IndexFunc(rules, func(x Rule) bool { return x.matches(src, dst, proto, port) }); i >= 0 {
+				want = fmt.Sprintf("line-%06d", rules[i].Line)
+			}
+			if got := decided(rs, src, dst, proto, port); got != want {
+				t.Fatalf("seed %d round %d: %s > %s %d/%d: %s, want %s\n%s", seed, round, src, dst, proto, port, got, want, plain)
+			}
+		}
+	}
+}
+
+// decided is the rule of a ruleset that decides.
+func decided(rs *policy.Ruleset, src, dst netip.Addr, proto uint8, port uint16) string {
+	from, to := rs.NetworksOf(src), rs.NetworksOf(dst)
+	has := func(named, sets []policy.SetID) bool {
+		return slices.ContainsFunc(named, func(s policy.SetID) bool { return slices.Contains(sets, s) })
+	}
+	for i := range rs.Rules {
+		r := &rs.Rules[i]
+		if has(r.From, from) && has(r.To, to) && slices.ContainsFunc(r.Ports, func(p policy.Port) bool { return p.Matches(proto, 1, port) }) {
+			return r.Name
+		}
+	}
+	return "none"
+}
+
+func TestPrioritiesAndVerdicts(t *testing.T) {
+	rules := draw(rand.New(rand.NewPCG(1, 1)), 12)
+	rules[4].SrcLo = 1 // cannot be said
+	for verdicts, want := range map[Verdicts][3]string{Allow: {"allow", "allow", "allow"}, Deny: {"deny", "deny", "deny"}, Alternate: {"allow", "deny", "deny"}} {
+		var text strings.Builder
+		if err := Write(&text, rules, verdicts); err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range [3]int{1, 2, 6} {
+			head := fmt.Sprintf("name = \"line-%06d\"\npriority = %d\n%s = {", line, line-1, want[i])
+			if !strings.Contains(text.String(), head) {
+				t.Errorf("%s: no %q in\n%s", verdicts, head, text.String())
+			}
+		}
+		if strings.Contains(text.String(), "line-000005") || strings.Count(text.String(), "[[rules]]") != 11 {
+			t.Errorf("%s: the rule that cannot be said is there", verdicts)
+		}
+	}
+}
+
+// Ten thousand rules, packed, become a policy in less than two seconds.
+func TestTenThousandRulesInTwoSeconds(t *testing.T) {
+	var text strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&text, "@10.%d.%d.0/24\t192.0.%d.%d/32\t0 : 65535\t%d : %d\t0x06/0xFF\t0x0000/0x0000\t\n", i>>8, i&255, i&255, i>>8, i, i+5)
+	}
+	name := filepath.Join(t.TempDir(), "rules.zst")
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, z.EncodeAll([]byte(text.String()), nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	in, err := Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	rules, err := Read(in)
+	var out strings.Builder
+	if err == nil {
+		err = Write(&out, rules, Alternate)
+	}
+	if took := time.Since(start); err != nil || len(rules) != 10_000 || took > 2*time.Second {
+		t.Errorf("%d rules in %v, %v", len(rules), took, err)
+	}
+}
