@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 
 	"bulkhead/vswitch/control/api"
@@ -94,12 +95,20 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (io.Read
 	return nil, e
 }
 
+// hungUp tells of a daemon that took the connection and gave it up before, while
+// or after the call was written. The first has no error of its own in net/http,
+// only a text.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		strings.Contains(err.Error(), "server closed idle connection")
+}
+
 // explain says what to do about a daemon that cannot be reached.
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("no vswitchd listens at %s; start it with vswitchd run -c FILE, or name its socket with --socket", c.path)
-	case errors.Is(err, os.ErrPermission), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, os.ErrPermission), hungUp(err):
 		return fmt.Errorf("vswitchd at %s refused the call; be root or in its control_group, and try again if many call at once", c.path)
 	}
 	return fmt.Errorf("vswitchd at %s: %w", c.path, err)
