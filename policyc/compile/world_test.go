@@ -42,13 +42,36 @@ type world struct {
 func drawWorld(t *rapid.T) *world {
 	w := &world{text: "version = 1\n", sets: []string{"any"}}
 	for i := range rapid.IntRange(1, 4).Draw(t, "services") {
-		w.add(fmt.Sprintf("s%d", i), "[services.s%d]\nlabels = { %s }\n", i, inline(rapid.SampledFrom(labelSets).Draw(t, "labels")))
+		w.add(fmt.Sprintf("s%d", i), "[services.s%d]\n%s", i, w.drawService(t))
 	}
 	for i := range rapid.IntRange(0, 4).Draw(t, "networks") {
 		cidrs := drawSome(t, "cidrs", blocks)
 		w.add(fmt.Sprintf("n%d", i), "[networks.n%d]\ncidrs = [%s]\nexcept = [%s]\n", i, quoted(cidrs), quoted(drawInside(t, cidrs)))
 	}
 	return w
+}
+
+// conditions hold and fail on labelSets, with and without the label.
+var conditions = []string{"a in (1)", "a in (1, 2)", "a not in (1)", "b not in (2, 3)", "exists c", "not exists c", "not exists a", "exists b", "z in (1)", "not exists z"}
+
+// drawService draws what a service selects: labels and conditions, perhaps with
+// alternatives, or a group of those before it.
+func (w *world) drawService(t *rapid.T) string {
+	plain := func() string {
+		labels := inline(rapid.SampledFrom(labelSets).Draw(t, "labels"))
+		match := quoted(drawSome(t, "match", conditions))
+		return rapid.SampledFrom([]string{"labels = {" + labels + "}", "match = [" + match + "]", "labels = {" + labels + "}, match = [" + match + "]"}).Draw(t, "form")
+	}
+	lines := func(s string) string { return strings.ReplaceAll(s, "}, match", "}\nmatch") + "\n" }
+	switch kind := rapid.IntRange(0, 3).Draw(t, "kind"); {
+	case kind == 0 && len(w.sets) > 1:
+		return "services = [" + quoted(drawSome(t, "members", w.sets[1:])) + "]\n"
+	case kind == 1:
+		return "any = [{ " + plain() + " }, { " + plain() + " }]\n"
+	case kind == 2:
+		return lines(plain()) + "any = [{ " + plain() + " }, { " + plain() + " }]\n"
+	}
+	return lines(plain())
 }
 
 func (w *world) add(name, format string, args ...any) {
@@ -73,7 +96,7 @@ func quoted(words []string) string {
 }
 
 func drawSome(t *rapid.T, label string, from []string) []string {
-	return rapid.SliceOfNDistinct(rapid.SampledFrom(from), 1, 3, rapid.ID[string]).Draw(t, label)
+	return rapid.SliceOfNDistinct(rapid.SampledFrom(from), 1, min(3, len(from)), rapid.ID[string]).Draw(t, label)
 }
 
 // drawInside draws exceptions, which lie in the blocks.
@@ -120,7 +143,7 @@ func drawSubjects(t *rapid.T) []Subject {
 	for i, a := range addrs {
 		s := Subject{Addr: a}
 		if i%2 == 0 {
-			s.Labels = rapid.SampledFrom(labelSets).Draw(t, "labels")
+			s.Labels = rapid.SampledFrom(append(labelSets, map[string]string{})).Draw(t, "labels")
 		}
 		out = append(out, s)
 	}

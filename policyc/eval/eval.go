@@ -7,8 +7,11 @@
 //
 //   - Nothing is allowed that no rule allows.
 //   - A deny that matches beats every allow that does.
-//   - A service is the endpoints that have all of its labels, whatever others
-//     they have. An address outside is in no service.
+//   - A service is the endpoints that have all of its labels and meet all of
+//     its conditions, whatever other labels they have; where it has
+//     alternatives, also one of them. "Not in" and "not exists" are met by an
+//     endpoint without the label. A group is the endpoints of any of its
+//     services. An address outside is in no service.
 //   - A network is the addresses in one of its cidrs and in none of its
 //     exceptions, whoever holds them. IPv4 and IPv6 never meet.
 //   - any is everybody.
@@ -62,19 +65,47 @@ func In(set check.Set, s check.Subject) bool {
 	case set.Any:
 		return true
 	case set.Service != nil:
-		return hasLabels(s.Labels, set.Service.Labels)
+		return s.Labels != nil && selects(set.Service, s.Labels)
 	default:
 		return inNetwork(set.Network, s.Addr)
 	}
 }
 
-func hasLabels(have, want map[string]string) bool {
+// selects tells whether a service selects an endpoint by its labels. What asks
+// for nothing selects nothing.
+func selects(s *check.Service, labels map[string]string) bool {
+	if len(s.Services) > 0 {
+		return slices.ContainsFunc(s.Services, func(m *check.Service) bool { return selects(m, labels) })
+	}
+	if len(s.Any) > 0 {
+		chosen := func(c check.Choice) bool { return len(c.Labels)+len(c.Match) > 0 && meets(labels, c.Labels, c.Match) }
+		return meets(labels, s.Labels, s.Match) && slices.ContainsFunc(s.Any, chosen)
+	}
+	return len(s.Labels)+len(s.Match) > 0 && meets(labels, s.Labels, s.Match)
+}
+
+func meets(have, want map[string]string, match []policy.Requirement) bool {
 	for key, value := range want {
 		if got, found := have[key]; !found || got != value {
 			return false
 		}
 	}
-	return len(want) > 0
+	for _, m := range match {
+		value, found := have[m.Key]
+		among := found && slices.Contains(m.Values, value)
+		switch m.Op {
+		case policy.OpIn:
+			found = among
+		case policy.OpNotIn:
+			found = !among
+		case policy.OpNotExists:
+			found = !found
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }
 
 func inNetwork(n *check.Network, a netip.Addr) bool {

@@ -17,9 +17,11 @@ import (
 // not of a file.
 func Files(files []*source.File, list *diag.List) *Policy {
 	c := &checker{p: &Policy{named: map[string]Set{}}, list: list, places: map[string]diag.Span{}, used: map[string]bool{}}
+	var services []*source.Service
 	for _, f := range files {
 		for i := range f.Services {
 			c.service(&f.Services[i])
+			services = append(services, &f.Services[i])
 		}
 		for i := range f.Networks {
 			c.network(&f.Networks[i])
@@ -28,6 +30,7 @@ func Files(files []*source.File, list *diag.List) *Policy {
 			c.known(&f.Endpoints[i])
 		}
 	}
+	c.groups(services)
 	names := map[string]diag.Span{}
 	for _, f := range files {
 		for i := range f.Rules {
@@ -84,24 +87,6 @@ func goodName(s string) bool {
 func goodRuleName(s string) bool {
 	notPrinted := func(r rune) bool { return !unicode.IsPrint(r) }
 	return len(s) <= maxName && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, notPrinted)
-}
-
-func (c *checker) service(s *source.Service) {
-	out := &Service{Name: s.Name.Value, Labels: labelsOf(&s.Labels), At: s.Name.At}
-	if len(s.Labels.Items) == 0 && !s.Labels.Bad {
-		c.list.Errorf(s.Name.At, "service %q has no labels, so it selects nothing", s.Name.Value).
-			With("labels = { app = \"...\" }; for every endpoint there is the built-in any")
-	}
-	c.p.Services = append(c.p.Services, out)
-	c.define(s.Name, Set{Service: out})
-}
-
-func labelsOf(l *source.Labels) map[string]string {
-	m := make(map[string]string, len(l.Items))
-	for _, label := range l.Items {
-		m[label.Key.Value] = label.Value.Value
-	}
-	return m
 }
 
 func (c *checker) network(n *source.Network) {

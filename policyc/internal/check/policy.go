@@ -24,11 +24,22 @@ type Policy struct {
 	named     map[string]Set
 }
 
-// Service is a set of endpoints: those that have all of its labels.
+// Service is a set of endpoints: those that have all of its labels, meet all of
+// its conditions and, where there are alternatives, one of those. A group has
+// nothing but services: it is the endpoints of any of them.
 type Service struct {
-	Name   string
+	Name     string
+	Labels   map[string]string
+	Match    []policy.Requirement
+	Any      []Choice
+	Services []*Service // of a group; never in a circle
+	At       diag.Span
+}
+
+// Choice is one alternative of a service.
+type Choice struct {
 	Labels map[string]string
-	At     diag.Span
+	Match  []policy.Requirement
 }
 
 // Network is a set of addresses: those in a prefix and in no exception.

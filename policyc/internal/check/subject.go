@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/cli/nearest"
 )
 
@@ -25,12 +26,12 @@ func (p *Problem) Error() string {
 }
 
 // Subject reads one end of a connection: a service (an endpoint with exactly
-// its labels), an address, or labels as app=shop,tier=db.
+// the labels it asks for), an address, or labels as app=shop,tier=db.
 func (p *Policy) Subject(text string) (Subject, *Problem) {
 	if s, found := p.Lookup(text); found {
 		switch {
 		case s.Service != nil:
-			return Subject{Text: text, Labels: maps.Clone(s.Service.Labels)}, nil
+			return s.Service.example(text)
 		case s.Network != nil:
 			return Subject{}, &Problem{Text: fmt.Sprintf("%q is a network, not one address", text), Cure: "name an address in it"}
 		}
@@ -52,6 +53,28 @@ func (p *Policy) Subject(text string) (Subject, *Problem) {
 		Text: fmt.Sprintf("no service is called %q", text), Cure: "a service, an address, or labels as app=shop,tier=db",
 		Meant: nearest.Name(text, p.Names()),
 	}
+}
+
+// example is an endpoint with exactly the labels that a service asks for. There
+// is one only where the service asks for one: not where it offers a choice.
+func (s *Service) example(text string) (Subject, *Problem) {
+	labels := maps.Clone(s.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	one := len(s.Any) == 0 && len(s.Services) == 0
+	for _, r := range s.Match {
+		if _, pinned := labels[r.Key]; !pinned && r.Op == policy.OpIn && len(r.Values) == 1 {
+			labels[r.Key] = r.Values[0]
+		}
+	}
+	for _, r := range s.Match {
+		one = one && r.Met(labels)
+	}
+	if !one {
+		return Subject{}, &Problem{Text: fmt.Sprintf("%q is endpoints of several kinds", text), Cure: "give the labels of one: app=shop,tier=db; in a test { labels = { ... } }"}
+	}
+	return Subject{Text: text, Labels: labels}, nil
 }
 
 func labelSubject(text string) (Subject, *Problem) {

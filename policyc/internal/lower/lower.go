@@ -65,12 +65,7 @@ func set(s check.Set) policy.Set {
 	if s.Network != nil {
 		return policy.Set{Kind: policy.KindNetwork, Name: s.Network.Name, Prefixes: s.Network.Prefixes, Except: s.Network.Except}
 	}
-	var all policy.Requirements
-	for key, value := range s.Service.Labels {
-		all = append(all, policy.Requirement{Key: key, Op: policy.OpIn, Values: []string{value}})
-	}
-	slices.SortFunc(all, func(a, b policy.Requirement) int { return cmp.Compare(a.Key, b.Key) })
-	return policy.Set{Kind: policy.KindService, Name: s.Service.Name, Selector: policy.Selector{all}}
+	return policy.Set{Kind: policy.KindService, Name: s.Service.Name, Selector: selector(s.Service)}
 }
 
 func (l *lowering) rule(r *check.Rule) policy.Rule {

@@ -33,8 +33,27 @@ type File struct {
 
 // Service is [services.NAME].
 type Service struct {
-	Name   Text
+	Name     Text
+	Labels   Labels
+	Match    Texts // conditions
+	Any      Choices
+	Services Texts // of a group
+	Bad      bool  // it has a key that may have been meant for one it lacks
+}
+
+// Choices is the alternatives of a service.
+type Choices struct {
+	Items    []Choice
+	At       diag.Span
+	Set, Bad bool
+}
+
+// Choice is one of them.
+type Choice struct {
+	At     diag.Span
 	Labels Labels
+	Match  Texts
+	Bad    bool
 }
 
 // Labels is a table of labels.

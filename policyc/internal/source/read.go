@@ -110,12 +110,44 @@ func (r *reader) listed(root *node, section string) []*node {
 }
 
 func (r *reader) service(e entry) Service {
-	strange := r.keys(e.node, "a service", "labels")
-	s := Service{Name: Text{Value: e.name, At: e.at}, Labels: Labels{Bad: strange}}
-	if l := e.node.get("labels"); l != nil {
-		s.Labels = r.labels(l)
+	strange := r.keys(e.node, "a service", "labels", "match", "any", "services")
+	return Service{
+		Name: Text{Value: e.name, At: e.at}, Labels: r.labelsOf(e.node, strange), Match: r.texts(e.node, "match", strange),
+		Any: r.choices(e.node), Services: r.texts(e.node, "services", false), Bad: strange,
 	}
-	return s
+}
+
+// choices is the alternatives of a service, a list of tables in either notation.
+func (r *reader) choices(service *node) Choices {
+	e := service.get("any")
+	if e == nil {
+		return Choices{}
+	}
+	c := Choices{At: e.node.at, Set: true}
+	if !isList(e.node) {
+		r.list.Errorf(e.node.at, "any must be a list of alternatives").With(`any = [{ labels = { app = "shop" } }, { match = ["exists team"] }]`)
+		c.Bad = true
+		return c
+	}
+	for _, item := range e.node.items {
+		if item.kind != tableNode {
+			r.list.Errorf(item.at, "an alternative must be a table").With(`{ labels = { app = "shop" } }`)
+			c.Bad = true
+			continue
+		}
+		strange := r.keys(item, "an alternative", "labels", "match")
+		c.Items = append(c.Items, Choice{At: item.at, Labels: r.labelsOf(item, strange), Match: r.texts(item, "match", strange), Bad: strange})
+	}
+	return c
+}
+
+// labelsOf is the table under labels; if there is none, Bad says whether
+// another key may have been meant for it.
+func (r *reader) labelsOf(n *node, strange bool) Labels {
+	if e := n.get("labels"); e != nil {
+		return r.labels(e)
+	}
+	return Labels{Bad: strange}
 }
 
 func (r *reader) labels(e *entry) Labels {

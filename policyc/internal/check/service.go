@@ -1,0 +1,122 @@
+package check
+
+import (
+	"slices"
+	"strings"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/internal/source"
+	"bulkhead/vswitch/cli/nearest"
+)
+
+func (c *checker) service(s *source.Service) {
+	out := &Service{Name: s.Name.Value, Labels: labelsOf(&s.Labels), Match: c.match(&s.Match), At: s.Name.At}
+	for i := range s.Any.Items {
+		out.Any = append(out.Any, c.choice(&s.Any.Items[i]))
+	}
+	own := s.Labels.Set || s.Match.Set || s.Any.Set
+	switch {
+	case s.Services.Set && own:
+		c.list.Errorf(s.Services.At, "service %q is a group and has labels of its own", s.Name.Value).
+			With("make two services of it, and put both in a group")
+	case s.Services.Set && len(s.Services.Items) == 0 && !s.Services.Bad:
+		c.list.Errorf(s.Services.At, "group %q has no services, so it selects nothing", s.Name.Value).With("services = [\"web\", \"api\"]")
+	case s.Any.Set && len(s.Any.Items) == 0 && !s.Any.Bad:
+		c.list.Errorf(s.Any.At, "service %q is any of nothing, so it selects nothing", s.Name.Value).With("any = [{ labels = { app = \"...\" } }]")
+	case !s.Services.Set && !s.Any.Set && !s.Bad && nothing(&s.Labels, &s.Match):
+		c.list.Errorf(s.Name.At, "service %q has no labels, so it selects nothing", s.Name.Value).
+			With("labels = { app = \"...\" }; for every endpoint there is the built-in any")
+	}
+	c.p.Services = append(c.p.Services, out)
+	c.define(s.Name, Set{Service: out})
+}
+
+// nothing tells whether labels and conditions ask for nothing.
+func nothing(labels *source.Labels, match *source.Texts) bool {
+	return len(labels.Items)+len(match.Items) == 0 && !labels.Bad && !match.Bad
+}
+
+func (c *checker) choice(s *source.Choice) Choice {
+	if nothing(&s.Labels, &s.Match) && !s.Bad {
+		c.list.Errorf(s.At, "an alternative without labels selects nothing").With("{ labels = { app = \"...\" } }")
+	}
+	return Choice{Labels: labelsOf(&s.Labels), Match: c.match(&s.Match)}
+}
+
+func labelsOf(l *source.Labels) map[string]string {
+	m := make(map[string]string, len(l.Items))
+	for _, label := range l.Items {
+		m[label.Key.Value] = label.Value.Value
+	}
+	return m
+}
+
+func (c *checker) match(texts *source.Texts) []policy.Requirement {
+	var out []policy.Requirement
+	for _, text := range texts.Items {
+		r, problem := ParseMatch(text.Value)
+		if problem != nil {
+			c.list.Errorf(text.At, "%s", problem.Text).With("%s", problem.Cure)
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// groups resolves the services that groups name, when all are known.
+func (c *checker) groups(statements []*source.Service) {
+	for i, s := range statements {
+		for _, name := range s.Services.Items {
+			if m := c.member(name); m != nil {
+				c.p.Services[i].Services = append(c.p.Services[i].Services, m)
+			}
+		}
+	}
+	done := map[*Service]bool{}
+	for _, s := range c.p.Services {
+		c.acyclic(s, nil, done)
+	}
+}
+
+// member finds a service that a group names.
+func (c *checker) member(name source.Text) *Service {
+	s, found := c.p.Lookup(name.Value)
+	c.used[name.Value] = true
+	switch {
+	case !found:
+		c.list.Errorf(name.At, "no service is called %q", name.Value).Meant(nearest.Name(name.Value, c.p.Names()))
+	case s.Service == nil:
+		c.list.Errorf(name.At, "%q is no service, and a group is of services", name.Value).With("name it in the rule, beside the group")
+	}
+	return s.Service
+}
+
+// acyclic reports each group that is part of itself, and takes it out of
+// itself, so that nothing walks in circles.
+func (c *checker) acyclic(s *Service, path []*Service, done map[*Service]bool) {
+	path = append(path, s)
+	s.Services = slices.DeleteFunc(s.Services, func(m *Service) bool {
+		at := slices.Index(path, m)
+		if at < 0 {
+			return false
+		}
+		c.list.Errorf(s.At, "service %q is part of itself: %s", s.Name, trail(append(slices.Clone(path[at:]), m))).With("take one of them out of the other")
+		return true
+	})
+	for _, m := range s.Services {
+		if !done[m] {
+			c.acyclic(m, path, done)
+		}
+	}
+	done[s] = true
+}
+
+// trail names services as "a, which holds b, which holds a".
+func trail(path []*Service) string {
+	var names []string
+	for _, s := range path {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, ", which holds ")
+}
