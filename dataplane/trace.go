@@ -65,7 +65,7 @@ func (x *walk) noteDecision(from, to identity.ID, rule policy.RuleID, verdict po
 	x.rec.note("decide", "denied by rule %s (%s)", r.Name, placeOf(r))
 	if beaten, found := rs.Overruled(source, dest, proto, sport, dport); found {
 		b := &rs.Rules[beaten]
-		x.rec.note("decide", "rule %s (%s) allows it, but a deny beats every allow", b.Name, placeOf(b))
+		x.rec.note("decide", "rule %s (%s) allows it, but %s", b.Name, placeOf(b), rs.Why(rule, beaten))
 	}
 }
 

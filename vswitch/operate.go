@@ -383,11 +383,8 @@ func (o *Operator) Policy() (*api.Policy, error) {
 func describeRule(rs *policy.Ruleset, i int, hits uint64) api.Rule {
 	r := &rs.Rules[i]
 	out := api.Rule{
-		Name: r.Name, Verdict: "deny", Place: fmt.Sprintf("%s:%d", r.File, r.Line), Hits: hits,
+		Name: r.Name, Verdict: r.Verdict.String(), Place: fmt.Sprintf("%s:%d", r.File, r.Line), Hits: hits,
 		From: []string{}, To: []string{}, Ports: []string{},
-	}
-	if r.Verdict == policy.Allow {
-		out.Verdict = "allow"
 	}
 	for _, s := range r.From {
 		out.From = append(out.From, rs.Sets[s].Name)

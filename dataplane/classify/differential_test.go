@@ -27,12 +27,15 @@ func random(t testing.TB) *rand.Rand {
 }
 
 // The tables say what the list says, the verdict and the rule, from no rule to
-// 2,000; and so they do however sets are split in broad and narrow ones.
+// 2,000, with and without tiers, passes and directions; and so they do however sets are split in broad and narrow ones.
 func TestTablesAgreeWithTheList(t *testing.T) {
 	r := random(t)
 	for _, rules := range []int{0, 1, 2, 3, 5, 8, 13, 20, 50, 100, 200, 500, 1000, 2000} {
 		for range max(1, 30/(1+rules/20)) {
 			w := newWorld(r, rules)
+			if r.IntN(2) == 0 {
+				w.drawOrder(r)
+			}
 			w.agree(t, w.link(t), r, 2000)
 			w.agree(t, w.linkSplit(t, r), r, 2000)
 		}
@@ -46,6 +49,7 @@ func TestTablesAgreeWithTheListShrunk(t *testing.T) {
 		for i := range rapid.IntRange(0, 6).Draw(t, "rules") {
 			w.rs.Rules = append(w.rs.Rules, shrinkableRule(t, i))
 		}
+		w.order()
 		e, err := Link(w.rs, w.sets)
 		if err != nil {
 			t.Fatal(err)
@@ -83,7 +87,8 @@ func shrinkableRule(t *rapid.T, number int) policy.Rule {
 		p.SrcLo, p.SrcHi = span("sport")
 		p.DstLo, p.DstHi = span("dport")
 	}
-	return policy.Rule{Name: fmt.Sprint(number), Verdict: policy.Verdict(rapid.IntRange(0, 1).Draw(t, "verdict")),
+	return policy.Rule{Name: fmt.Sprint(number), Verdict: policy.Verdict(rapid.IntRange(0, 2).Draw(t, "verdict")),
+		Tier: rapid.Uint32Range(0, 2).Draw(t, "tier"), Direction: policy.Direction(rapid.IntRange(0, 2).Draw(t, "direction")),
 		From: side("from"), To: side("to"), Ports: []policy.Port{p}}
 }
 

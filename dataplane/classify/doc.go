@@ -46,10 +46,18 @@
 // bundle while linking, so that a thousand rules between two services cost the
 // pair tables what one does.
 //
+// # Tiers and ends
+//
+// A pass leaves its tier, and a connection needs the consent of both of its
+// ends. So the rules of an end are cut into stages behind each tier that has a
+// pass; each stage is tables as above, asked in order until a rule decides.
+// Stages that both ends read alike are kept once, and a policy whose rules all
+// speak for both ends is asked once. No pass and no direction: one stage.
+//
 // # Cost
 //
-// A lookup is at most 12 loads where nothing is split, at most 31 where all is,
-// whatever the number of rules, and no packet changes any table; [Stats] has
+// A lookup of a stage is at most 12 loads where nothing is split, at most 31
+// where all is, whatever the number of rules, and no packet changes any table; [Stats] has
 // the number of an engine. The price is memory, which follows what rules really
 // tell apart, and is bounded: a policy over a bound is refused by name, never
 // run slowly.

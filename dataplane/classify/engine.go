@@ -7,6 +7,38 @@ import (
 
 // Engine is a policy linked to the identities there are.
 type Engine struct {
+	egress, ingress []*table // the stages of either end, see stages.go
+	verdicts        []policy.Verdict
+}
+
+// Decide returns the rule that decides a connection, and what it says, as
+// policy.Ruleset.Decide does; policy.NoRule and Deny where none does. For ICMP
+// sport is zero and dport is type and code, as in policy.Port. An identity that
+// the engine was not linked with is allowed nothing.
+func (e *Engine) Decide(from, to identity.ID, proto uint8, sport, dport uint16) (policy.RuleID, policy.Verdict) {
+	rule, verdict := e.decideAt(e.egress, from, to, proto, sport, dport)
+	if verdict == policy.Deny || e.ingress == nil {
+		return rule, verdict
+	}
+	return e.decideAt(e.ingress, from, to, proto, sport, dport)
+}
+
+// decideAt asks stage by stage, until a rule decides that is no pass.
+func (e *Engine) decideAt(stages []*table, from, to identity.ID, proto uint8, sport, dport uint16) (policy.RuleID, policy.Verdict) {
+	for _, t := range stages {
+		rule := t.decide(from, to, proto, sport, dport)
+		if rule == noRule {
+			continue
+		}
+		if verdict := e.verdicts[rule]; verdict != policy.Pass {
+			return policy.RuleID(rule), verdict
+		}
+	}
+	return policy.NoRule, policy.Deny
+}
+
+// table is one stage: rules of which the first that matches is the answer.
+type table struct {
 	src, dst []place // by identity
 	ports    portTable
 
@@ -19,34 +51,27 @@ type Engine struct {
 	pageBits uint32
 	paged    bool     // a shape has more than one page
 	rules    []uint32 // lists of rule ids
-	verdicts []policy.Verdict
 	stats    Stats
 }
 
-// Decide returns the rule that decides a connection, and what it says;
-// policy.NoRule and Deny where none does. For ICMP sport is zero and dport is
-// type and code, as in policy.Port. An identity that the engine was not linked
-// with is allowed nothing.
-func (e *Engine) Decide(from, to identity.ID, proto uint8, sport, dport uint16) (policy.RuleID, policy.Verdict) {
+// decide returns the first rule that matches, or noRule.
+func (e *table) decide(from, to identity.ID, proto uint8, sport, dport uint16) uint32 {
 	if int(from) >= len(e.src) || int(to) >= len(e.dst) {
-		return policy.NoRule, policy.Deny
+		return noRule
 	}
 	s, d, class := &e.src[from], &e.dst[to], e.ports.class(proto, sport, dport)
 	rule := e.first(e.pairs[broad][broad].program(s[broad], d[broad]), class)
-	if !e.single {
-		rule = min(rule,
-			e.first(e.pairs[broad][narrow].program(s[broad], d[narrow]), class),
-			e.first(e.pairs[narrow][broad].program(s[narrow], d[broad]), class),
-			e.first(e.pairs[narrow][narrow].program(s[narrow], d[narrow]), class))
+	if e.single {
+		return rule
 	}
-	if rule == noRule {
-		return policy.NoRule, policy.Deny
-	}
-	return policy.RuleID(rule), e.verdicts[rule]
+	return min(rule,
+		e.first(e.pairs[broad][narrow].program(s[broad], d[narrow]), class),
+		e.first(e.pairs[narrow][broad].program(s[narrow], d[broad]), class),
+		e.first(e.pairs[narrow][narrow].program(s[narrow], d[narrow]), class))
 }
 
 // first returns the first rule of a program that names a port class, or noRule.
-func (e *Engine) first(number, class uint32) uint32 {
+func (e *table) first(number, class uint32) uint32 {
 	if number == 0 {
 		return noRule
 	}

@@ -14,11 +14,36 @@ func Link(rs *policy.Ruleset, sets [][]uint32) (*Engine, error) {
 	return link(rs, sets, newPlan)
 }
 
-// link is Link under a plan that choose makes: tests choose others.
-func link(rs *policy.Ruleset, sets [][]uint32, choose func(*bundles, *side, *side) (plan, error)) (*Engine, error) {
+// choice makes the plan of a table.
+type choice func(*bundles, *side, *side) (plan, error)
+
+// link is Link under plans that choose makes: tests choose others.
+func link(rs *policy.Ruleset, sets [][]uint32, choose choice) (*Engine, error) {
 	if len(sets) == 0 {
 		sets = [][]uint32{nil} // nobody, at least
 	}
+	e := &Engine{}
+	for i := range rs.Rules {
+		e.verdicts = append(e.verdicts, rs.Rules[i].Verdict)
+	}
+	err := e.linkStages(rs, func(stage []uint32) (*table, error) {
+		t, err := linkTable(part(rs, stage), sets, choose)
+		if err != nil {
+			return nil, err
+		}
+		for i, local := range t.rules {
+			t.rules[i] = stage[local]
+		}
+		return t, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// linkTable makes the table of a stage; its rules are numbered as there.
+func linkTable(rs *policy.Ruleset, sets [][]uint32, choose choice) (*table, error) {
 	ports, err := buildPorts(rs)
 	if err != nil {
 		return nil, err
@@ -29,10 +54,7 @@ func link(rs *policy.Ruleset, sets [][]uint32, choose func(*bundles, *side, *sid
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, blame(rs, b, src, dst))
 	}
-	e := &Engine{ports: ports.table, single: p.single()}
-	for i := range rs.Rules {
-		e.verdicts = append(e.verdicts, rs.Rules[i].Verdict)
-	}
+	e := &table{ports: ports.table, single: p.single()}
 	l := &linking{e: e, bundles: b, programs: newPrograms(rs, b, ports)}
 	e.src, l.sources = src.places(p.src.limit)
 	e.dst, l.dests = dst.places(p.dst.limit)
@@ -44,7 +66,7 @@ func link(rs *policy.Ruleset, sets [][]uint32, choose func(*bundles, *side, *sid
 }
 
 type linking struct {
-	e              *Engine
+	e              *table
 	bundles        *bundles
 	programs       *programs
 	sources, dests [2]*interner // by part: the bundles of each class

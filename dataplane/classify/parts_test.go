@@ -102,12 +102,12 @@ func TestABrokenCellIsSeen(t *testing.T) {
 	r := random(t)
 	for _, table := range []struct {
 		name  string
-		cells func(*Engine) []uint32
+		cells func(*table) []uint32
 	}{
-		{"matrix", func(e *Engine) []uint32 { return e.pairs[broad][broad].cells }},
-		{"ports", func(e *Engine) []uint32 { return e.ports.cells }},
-		{"shapes", func(e *Engine) []uint32 { return e.pages }},
-		{"lists", func(e *Engine) []uint32 { return e.rules }},
+		{"matrix", func(e *table) []uint32 { return e.pairs[broad][broad].cells }},
+		{"ports", func(e *table) []uint32 { return e.ports.cells }},
+		{"shapes", func(e *table) []uint32 { return e.pages }},
+		{"lists", func(e *table) []uint32 { return e.rules }},
 	} {
 		seen, tries := 0, 100
 		for range tries {
@@ -124,11 +124,11 @@ func TestABrokenCellIsSeen(t *testing.T) {
 
 // seenBroken gives a cell the value of another one, and asks. To read beyond a
 // table is to be seen, too.
-func seenBroken(t *testing.T, r *rand.Rand, cells func(*Engine) []uint32) (seen bool) {
+func seenBroken(t *testing.T, r *rand.Rand, cells func(*table) []uint32) (seen bool) {
 	defer func() { seen = seen || recover() != nil }()
 	w := newWorld(r, 12)
 	e := w.link(t)
-	broken := cells(e)
+	broken := cells(e.egress[0])
 	broken[r.IntN(len(broken))] = broken[r.IntN(len(broken))]
 	for range 5000 {
 		f := w.drawFlow(r)

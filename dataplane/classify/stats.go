@@ -1,5 +1,7 @@
 package classify
 
+import "slices"
+
 // Stats is how large an engine is.
 type Stats struct {
 	Rules         int
@@ -21,41 +23,64 @@ type Table struct {
 }
 
 // Tables returns the tables in the order of a lookup, as the package comment
-// has them. Their bytes are the engine's.
+// has them, each with the bytes of all stages. Their bytes are the engine's.
 func (e *Engine) Tables() []Table {
+	out := []Table{
+		{Name: "classes of identities"}, {Name: "classes of ports"}, {Name: "pairs of classes"}, {Name: "programs"},
+		{Name: "shapes"}, {Name: "lists of rules"}, {Name: "verdicts", Bytes: len(e.verdicts)},
+	}
+	for _, t := range e.tables() {
+		for i, n := range t.bytes() {
+			out[i].Bytes += n
+		}
+	}
+	return out
+}
+
+// tables are the tables of all stages, each once.
+func (e *Engine) tables() []*table {
+	out := slices.Clone(e.egress)
+	for _, t := range e.ingress {
+		if !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// bytes are those of a stage, in the order of Engine.Tables.
+func (e *table) bytes() [6]int {
 	pairs := 0
 	for i := range e.pairs {
 		for j := range e.pairs[i] {
 			pairs += e.pairs[i][j].bytes()
 		}
 	}
-	return []Table{
-		{"classes of identities", 8 * (len(e.src) + len(e.dst))},
-		{"classes of ports", e.ports.bytes()},
-		{"pairs of classes", pairs},
-		{"programs", 8 * len(e.programs)},
-		{"shapes", 4 * (len(e.dirs) + len(e.pages))},
-		{"lists of rules", 4 * len(e.rules)},
-		{"verdicts", len(e.verdicts)},
-	}
+	return [6]int{8 * (len(e.src) + len(e.dst)), e.ports.bytes(), pairs, 8 * len(e.programs), 4 * (len(e.dirs) + len(e.pages)), 4 * len(e.rules)}
 }
 
-// Stats measures the engine.
+// Stats measures the engine: all of its stages, each once; but for the loads,
+// which a stage that both ends share costs twice.
 func (e *Engine) Stats() Stats {
-	s := e.stats
-	s.Rules, s.Identities = len(e.verdicts), len(e.src)-1
-	s.PortClasses, s.Programs = int(e.ports.classes), len(e.programs)
+	s := Stats{Rules: len(e.verdicts), Identities: len(e.egress[0].src) - 1}
 	for _, t := range e.Tables() {
 		s.Bytes += t.Bytes
 	}
-	s.Touches = e.touches()
+	for _, t := range e.tables() {
+		s.SourceClasses, s.DestClasses = s.SourceClasses+t.stats.SourceClasses, s.DestClasses+t.stats.DestClasses
+		s.PortClasses, s.Programs = s.PortClasses+int(t.ports.classes), s.Programs+len(t.programs)
+		s.Shapes, s.Pairs = s.Shapes+t.stats.Shapes, s.Pairs+t.stats.Pairs
+	}
+	for _, t := range slices.Concat(e.egress, e.ingress) {
+		s.Touches += t.touches()
+	}
 	return s
 }
 
-// touches counts the loads of Decide: two places, four of ports, the verdict;
+// touches counts the loads of a stage: two places, four of ports, the verdict;
 // and for each table the cell, the program, the page, the rule. A directory of
 // pages is one more, and so is the second bucket of a sparse table.
-func (e *Engine) touches() int {
+func (e *table) touches() int {
 	n := 7
 	for i := range e.pairs {
 		for j := range e.pairs[i] {

@@ -1,6 +1,7 @@
 package classify
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -90,6 +91,25 @@ func numbersOf(sets []policy.SetID) []uint32 {
 		out = append(out, uint32(s))
 	}
 	return out
+}
+
+// drawOrder gives rules tiers, passes and directions, and their order.
+func (w *world) drawOrder(r *rand.Rand) {
+	for i := range w.rs.Rules {
+		rule := &w.rs.Rules[i]
+		rule.Tier, rule.Precedence, rule.Verdict = uint32(r.IntN(4)), uint32(r.IntN(3)), policy.Verdict(r.IntN(3))
+		if r.IntN(2) == 0 {
+			rule.Direction = policy.Direction(r.IntN(3))
+		}
+	}
+	w.order()
+}
+
+// order puts the rules in their order.
+func (w *world) order() {
+	slices.SortStableFunc(w.rs.Rules, func(a, b policy.Rule) int {
+		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Precedence, b.Precedence), cmp.Compare(a.Verdict, b.Verdict))
+	})
 }
 
 func drawRule(r *rand.Rand, number, sets int) policy.Rule {

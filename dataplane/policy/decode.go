@@ -109,7 +109,7 @@ func readSections(rs *Ruleset, bodies [sectionEnd - 1][]byte, counts [sectionEnd
 		return err
 	}
 	r = reader{b: bodies[1]}
-	rs.Rules = list(&r, int(counts[1]), 29, r.rule)
+	rs.Rules = list(&r, int(counts[1]), 34, r.rule)
 	return r.done("rules")
 }
 
@@ -195,7 +195,7 @@ func (r *reader) prefix() netip.Prefix {
 }
 
 func (r *reader) rule() Rule {
-	out := Rule{Name: r.string(), Verdict: Verdict(r.byte()), Precedence: uint32(r.uint())}
+	out := Rule{Name: r.string(), Verdict: Verdict(r.byte()), Direction: Direction(r.byte()), Tier: uint32(r.uint()), Precedence: uint32(r.uint())}
 	set := func() SetID { return SetID(r.uint()) }
 	out.From = list(r, r.uint(), 4, set)
 	out.To = list(r, r.uint(), 4, set)

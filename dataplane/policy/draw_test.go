@@ -78,7 +78,8 @@ func drawRule(t *rapid.T, sets int) Rule {
 		return some(t, label, 1, func() SetID { return SetID(rapid.IntRange(0, sets-1).Draw(t, label)) }, func(a, b SetID) int { return int(a) - int(b) })
 	}
 	return Rule{
-		Name: rapid.String().Draw(t, "name"), Verdict: Verdict(rapid.IntRange(0, 1).Draw(t, "verdict")),
+		Name: rapid.String().Draw(t, "name"), Verdict: Verdict(rapid.IntRange(0, 2).Draw(t, "verdict")),
+		Tier: rapid.OneOf(rapid.Uint32Range(0, 2), rapid.Uint32()).Draw(t, "tier"), Direction: Direction(rapid.IntRange(0, 2).Draw(t, "direction")),
 		Precedence: rapid.OneOf(rapid.Uint32Range(0, 2), rapid.Uint32()).Draw(t, "precedence"),
 		From:       side("from"), To: side("to"),
 		Ports: some(t, "ports", 1, func() Port { return drawPort(t) }, comparePort),

@@ -9,7 +9,7 @@ import (
 
 const (
 	magic       = "BHPOLICY"
-	version     = 2
+	version     = 3
 	headerSize  = 96
 	sectionSize = 24
 	sumAt       = 64
@@ -93,7 +93,8 @@ func appendPrefixes(b []byte, list []netip.Prefix) []byte {
 }
 
 func appendRule(b []byte, r *Rule) []byte {
-	b = append(appendString(b, r.Name), byte(r.Verdict))
+	b = append(appendString(b, r.Name), byte(r.Verdict), byte(r.Direction))
+	b = binary.LittleEndian.AppendUint32(b, r.Tier)
 	b = binary.LittleEndian.AppendUint32(b, r.Precedence)
 	for _, list := range [2][]SetID{r.From, r.To} {
 		b = appendUint(b, len(list))

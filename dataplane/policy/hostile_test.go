@@ -206,7 +206,10 @@ func TestBrokenPromisesAreRefused(t *testing.T) {
 		"any_protocol_some_ports": func(rs *Ruleset) { rs.Rules[0].Ports[0].DstLo = 1 },
 		"gre_with_a_port":         func(rs *Ruleset) { rs.Rules[1].Ports[0].Proto = 47 },
 		"icmp_from_a_port":        func(rs *Ruleset) { rs.Rules[1].Ports[0].Proto, rs.Rules[1].Ports[0].SrcLo = 1, 1 },
-		"verdict_2":               func(rs *Ruleset) { rs.Rules[1].Verdict = 2 },
+		"verdict_3":               func(rs *Ruleset) { rs.Rules[1].Verdict = 3 },
+		"direction_3":             func(rs *Ruleset) { rs.Rules[1].Direction = 3 },
+		"pass_before_allow":       func(rs *Ruleset) { rs.Rules[0].Verdict = Pass },
+		"tier_falls":              func(rs *Ruleset) { rs.Rules[0].Tier = 1 },
 		"allow_before_deny":       func(rs *Ruleset) { slices.Reverse(rs.Rules) },
 		"precedence_falls":        func(rs *Ruleset) { rs.Rules[0].Precedence = 1 },
 	} {

@@ -12,7 +12,9 @@ type Near struct {
 	Source bool // its source differs
 	Dest   bool // its destination differs
 	Ports  bool // its ports differ
+	End    bool // it speaks for the other end than the one that denies
 	proto  uint8
+	end    Direction
 }
 
 // How far a rule is from a connection: a side or a protocol that differs is
@@ -22,6 +24,7 @@ const (
 	farSide  = 8
 	farProto = 8
 	farPort  = 6
+	farEnd   = 6
 	farAny   = 1
 )
 
@@ -29,33 +32,62 @@ const (
 // nearest to, the first of equals; found is false if none has to do with it.
 // It is for people: it reads every rule.
 func (rs *Ruleset) Nearest(from, to []SetID, proto uint8, sport, dport uint16) (best Near, found bool) {
-	least := 0
+	least, end := 0, rs.denying(from, to, proto, sport, dport)
 	for i := range rs.Rules {
 		r := &rs.Rules[i]
 		if r.Verdict != Allow {
 			continue
 		}
 		source, dest, ports := sideDistance(r.From, from), sideDistance(r.To, to), r.portDistance(proto, sport, dport)
-		if source > 0 && dest > 0 && (ports == farProto || ports == farAny) {
+		near := Near{RuleID(i), source == farSide, dest == farSide, ports >= farPort, !r.Direction.SpeaksAt(end), proto, end}
+		switch matches := !near.Source && !near.Dest && !near.Ports; {
+		case matches && !near.End:
+			continue // its tier was left
+		case !matches && source > 0 && dest > 0 && (ports == farProto || ports == farAny):
 			continue // what they share, any two connections do
 		}
-		if d := source + dest + ports; !found || d < least {
-			best, least, found = Near{RuleID(i), source == farSide, dest == farSide, ports >= farPort, proto}, d, true
+		d := source + dest + ports
+		if near.End {
+			d += farEnd
+		}
+		if !found || d < least {
+			best, least, found = near, d, true
 		}
 	}
 	return best, found
 }
 
-// Overruled finds the first allow rule that matches a connection which a deny
-// rule decided.
+// denying is the end that denies a connection, the first of two.
+func (rs *Ruleset) denying(from, to []SetID, proto uint8, sport, dport uint16) Direction {
+	if _, verdict := rs.DecideAt(Egress, from, to, proto, sport, dport); verdict == Deny {
+		return Egress
+	}
+	return Ingress
+}
+
+// Overruled finds the first allow rule that matches a connection, at the end
+// where a deny rule decided it.
 func (rs *Ruleset) Overruled(from, to []SetID, proto uint8, sport, dport uint16) (RuleID, bool) {
+	end := rs.denying(from, to, proto, sport, dport)
 	for i := range rs.Rules {
 		r := &rs.Rules[i]
-		if r.Verdict == Allow && sideDistance(r.From, from) < farSide && sideDistance(r.To, to) < farSide && r.portDistance(proto, sport, dport) < farPort {
+		if r.Verdict == Allow && r.Direction.SpeaksAt(end) && r.matches(from, to, proto, sport, dport) {
 			return RuleID(i), true
 		}
 	}
 	return NoRule, false
+}
+
+// Why says why a deny decides and not an allow that matches, too.
+func (rs *Ruleset) Why(deny, allow RuleID) string {
+	d, a := &rs.Rules[deny], &rs.Rules[allow]
+	switch {
+	case d.Tier != a.Tier:
+		return d.Name + " is of an earlier tier"
+	case d.Precedence != a.Precedence:
+		return d.Name + " has an earlier priority"
+	}
+	return "a deny beats every allow"
 }
 
 func sideDistance(rule, has []SetID) int {
@@ -98,6 +130,9 @@ func (n Near) Describe(rs *Ruleset) string {
 	}
 	if n.Ports {
 		how = append(how, "used "+portNames(r.Ports, n.proto))
+	}
+	if n.End {
+		how = append(how, "spoke for "+n.end.String()+", too")
 	}
 	return r.Name + ", if it " + enumerate(how, "and")
 }

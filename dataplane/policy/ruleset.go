@@ -18,10 +18,10 @@ type Ruleset struct {
 	// Any at index 0; otherwise sorted by kind, then name. A SetID is an
 	// index into it.
 	Sets []Set
-	// Rules is in the order of decision: the first that matches decides. Where
-	// none does the answer is deny. A RuleID is an index into it. The order is
-	// by Precedence; at a tie every deny comes before every allow, so that a
-	// deny beats an allow whatever put them there.
+	// Rules is in the order of decision, see DecideAt. A RuleID is an index
+	// into it. The order is by Tier and Precedence; at a tie every deny comes
+	// before every allow, and that before every pass, so that a deny beats an
+	// allow whatever put them there.
 	Rules []Rule
 }
 
@@ -97,18 +97,59 @@ const (
 	Deny Verdict = iota
 	// Allow lets it pass, replies included.
 	Allow
+	// Pass leaves the rule's tier: the next one decides.
+	Pass
 )
+
+func (v Verdict) String() string {
+	switch v {
+	case Allow:
+		return "allow"
+	case Pass:
+		return "pass"
+	}
+	return "deny"
+}
+
+// Direction is the end of a connection that a rule speaks for.
+type Direction uint8
+
+const (
+	// BothEnds: where it leaves, and where it arrives.
+	BothEnds Direction = iota
+	// Egress: where it leaves.
+	Egress
+	// Ingress: where it arrives.
+	Ingress
+)
+
+func (d Direction) String() string {
+	switch d {
+	case Egress:
+		return "egress"
+	case Ingress:
+		return "ingress"
+	}
+	return "both"
+}
+
+// SpeaksAt tells whether a rule of this direction is read at an end.
+func (d Direction) SpeaksAt(end Direction) bool { return d == BothEnds || d == end }
 
 // Rule is one statement: From may (or may not) connect To on Ports.
 type Rule struct {
 	Name    string
 	Verdict Verdict
-	// Precedence is the rule's rank, the least first: what tier, priority or
-	// order of statements gave it. It decides nothing that the order of Rules
-	// has not decided; it says which rules were a tie.
+	// Tier is what a Pass leaves. The least comes first.
+	Tier uint32
+	// Precedence is the rule's rank in its tier, the least first. It decides
+	// nothing that the order of Rules has not decided; it says which rules were
+	// a tie.
 	Precedence uint32
-	From, To   []SetID // sorted, unique, not empty
-	Ports      []Port  // sorted, unique, not empty
+	// Direction is the end that the rule speaks for.
+	Direction Direction
+	From, To  []SetID // sorted, unique, not empty
+	Ports     []Port  // sorted, unique, not empty
 	// File and Line say where the source states the rule, for people.
 	File string
 	Line uint32

@@ -37,9 +37,10 @@ func compareSet(a, b Set) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 }
 
-// compareRank orders rules by precedence, and denies before allows of one.
+// compareRank orders rules by tier and precedence, and denies before allows
+// before passes of one.
 func compareRank(a, b *Rule) int {
-	return cmp.Or(cmp.Compare(a.Precedence, b.Precedence), cmp.Compare(a.Verdict, b.Verdict))
+	return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Precedence, b.Precedence), cmp.Compare(a.Verdict, b.Verdict))
 }
 
 func (s *Set) validate(first bool) error {
@@ -75,8 +76,8 @@ func comparePrefix(a, b netip.Prefix) int {
 }
 
 func (r *Rule) validate(sets int) error {
-	if r.Verdict > Allow {
-		return fmt.Errorf("verdict %d", r.Verdict)
+	if r.Verdict > Pass || r.Direction > Ingress {
+		return fmt.Errorf("verdict %d, direction %d", uint8(r.Verdict), r.Direction)
 	}
 	for _, list := range [2][]SetID{r.From, r.To} {
 		if len(list) == 0 || !ascending(list, cmp.Compare[SetID]) || int(list[len(list)-1]) >= sets {
