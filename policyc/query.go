@@ -147,10 +147,11 @@ type answer struct {
 	Place   string `json:"place,omitempty"`
 	Nearest string `json:"nearest,omitempty"`
 	Beaten  string `json:"beaten,omitempty"` // the allow rule that the deny beats
+	Why     string `json:"why,omitempty"`    // why it does
 }
 
 func (q *question) answer(got compile.Answer) *answer {
-	out := &answer{From: q.from, To: q.to, Port: q.port, Verdict: "deny", Nearest: got.Near, Beaten: got.Beaten}
+	out := &answer{From: q.from, To: q.to, Port: q.port, Verdict: "deny", Nearest: got.Near, Beaten: got.Beaten, Why: got.Why}
 	switch {
 	case got.Allow:
 		out.Verdict = "allow"
@@ -184,7 +185,7 @@ func (a *answer) text() string {
 		text += fmt.Sprintf("nearest: %s\n", a.Nearest)
 	}
 	if a.Beaten != "" {
-		text += fmt.Sprintf("rule %s allows it, but a deny beats every allow\n", a.Beaten)
+		text += fmt.Sprintf("rule %s allows it, but %s\n", a.Beaten, a.Why)
 	}
 	return text
 }

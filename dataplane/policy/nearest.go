@@ -18,13 +18,14 @@ type Near struct {
 }
 
 // How far a rule is from a connection: a side or a protocol that differs is
-// farther than a port that does, and a rule that names the connection's
-// services and ports is nearer than one that matches because it names any.
+// farther than a port that does, and that than an end that the rule does not
+// speak for; and a rule that names the connection's services and ports is nearer
+// than one that matches because it names any.
 const (
 	farSide  = 8
 	farProto = 8
 	farPort  = 6
-	farEnd   = 6
+	farEnd   = 5
 	farAny   = 1
 )
 

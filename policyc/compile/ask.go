@@ -15,6 +15,7 @@ type Answer struct {
 	eval.Answer
 	Near   string // which allow rule, and how it differs; may be empty
 	Beaten string // which allow rule the deny beats; may be empty
+	Why    string // why it does
 }
 
 // Ask asks a policy about a connection, or about a range of ports.
@@ -46,7 +47,8 @@ func (k *asker) explain(a *Answer, from, to Subject) {
 			a.Near = near.Describe(rs)
 		}
 	} else if rule, found := rs.Overruled(source, dest, a.At.Proto, 0, a.At.Dst); found {
-		a.Beaten = rs.Rules[rule].Name
+		by, _ := rs.Decide(source, dest, a.At.Proto, 0, a.At.Dst)
+		a.Beaten, a.Why = rs.Rules[rule].Name, rs.Why(by, rule)
 	}
 }
 

@@ -114,7 +114,7 @@ func TestWhatMustNotChangeTheMeaning(t *testing.T) {
 		w := drawWorld(t)
 		rules := w.drawRules(t)
 		p, rs := mustCompile(t, w.text+strings.Join(rules, ""))
-		denied, _ := mustCompile(t, w.text+strings.Join(rules, "")+"[[rules]]\nname = \"extra\"\ndeny = { from = [\"s0\"], to = [\"any\"], ports = [\"tcp/80-90\"] }\n")
+		denied, _ := mustCompile(t, w.text+strings.Join(rules, "")+"[[rules]]\nname = \"extra\"\n"+drawRank(t)+"deny = { from = [\"s0\"], to = [\"any\"], ports = [\"tcp/80-90\"] }\n")
 		turned := slices.Clone(rules)
 		slices.Reverse(turned)
 		if _, other := mustCompile(t, w.text+strings.Join(turned, "")); rs.SourceHash != other.SourceHash {

@@ -24,7 +24,7 @@ func runTests(p *Policy, list *diag.List) {
 			d.With("the nearest rule is %s", a.Near)
 		}
 		if t.Allow && a.Beaten != "" {
-			d.With("rule %q allows it, but a deny beats every allow", a.Beaten)
+			d.With("rule %q allows it, but %s", a.Beaten, a.Why)
 		}
 	}
 }

@@ -48,6 +48,7 @@ func drawWorld(t *rapid.T) *world {
 		cidrs := drawSome(t, "cidrs", blocks)
 		w.add(fmt.Sprintf("n%d", i), "[networks.n%d]\ncidrs = [%s]\nexcept = [%s]\n", i, quoted(cidrs), quoted(drawInside(t, cidrs)))
 	}
+	w.text += drawTiers(t)
 	return w
 }
 
@@ -117,13 +118,42 @@ func drawInside(t *rapid.T, cidrs []string) []string {
 	return drawSome(t, "except", inside)
 }
 
+// drawRank draws a tier, a priority and a direction, or none.
+func drawRank(t *rapid.T) string {
+	out := ""
+	for _, rank := range ranks {
+		if v := rapid.SampledFrom(rank[1:]).Draw(t, rank[0]); v != "" {
+			out += rank[0] + " = " + v + "\n"
+		}
+	}
+	return out
+}
+
+// ranks are the keys of a rule's rank, each with its values.
+var ranks = [][]string{
+	{"tier", "", "", `"platform"`, `"security"`, `"application"`, `"baseline"`},
+	{"priority", "", "", "0", "999", "1000", "4294967294"},
+	{"direction", "", "", `"ingress"`, `"egress"`},
+}
+
+// drawTiers draws defaults of tiers.
+func drawTiers(t *rapid.T) string {
+	out := ""
+	for _, tier := range []string{"platform", "security", "application", "baseline"} {
+		if word := rapid.SampledFrom([]string{"", "", "", "pass", "deny", "allow"}).Draw(t, tier); word != "" {
+			out += fmt.Sprintf("[tiers.%s]\ndefault = %q\n", tier, word)
+		}
+	}
+	return out
+}
+
 // drawRules draws rules of a world, as text each.
 func (w *world) drawRules(t *rapid.T) []string {
 	var rules []string
 	for i := range rapid.IntRange(0, 6).Draw(t, "rules") {
-		verdict := rapid.SampledFrom([]string{"allow", "allow", "deny"}).Draw(t, "verdict")
-		rules = append(rules, fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s = { from = [%s], to = [%s], ports = [%s] }\n",
-			i, verdict, quoted(drawSome(t, "from", w.sets)), quoted(drawSome(t, "to", w.sets)), quoted(drawSome(t, "ports", portWords))))
+		verdict := rapid.SampledFrom([]string{"allow", "allow", "deny", "pass"}).Draw(t, "verdict")
+		rules = append(rules, fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s%s = { from = [%s], to = [%s], ports = [%s] }\n",
+			i, drawRank(t), verdict, quoted(drawSome(t, "from", w.sets)), quoted(drawSome(t, "to", w.sets)), quoted(drawSome(t, "ports", portWords))))
 	}
 	return rules
 }

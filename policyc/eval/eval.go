@@ -6,7 +6,13 @@
 // wrong.
 //
 //   - Nothing is allowed that no rule allows.
-//   - A deny that matches beats every allow that does.
+//   - Both ends must allow a connection: where it leaves, by the rules that
+//     speak for egress, and where it arrives, by those for ingress. A rule
+//     without a direction speaks for both.
+//   - An end asks the tiers in order: platform, security, application, baseline.
+//     In a tier the matching rule of the least priority decides; at a tie a deny
+//     beats an allow, and an allow a pass. A pass asks the next tier, and so
+//     does a tier without a match and without a default.
 //   - A service is the endpoints that have all of its labels and meet all of
 //     its conditions, whatever other labels they have; where it has
 //     alternatives, also one of them. "Not in" and "not exists" are met by an
@@ -19,6 +25,7 @@
 package eval
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -34,19 +41,45 @@ type Flow struct {
 }
 
 // Decide says whether from may connect to, and which rule says so; a nil rule
-// is the default deny. Of several rules that say the same the first by name is
-// named.
+// is the default deny. Both ends must allow it, where the connection leaves and
+// where it arrives; the rule is that of the end that denies, the first of two,
+// else that of the end where it arrives.
 func Decide(p *check.Policy, from, to check.Subject, f Flow) (allow bool, by *check.Rule) {
-	for _, r := range p.Rules {
-		if !matches(r, from, to, f) {
-			continue
+	if allow, by = DecideAt(p, policy.Egress, from, to, f); !allow {
+		return allow, by
+	}
+	return DecideAt(p, policy.Ingress, from, to, f)
+}
+
+// DecideAt says what one end of the connection says: the first tier that does
+// not pass.
+func DecideAt(p *check.Policy, end policy.Direction, from, to check.Subject, f Flow) (allow bool, by *check.Rule) {
+	for tier, otherwise := range p.Defaults {
+		by := First(p, uint32(tier), end, from, to, f)
+		if by == nil {
+			by = otherwise
 		}
-		switch {
-		case by == nil, by.Allow && !r.Allow, by.Allow == r.Allow && r.Name < by.Name:
+		if by != nil && !by.Pass {
+			return by.Allow, by
+		}
+	}
+	return false, nil
+}
+
+// First is the rule that decides in a tier, nil if none matches.
+func First(p *check.Policy, tier uint32, end policy.Direction, from, to check.Subject, f Flow) (by *check.Rule) {
+	for _, r := range p.Rules {
+		if r.Tier == tier && r.Direction.SpeaksAt(end) && matches(r, from, to, f) && (by == nil || before(r, by)) {
 			by = r
 		}
 	}
-	return by != nil && by.Allow, by
+	return by
+}
+
+// before tells whether a rule decides before another of its tier. Of several
+// that say the same the first by name is named.
+func before(a, b *check.Rule) bool {
+	return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Verdict(), b.Verdict()), cmp.Compare(a.Name, b.Name)) < 0
 }
 
 func matches(r *check.Rule, from, to check.Subject, f Flow) bool {

@@ -33,6 +33,11 @@ func Files(files []*source.File, list *diag.List) *Policy {
 	c.groups(services)
 	names := map[string]diag.Span{}
 	for _, f := range files {
+		for i := range f.Tiers {
+			c.tier(&f.Tiers[i], names)
+		}
+	}
+	for _, f := range files {
 		for i := range f.Rules {
 			c.rule(&f.Rules[i], names)
 		}
@@ -164,24 +169,31 @@ func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
 	default:
 		names[r.Name.Value] = r.Name.At
 	}
-	clause := r.Allow
-	switch {
-	case r.Allow != nil && r.Deny != nil:
-		c.list.Errorf(r.At, "rule %q both allows and denies", r.Name.Value).With("make two rules of it")
-	case r.Allow != nil:
-		out.Allow = true
-	case r.Deny != nil:
-		clause = r.Deny
-	case r.Bad:
-		return
-	default:
-		c.list.Errorf(r.At, "rule %q neither allows nor denies", r.Name.Value).With("allow = { from = [...], to = [...], ports = [...] }")
+	clause := c.verdict(out, r)
+	if clause == nil {
 		return
 	}
+	c.rank(out, r)
 	out.From = c.sets(clause, &clause.From, "from")
 	out.To = c.sets(clause, &clause.To, "to")
 	out.Ports = c.ports(clause)
 	c.p.Rules = append(c.p.Rules, out)
+}
+
+// verdict reads what a rule says, and returns about what; nil: nothing.
+func (c *checker) verdict(out *Rule, r *source.Rule) *source.Clause {
+	clauses := slices.DeleteFunc([]*source.Clause{r.Allow, r.Deny, r.Pass}, func(c *source.Clause) bool { return c == nil })
+	switch {
+	case len(clauses) > 1:
+		c.list.Errorf(r.At, "rule %q has more than one verdict", r.Name.Value).With("make a rule of each")
+	case len(clauses) == 0 && !r.Bad:
+		c.list.Errorf(r.At, "rule %q neither allows nor denies", r.Name.Value).With("allow = { from = [...], to = [...], ports = [...] }")
+	}
+	if len(clauses) == 0 {
+		return nil
+	}
+	out.Allow, out.Pass = r.Allow != nil, r.Pass != nil
+	return clauses[0]
 }
 
 // sets resolves one side of a rule.

@@ -18,6 +18,9 @@ type Policy struct {
 	Services []*Service
 	Networks []*Network
 	Rules    []*Rule
+	// Defaults has, by tier, a rule for everything that says what the tier says
+	// where no rule of it matches; nil is pass.
+	Defaults [Tiers]*Rule
 	Tests    []*Test
 	// Endpoints are those that questions and tests can name.
 	Endpoints []Subject
@@ -69,11 +72,26 @@ func (s Set) Name() string {
 
 // Rule is one statement: From may, or may not, connect To on Ports.
 type Rule struct {
-	Name     string
-	Allow    bool
-	From, To []Set
-	Ports    []policy.Port
-	At       diag.Span
+	Name      string
+	Allow     bool   // neither Allow nor Pass: deny
+	Pass      bool   // leave the tier, go on in the next
+	Tier      uint32 // index into TierNames, the first decides first
+	Priority  uint32 // in the tier, the least decides first
+	Direction policy.Direction
+	From, To  []Set
+	Ports     []policy.Port
+	At        diag.Span
+}
+
+// Verdict is what the rule says.
+func (r *Rule) Verdict() policy.Verdict {
+	switch {
+	case r.Pass:
+		return policy.Pass
+	case r.Allow:
+		return policy.Allow
+	}
+	return policy.Deny
 }
 
 // Test is a connection and what the policy must say to it.

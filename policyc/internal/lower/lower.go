@@ -2,8 +2,16 @@
 // number, rules in the order of decision, ports in ranges that do not overlap.
 //
 // The order of files and statements does not matter: sets are sorted by kind
-// and name, rules by verdict, deny first, and then by name. Deny first, and
-// the first match decides: so a deny beats every allow.
+// and name, rules by tier, priority, verdict (deny, allow, pass) and then name.
+// The first match decides, and so at a tie a deny beats every allow. A tier's
+// default is a rule for everything at the tier's end.
+//
+// A pass stays a pass. To compile it away each later rule of its tier would have
+// to be cut down to what the pass does not match, and the difference of two
+// rules is no rule: it would take sets that no service names, up to three for
+// each pass and rule. The switch needs no such thing: it cuts the list into
+// stages behind each tier with a pass (package classify), at the price of one
+// more look for each.
 package lower
 
 import (
@@ -21,11 +29,13 @@ import (
 func Policy(p *check.Policy, generation uint64) *policy.Ruleset {
 	l := &lowering{numbers: map[string]policy.SetID{}}
 	l.sets(p)
-	for _, r := range p.Rules {
-		l.rs.Rules = append(l.rs.Rules, l.rule(r))
+	for _, r := range slices.Concat(p.Rules, p.Defaults[:]) {
+		if r != nil {
+			l.rs.Rules = append(l.rs.Rules, l.rule(r))
+		}
 	}
 	slices.SortFunc(l.rs.Rules, func(a, b policy.Rule) int {
-		return cmp.Or(cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Precedence, b.Precedence), cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Name, b.Name))
 	})
 	l.rs.Generation = generation
 	l.rs.SourceHash = hash(&l.rs)
@@ -69,11 +79,10 @@ func set(s check.Set) policy.Set {
 }
 
 func (l *lowering) rule(r *check.Rule) policy.Rule {
-	out := policy.Rule{Name: r.Name, From: l.side(r.From), To: l.side(r.To), Ports: merge(r.Ports), File: filepath.Base(r.At.File()), Line: uint32(r.At.Line())}
-	if r.Allow {
-		out.Verdict = policy.Allow
+	return policy.Rule{
+		Name: r.Name, Verdict: r.Verdict(), Tier: r.Tier, Precedence: r.Priority, Direction: r.Direction,
+		From: l.side(r.From), To: l.side(r.To), Ports: merge(r.Ports), File: filepath.Base(r.At.File()), Line: uint32(r.At.Line()),
 	}
-	return out
 }
 
 func (l *lowering) side(sets []check.Set) []policy.SetID {
@@ -122,7 +131,7 @@ func hash(rs *policy.Ruleset) [32]byte {
 		fmt.Fprintf(h, "%d %q %q %v %v\n", s.Kind, s.Name, s.Selector, s.Prefixes, s.Except)
 	}
 	for _, r := range rs.Rules {
-		fmt.Fprintf(h, "%q %d %v %v %v\n", r.Name, r.Verdict, r.From, r.To, r.Ports)
+		fmt.Fprintf(h, "%q %d %d %d %d %v %v %v\n", r.Name, r.Verdict, r.Tier, r.Precedence, r.Direction, r.From, r.To, r.Ports)
 	}
 	return [32]byte(h.Sum(nil))
 }

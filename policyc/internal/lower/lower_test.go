@@ -94,6 +94,8 @@ func TestSourceHash(t *testing.T) {
 	first := build(t, both).SourceHash
 	for what, text := range map[string]string{
 		"a comment and a place": "# moved\n\n" + both,
+		"a tier that passes":    "[tiers.security]\ndefault = \"pass\"\n" + both,
+		"a rank that it has":    strings.Replace(both, `name = "z"`, "name = \"z\"\ntier = \"application\"\npriority = 1000", 1),
 		"a service unused":      strings.Replace(both, `u = "1"`, `u = "2"`, 1),
 	} {
 		if build(t, text).SourceHash != first {
@@ -109,6 +111,12 @@ func TestSourceHash(t *testing.T) {
 		"a verdict":        {"deny", "allow"},
 		"a rule's name":    {`"zz"`, `"zy"`},
 		"a port":           {"tcp/1", "tcp/2"},
+		"a tier":           {"name = \"z\"", "name = \"z\"\ntier = \"baseline\""},
+		"a priority":       {"name = \"z\"", "name = \"z\"\npriority = 1001"},
+		"a direction":      {"name = \"z\"", "name = \"z\"\ndirection = \"egress\""},
+		"a pass":           {"deny", "pass"},
+		"a tier's default": {"[services.b]", "[tiers.baseline]\ndefault = \"deny\"\n[services.b]"},
+		"a condition":      {`labels = { a = "1" }`, "labels = { a = \"1\" }\nmatch = [\"exists c\"]"},
 		"a port to a side": {`from = ["a"]`, `from = ["a", "n"]`},
 	} {
 		if text := strings.Replace(both, change[0], change[1], 1); text == both || build(t, text).SourceHash == first {

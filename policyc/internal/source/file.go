@@ -25,6 +25,7 @@ type File struct {
 	Whole    bool // the text is valid TOML, and every statement of it was read
 	Services []Service
 	Networks []Network
+	Tiers    []Tier
 	Rules    []Rule
 	Tests    []Test
 	// Endpoints are those that questions and tests can name.
@@ -72,16 +73,31 @@ type Network struct {
 	CIDRs, Except Texts
 }
 
-// Rule is one of [[rules]]. Exactly one of Allow and Deny should be there;
-// check says so where it is not.
-type Rule struct {
-	At          diag.Span
-	Name        Text
-	Allow, Deny *Clause
-	Bad         bool // it has a key that may have been meant for one it lacks
+// Tier is [tiers.NAME].
+type Tier struct {
+	Name    Text
+	Default Text
 }
 
-// Clause is the inside of allow = {} and deny = {}.
+// Number is a number of the source. Set tells 0 from none.
+type Number struct {
+	Value    int64
+	At       diag.Span
+	Set, Bad bool
+}
+
+// Rule is one of [[rules]]. Exactly one of Allow, Deny and Pass should be there;
+// check says so where it is not.
+type Rule struct {
+	At                diag.Span
+	Name              Text
+	Tier, Direction   Text
+	Priority          Number
+	Allow, Deny, Pass *Clause
+	Bad               bool // it has a key that may have been meant for one it lacks
+}
+
+// Clause is the inside of allow = {}, deny = {} and pass = {}.
 type Clause struct {
 	At              diag.Span
 	From, To, Ports Texts

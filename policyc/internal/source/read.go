@@ -16,7 +16,7 @@ type reader struct{ list *diag.List }
 
 func (r *reader) file(root *node, f *File) {
 	r.version(root, f.Src)
-	r.keys(root, "a policy file", "version", "services", "networks", "endpoints", "rules", "tests")
+	r.keys(root, "a policy file", "version", "services", "networks", "endpoints", "tiers", "rules", "tests")
 	for _, e := range r.named(root, "services") {
 		f.Services = append(f.Services, r.service(e))
 	}
@@ -25,6 +25,10 @@ func (r *reader) file(root *node, f *File) {
 	}
 	for _, e := range r.named(root, "endpoints") {
 		f.Endpoints = append(f.Endpoints, r.known(e))
+	}
+	for _, e := range r.named(root, "tiers") {
+		strange := r.keys(e.node, "a tier", "default")
+		f.Tiers = append(f.Tiers, Tier{Name: Text{Value: e.name, At: e.at}, Default: r.textOf(e.node, "default", strange)})
 	}
 	for _, n := range r.listed(root, "rules") {
 		f.Rules = append(f.Rules, r.rule(n))
@@ -175,8 +179,12 @@ func (r *reader) network(e entry) Network {
 }
 
 func (r *reader) rule(n *node) Rule {
-	strange := r.keys(n, "a rule", "name", "allow", "deny")
-	return Rule{At: n.at, Name: r.textOf(n, "name", strange), Allow: r.clause(n, "allow"), Deny: r.clause(n, "deny"), Bad: strange}
+	strange := r.keys(n, "a rule", "name", "tier", "priority", "direction", "allow", "deny", "pass")
+	return Rule{
+		At: n.at, Name: r.textOf(n, "name", strange), Tier: r.textOf(n, "tier", false), Priority: r.number(n, "priority"),
+		Direction: r.textOf(n, "direction", false),
+		Allow:     r.clause(n, "allow"), Deny: r.clause(n, "deny"), Pass: r.clause(n, "pass"), Bad: strange,
+	}
 }
 
 func (r *reader) clause(rule *node, key string) *Clause {
@@ -235,6 +243,18 @@ func (r *reader) textOf(n *node, key string, strange bool) Text {
 		return Text{Bad: strange}
 	}
 	return r.text(e)
+}
+
+func (r *reader) number(n *node, key string) Number {
+	e := n.get(key)
+	if e == nil {
+		return Number{}
+	}
+	v, isInt := e.node.scalar.(int64)
+	if !isInt {
+		r.list.Errorf(e.node.at, "%s must be a number", key).With("%s = 1", key)
+	}
+	return Number{Value: v, At: e.node.at, Set: true, Bad: !isInt}
 }
 
 func (r *reader) text(e *entry) Text {

@@ -235,7 +235,7 @@ type Rule struct {
 	// Its name.
 	Name string `json:"name"`
 	// What it decides.
-	Verdict string `json:"verdict" enum:"allow,deny"`
+	Verdict string `json:"verdict" enum:"allow,deny,pass"`
 	// From which services and networks.
 	From []string `json:"from"`
 	// To which services and networks.
