@@ -31,7 +31,10 @@ func many(t *testing.T, property func(*rapid.T)) {
 }
 
 func mustCompile(t interface{ Fatal(...any) }, text string) (*Policy, *policy.Ruleset) {
-	sources := []Source{{Name: "p.toml", Text: []byte(text)}}
+	var sources []Source
+	for i, file := range strings.Split(text, nextFile) {
+		sources = append(sources, Source{Name: fmt.Sprintf("p%d.toml", i), Text: []byte(file)})
+	}
 	p, findings := Check(sources)
 	if findings.Failed() {
 		var out strings.Builder

@@ -44,6 +44,10 @@ func drawWorld(t *rapid.T) *world {
 	for i := range rapid.IntRange(1, 4).Draw(t, "services") {
 		w.add(fmt.Sprintf("s%d", i), "[services.s%d]\n%s", i, w.drawService(t))
 	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "scoped services") {
+		scope := rapid.SampledFrom(scopes).Draw(t, "scope")
+		w.add(fmt.Sprintf("%s/x%d", scope, i), "%s", inScope(scope, fmt.Sprintf("[services.x%d]\nmatch = [%s]\n", i, quoted(drawSome(t, "match", conditions)))))
+	}
 	for i := range rapid.IntRange(0, 4).Draw(t, "networks") {
 		cidrs := drawSome(t, "cidrs", blocks)
 		w.add(fmt.Sprintf("n%d", i), "[networks.n%d]\ncidrs = [%s]\nexcept = [%s]\n", i, quoted(cidrs), quoted(drawInside(t, cidrs)))
@@ -147,10 +151,57 @@ func drawTiers(t *rapid.T) string {
 	return out
 }
 
+// scopes are the scopes there may be.
+var scopes = []string{"east", "west"}
+
+// nextFile stands between the files of a world.
+const nextFile = "# next file\n"
+
+// inScope writes statements as a file of a scope.
+func inScope(scope, statements string) string {
+	labels := map[string]string{"east": `a = "1"`, "west": `a = "2"`}[scope]
+	return nextFile + "version = 1\n[scope]\nname = \"" + scope + "\"\nlabels = { " + labels + " }\n" + statements + nextFile + "version = 1\n"
+}
+
+// drawScopedRule draws a rule of a scope. What it names of its own makes it
+// speak for somebody.
+func (w *world) drawScopedRule(t *rapid.T, i int) string {
+	scope := rapid.SampledFrom(scopes).Draw(t, "scope")
+	verdict := rapid.SampledFrom([]string{"allow", "allow", "deny", "pass"}).Draw(t, "verdict")
+	own := []string{"any", scope}
+	for _, name := range w.sets {
+		if strings.HasPrefix(name, scope+"/") {
+			own = append(own, name, name, strings.TrimPrefix(name, scope+"/"))
+		}
+	}
+	side := func(label string) []string {
+		return append(drawSome(t, label, w.sets), rapid.SampledFrom(own).Draw(t, "own"))
+	}
+	from, to := drawSome(t, "from", w.sets), drawSome(t, "to", w.sets)
+	direction := rapid.SampledFrom([]string{"", "egress", "ingress"}).Draw(t, "direction")
+	if direction != "ingress" {
+		from = side("from")
+	} else {
+		to = side("to")
+	}
+	rank := rapid.SampledFrom([]string{"", "tier = \"baseline\"\n", "priority = 999\n"}).Draw(t, "rank")
+	if direction != "" {
+		rank += fmt.Sprintf("direction = %q\n", direction)
+	}
+	slices.Sort(from)
+	slices.Sort(to)
+	return inScope(scope, fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s%s = { from = [%s], to = [%s], ports = [%s] }\n",
+		i, rank, verdict, quoted(slices.Compact(from)), quoted(slices.Compact(to)), quoted(drawSome(t, "ports", portWords))))
+}
+
 // drawRules draws rules of a world, as text each.
 func (w *world) drawRules(t *rapid.T) []string {
 	var rules []string
 	for i := range rapid.IntRange(0, 6).Draw(t, "rules") {
+		if rapid.IntRange(0, 2).Draw(t, "scoped") == 0 {
+			rules = append(rules, w.drawScopedRule(t, i))
+			continue
+		}
 		verdict := rapid.SampledFrom([]string{"allow", "allow", "deny", "pass"}).Draw(t, "verdict")
 		rules = append(rules, fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s%s = { from = [%s], to = [%s], ports = [%s] }\n",
 			i, drawRank(t), verdict, quoted(drawSome(t, "from", w.sets)), quoted(drawSome(t, "to", w.sets)), quoted(drawSome(t, "ports", portWords))))

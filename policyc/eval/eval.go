@@ -13,6 +13,9 @@
 //     In a tier the matching rule of the least priority decides; at a tie a deny
 //     beats an allow, and an allow a pass. A pass asks the next tier, and so
 //     does a tier without a match and without a default.
+//   - A rule of a scope speaks only for ends that it names by a service of the
+//     scope; any stands there for every endpoint of the scope. A connection
+//     between two scopes needs the consent of both.
 //   - A service is the endpoints that have all of its labels and meet all of
 //     its conditions, whatever other labels they have; where it has
 //     alternatives, also one of them. "Not in" and "not exists" are met by an
@@ -69,7 +72,7 @@ func DecideAt(p *check.Policy, end policy.Direction, from, to check.Subject, f F
 // First is the rule that decides in a tier, nil if none matches.
 func First(p *check.Policy, tier uint32, end policy.Direction, from, to check.Subject, f Flow) (by *check.Rule) {
 	for _, r := range p.Rules {
-		if r.Tier == tier && r.Direction.SpeaksAt(end) && matches(r, from, to, f) && (by == nil || before(r, by)) {
+		if r.Tier == tier && r.Direction.SpeaksAt(end) && matches(r, end, from, to, f) && (by == nil || before(r, by)) {
 			by = r
 		}
 	}
@@ -82,10 +85,31 @@ func before(a, b *check.Rule) bool {
 	return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Verdict(), b.Verdict()), cmp.Compare(a.Name, b.Name)) < 0
 }
 
-func matches(r *check.Rule, from, to check.Subject, f Flow) bool {
-	return inAny(r.From, from) && inAny(r.To, to) && slices.ContainsFunc(r.Ports, func(port policy.Port) bool {
+// matches tells whether a rule is about a connection, read at one end of it.
+func matches(r *check.Rule, end policy.Direction, from, to check.Subject, f Flow) bool {
+	source, dest := r.From, r.To
+	if end == policy.Egress {
+		source = own(r.Scope, source)
+	} else {
+		dest = own(r.Scope, dest)
+	}
+	return inAny(source, from) && inAny(dest, to) && slices.ContainsFunc(r.Ports, func(port policy.Port) bool {
 		return port.Proto == policy.AnyProto || port.Proto == uint16(f.Proto) && port.DstLo <= f.Dst && f.Dst <= port.DstHi
 	})
+}
+
+// own is what a rule of a scope can speak for: the scope's services, and of any
+// the scope.
+func own(scope *check.Service, sets []check.Set) (out []check.Set) {
+	for _, set := range sets {
+		switch {
+		case scope == nil, set.Service != nil && set.Service.Scope == scope:
+			out = append(out, set)
+		case set.Any:
+			out = append(out, check.Set{Service: scope})
+		}
+	}
+	return out
 }
 
 func inAny(sets []check.Set, s check.Subject) bool {

@@ -17,8 +17,10 @@ import (
 // not of a file.
 func Files(files []*source.File, list *diag.List) *Policy {
 	c := &checker{p: &Policy{named: map[string]Set{}}, list: list, places: map[string]diag.Span{}, used: map[string]bool{}}
+	c.scopesOf(files)
 	var services []*source.Service
 	for _, f := range files {
+		c.enter(f)
 		for i := range f.Services {
 			c.service(&f.Services[i])
 			services = append(services, &f.Services[i])
@@ -33,16 +35,22 @@ func Files(files []*source.File, list *diag.List) *Policy {
 	c.groups(services)
 	names := map[string]diag.Span{}
 	for _, f := range files {
+		if c.enter(f); c.scope != nil {
+			c.noTiers(f)
+			continue
+		}
 		for i := range f.Tiers {
 			c.tier(&f.Tiers[i], names)
 		}
 	}
 	for _, f := range files {
+		c.enter(f)
 		for i := range f.Rules {
 			c.rule(&f.Rules[i], names)
 		}
 	}
 	for _, f := range files {
+		c.enter(f)
 		for i := range f.Tests {
 			c.test(&f.Tests[i])
 		}
@@ -53,16 +61,18 @@ func Files(files []*source.File, list *diag.List) *Policy {
 
 type checker struct {
 	near   map[string]string // by wrong name: the right one
-	names  []string          // that rules can name; both once one is wrong
 	p      *Policy
 	list   *diag.List
 	places map[string]diag.Span
 	used   map[string]bool
+	scopes map[*source.File]*Service
+	scope  *Service // of the file in hand
 }
 
 // define notes a name, if it can be one and is free.
 func (c *checker) define(name source.Text, s Set) {
-	switch first, taken := c.places[name.Value]; {
+	full := c.qualified(name.Value)
+	switch first, taken := c.places[full]; {
 	case reserved[name.Value]:
 		c.list.Errorf(name.At, "%q is a built-in name", name.Value).With("choose another name")
 	case !goodName(name.Value):
@@ -70,8 +80,8 @@ func (c *checker) define(name source.Text, s Set) {
 	case taken:
 		c.list.Errorf(name.At, "%q is already defined", name.Value).With("services and networks share their names: choose another").Note(first, "first defined here")
 	default:
-		c.places[name.Value] = name.At
-		c.p.named[name.Value] = s
+		c.places[full] = name.At
+		c.p.named[full] = s
 	}
 }
 
@@ -95,7 +105,7 @@ func goodRuleName(s string) bool {
 }
 
 func (c *checker) network(n *source.Network) {
-	out := &Network{Name: n.Name.Value, At: n.Name.At}
+	out := &Network{Name: c.qualified(n.Name.Value), At: n.Name.At}
 	if len(n.CIDRs.Items) == 0 && !n.CIDRs.Bad {
 		c.list.Errorf(n.Name.At, "network %q has no cidrs, so it selects nothing", n.Name.Value).With("cidrs = [\"192.0.2.0/24\"]")
 	}
@@ -157,8 +167,8 @@ func (c *checker) prefix(t source.Text) (netip.Prefix, bool) {
 }
 
 func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
-	out := &Rule{Name: r.Name.Value, At: r.At}
-	switch first, taken := names[r.Name.Value]; {
+	out := &Rule{Name: c.qualified(r.Name.Value), At: r.At}
+	switch first, taken := names[out.Name]; {
 	case r.Name.Bad:
 	case r.Name.Value == "":
 		c.list.Errorf(r.At, "a rule has no name").With("name = \"...\": it is what drops and counters are reported by")
@@ -167,7 +177,7 @@ func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
 	case taken:
 		c.list.Errorf(r.Name.At, "two rules are called %q", r.Name.Value).With("rename one: counters and traces go by the name").Note(first, "the first")
 	default:
-		names[r.Name.Value] = r.Name.At
+		names[out.Name] = r.Name.At
 	}
 	clause := c.verdict(out, r)
 	if clause == nil {
@@ -177,6 +187,7 @@ func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
 	out.From = c.sets(clause, &clause.From, "from")
 	out.To = c.sets(clause, &clause.To, "to")
 	out.Ports = c.ports(clause)
+	c.speaks(out, r)
 	c.p.Rules = append(c.p.Rules, out)
 }
 
@@ -203,12 +214,12 @@ func (c *checker) sets(clause *source.Clause, names *source.Texts, side string) 
 	}
 	var out []Set
 	for _, name := range names.Items {
-		s, found := c.p.Lookup(name.Value)
+		s, found := c.p.in(c.scope, name.Value)
 		if !found {
 			c.list.Errorf(name.At, "no service or network is called %q", name.Value).Meant(c.meant(name.Value))
 			continue
 		}
-		c.used[name.Value] = true
+		c.used[s.Name()] = true
 		if slices.Contains(out, s) {
 			c.list.Warnf(name.At, "%q is named twice", name.Value)
 			continue
@@ -312,8 +323,10 @@ func (c *checker) subject(e *source.Endpoint, whole diag.Span, side string) (Sub
 	if e.Labels.Set {
 		return Subject{Text: "labels", Labels: labelsOf(&e.Labels)}, true
 	}
-	c.used[e.Text.Value] = true
-	s, problem := c.p.Subject(e.Text.Value)
+	if named, found := c.p.in(c.scope, e.Text.Value); found {
+		c.used[named.Name()] = true
+	}
+	s, problem := c.p.subjectIn(c.scope, e.Text.Value)
 	if problem != nil {
 		c.list.Errorf(e.Text.At, "%s", problem.Text).With("%s", problem.Cure).Meant(problem.Meant)
 	}

@@ -1,17 +1,16 @@
 package check
 
-import "bulkhead/vswitch/cli/nearest"
-
 // meant returns what a name that nothing has was probably meant to be. Once a
 // name: where a service is gone that ten thousand rules name, each says so.
 func (c *checker) meant(name string) string {
 	if c.near == nil {
-		c.near, c.names = map[string]string{}, c.p.Names()
+		c.near = map[string]string{}
 	}
-	word, known := c.near[name]
+	full := c.qualified(name)
+	word, known := c.near[full]
 	if !known {
-		word = nearest.Name(name, c.names)
-		c.near[name] = word
+		word = c.p.meant(c.scope, name)
+		c.near[full] = word
 	}
 	return word
 }

@@ -15,7 +15,8 @@ import (
 
 // Policy is the checked source of one or several files.
 type Policy struct {
-	Services []*Service
+	Services []*Service // without the scopes
+	Scopes   []*Service // by Lookup services like others: every endpoint in the scope
 	Networks []*Network
 	Rules    []*Rule
 	// Defaults has, by tier, a rule for everything that says what the tier says
@@ -36,7 +37,10 @@ type Service struct {
 	Match    []policy.Requirement
 	Any      []Choice
 	Services []*Service // of a group; never in a circle
-	At       diag.Span
+	// Scope is the one that the service is of, itself for a scope; nil: none.
+	// Its labels are among Labels, its name is before a '/' in Name.
+	Scope *Service
+	At    diag.Span
 }
 
 // Choice is one alternative of a service.
@@ -78,9 +82,12 @@ type Rule struct {
 	Tier      uint32 // index into TierNames, the first decides first
 	Priority  uint32 // in the tier, the least decides first
 	Direction policy.Direction
-	From, To  []Set
-	Ports     []policy.Port
-	At        diag.Span
+	// Scope is the one that the rule is of: it speaks only for ends in it. nil
+	// is none: the rule speaks for all.
+	Scope    *Service
+	From, To []Set
+	Ports    []policy.Port
+	At       diag.Span
 }
 
 // Verdict is what the rule says.

@@ -6,11 +6,10 @@ import (
 
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/internal/source"
-	"bulkhead/vswitch/cli/nearest"
 )
 
 func (c *checker) service(s *source.Service) {
-	out := &Service{Name: s.Name.Value, Labels: labelsOf(&s.Labels), Match: c.match(&s.Match), At: s.Name.At}
+	out := &Service{Name: c.qualified(s.Name.Value), Labels: labelsOf(&s.Labels), Match: c.match(&s.Match), At: s.Name.At}
 	for i := range s.Any.Items {
 		out.Any = append(out.Any, c.choice(&s.Any.Items[i]))
 	}
@@ -27,6 +26,10 @@ func (c *checker) service(s *source.Service) {
 		c.list.Errorf(s.Name.At, "service %q has no labels, so it selects nothing", s.Name.Value).
 			With("labels = { app = \"...\" }; for every endpoint there is the built-in any")
 	}
+	if !s.Services.Set {
+		c.scoped(out, &s.Labels)
+	}
+	out.Scope = c.scope
 	c.p.Services = append(c.p.Services, out)
 	c.define(s.Name, Set{Service: out})
 }
@@ -67,6 +70,7 @@ func (c *checker) match(texts *source.Texts) []policy.Requirement {
 // groups resolves the services that groups name, when all are known.
 func (c *checker) groups(statements []*source.Service) {
 	for i, s := range statements {
+		c.scope = c.p.Services[i].Scope
 		for _, name := range s.Services.Items {
 			if m := c.member(name); m != nil {
 				c.p.Services[i].Services = append(c.p.Services[i].Services, m)
@@ -81,13 +85,17 @@ func (c *checker) groups(statements []*source.Service) {
 
 // member finds a service that a group names.
 func (c *checker) member(name source.Text) *Service {
-	s, found := c.p.Lookup(name.Value)
-	c.used[name.Value] = true
+	s, found := c.p.in(c.scope, name.Value)
+	if found {
+		c.used[s.Name()] = true
+	}
 	switch {
 	case !found:
-		c.list.Errorf(name.At, "no service is called %q", name.Value).Meant(nearest.Name(name.Value, c.p.Names()))
+		c.list.Errorf(name.At, "no service is called %q", name.Value).Meant(c.meant(name.Value))
 	case s.Service == nil:
 		c.list.Errorf(name.At, "%q is no service, and a group is of services", name.Value).With("name it in the rule, beside the group")
+	case c.scope != nil && s.Service.Scope != c.scope:
+		c.list.Errorf(name.At, "%q is not of scope %q, and a group of a scope is", name.Value, c.scope.Name).With("name it in the rule, beside the group")
 	}
 	return s.Service
 }

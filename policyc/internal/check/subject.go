@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"bulkhead/dataplane/policy"
-	"bulkhead/vswitch/cli/nearest"
 )
 
 // Problem is what is wrong with a word, and how to mend it.
@@ -27,8 +26,11 @@ func (p *Problem) Error() string {
 
 // Subject reads one end of a connection: a service (an endpoint with exactly
 // the labels it asks for), an address, or labels as app=shop,tier=db.
-func (p *Policy) Subject(text string) (Subject, *Problem) {
-	if s, found := p.Lookup(text); found {
+func (p *Policy) Subject(text string) (Subject, *Problem) { return p.subjectIn(nil, text) }
+
+// subjectIn is Subject with the names of a scope.
+func (p *Policy) subjectIn(scope *Service, text string) (Subject, *Problem) {
+	if s, found := p.in(scope, text); found {
 		switch {
 		case s.Service != nil:
 			return s.Service.example(text)
@@ -51,7 +53,7 @@ func (p *Policy) Subject(text string) (Subject, *Problem) {
 	}
 	return Subject{}, &Problem{
 		Text: fmt.Sprintf("no service is called %q", text), Cure: "a service, an address, or labels as app=shop,tier=db",
-		Meant: nearest.Name(text, p.Names()),
+		Meant: p.meant(scope, text),
 	}
 }
 

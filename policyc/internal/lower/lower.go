@@ -6,6 +6,9 @@
 // The first match decides, and so at a tie a deny beats every allow. A tier's
 // default is a rule for everything at the tier's end.
 //
+// A rule of a scope is cut in two where it does not say the same at both ends:
+// for egress its sources are the scope's own, for ingress its destinations.
+//
 // A pass stays a pass. To compile it away each later rule of its tier would have
 // to be cut down to what the pass does not match, and the difference of two
 // rules is no rule: it would take sets that no service names, up to three for
@@ -30,12 +33,15 @@ func Policy(p *check.Policy, generation uint64) *policy.Ruleset {
 	l := &lowering{numbers: map[string]policy.SetID{}}
 	l.sets(p)
 	for _, r := range slices.Concat(p.Rules, p.Defaults[:]) {
-		if r != nil {
-			l.rs.Rules = append(l.rs.Rules, l.rule(r))
+		if r == nil {
+			continue
+		}
+		for _, half := range halves(r) {
+			l.rs.Rules = append(l.rs.Rules, l.rule(half))
 		}
 	}
 	slices.SortFunc(l.rs.Rules, func(a, b policy.Rule) int {
-		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Precedence, b.Precedence), cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Precedence, b.Precedence), cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Direction, b.Direction))
 	})
 	l.rs.Generation = generation
 	l.rs.SourceHash = hash(&l.rs)
@@ -50,13 +56,17 @@ type lowering struct {
 // sets numbers what rules name; what none names is left out.
 func (l *lowering) sets(p *check.Policy) {
 	used := map[string]check.Set{}
-	for _, r := range p.Rules {
-		for _, side := range [2][]check.Set{r.From, r.To} {
-			for _, s := range side {
-				if !s.Any {
-					used[s.Name()] = s
-				}
+	note := func(side []check.Set) {
+		for _, s := range side {
+			if !s.Any {
+				used[s.Name()] = s
 			}
+		}
+	}
+	for _, r := range p.Rules {
+		for _, half := range halves(r) {
+			note(half.From)
+			note(half.To)
 		}
 	}
 	l.rs.Sets = []policy.Set{{Kind: policy.KindAny, Name: "any"}}

@@ -23,6 +23,7 @@ type Texts struct {
 type File struct {
 	Src      *diag.Source
 	Whole    bool // the text is valid TOML, and every statement of it was read
+	Scope    Scope
 	Services []Service
 	Networks []Network
 	Tiers    []Tier
@@ -30,6 +31,14 @@ type File struct {
 	Tests    []Test
 	// Endpoints are those that questions and tests can name.
 	Endpoints []Known
+}
+
+// Scope is [scope].
+type Scope struct {
+	At       diag.Span
+	Set, Bad bool
+	Name     Text
+	Labels   Labels
 }
 
 // Service is [services.NAME].

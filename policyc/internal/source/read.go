@@ -16,7 +16,8 @@ type reader struct{ list *diag.List }
 
 func (r *reader) file(root *node, f *File) {
 	r.version(root, f.Src)
-	r.keys(root, "a policy file", "version", "services", "networks", "endpoints", "tiers", "rules", "tests")
+	r.keys(root, "a policy file", "version", "scope", "services", "networks", "endpoints", "tiers", "rules", "tests")
+	f.Scope = r.scope(root)
 	for _, e := range r.named(root, "services") {
 		f.Services = append(f.Services, r.service(e))
 	}
@@ -111,6 +112,22 @@ func (r *reader) listed(root *node, section string) []*node {
 		tables = append(tables, item)
 	}
 	return tables
+}
+
+func (r *reader) scope(root *node) Scope {
+	e := root.get("scope")
+	if e == nil {
+		return Scope{}
+	}
+	s := Scope{At: e.at, Set: true}
+	if e.node.kind != tableNode {
+		r.list.Errorf(e.node.at, "scope must be a table").With("write [scope] and its keys name and labels below")
+		s.Bad = true
+		return s
+	}
+	s.Bad = r.keys(e.node, "a scope", "name", "labels")
+	s.Name, s.Labels = r.textOf(e.node, "name", s.Bad), r.labelsOf(e.node, s.Bad)
+	return s
 }
 
 func (r *reader) service(e entry) Service {
