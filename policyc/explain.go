@@ -64,10 +64,19 @@ type explanation struct {
 	Rules   []stepJSON `json:"rules"`
 	Nearest string     `json:"nearest,omitempty"`
 	Beaten  string     `json:"beaten,omitempty"`
+
+	chains []chainText
+}
+
+// chainText is what one end was asked; no end: both were asked alike.
+type chainText struct {
+	end   string
+	steps []stepJSON
 }
 
 type stepJSON struct {
 	Rule    string   `json:"rule"`
+	End     string   `json:"end,omitempty"` // egress or ingress, where the two are asked apart
 	Place   string   `json:"place"`
 	Says    string   `json:"says"`
 	Asked   bool     `json:"asked"` // false: a rule before it decided
@@ -80,8 +89,15 @@ func explain(p *compile.Policy, from, to check.Subject, ports []policy.Port) *ex
 	a := compile.Ask(p, from, to, ports)
 	w := analyze.Packet{From: from, To: to, Flow: a.At}
 	out := &explanation{From: from.Text, To: to.Text, Port: w.Port(), Verdict: says(a.Allow), Nearest: a.Near, Beaten: a.Beaten, Rules: []stepJSON{}}
-	for _, s := range analyze.Explain(p, w) {
-		out.Rules = append(out.Rules, stepJSON{s.Rule.Name, placeOf(s.Rule.At), says(s.Rule.Allow), !s.After, s.Matches(), s.Decides, misses(&s)})
+	for _, chain := range analyze.Explain(p, w) {
+		c := chainText{}
+		if chain.End != policy.BothEnds {
+			c.end = chain.End.String()
+		}
+		for _, s := range chain.Steps {
+			c.steps = append(c.steps, stepJSON{s.Rule.Name, c.end, placeOf(s.Rule.At), s.Rule.Verdict().String(), !s.After, s.Matches(), s.Decides, misses(&s)})
+		}
+		out.chains, out.Rules = append(out.chains, c), append(out.Rules, c.steps...)
 	}
 	return out
 }
@@ -123,8 +139,26 @@ func (e *explanation) print(w io.Writer, output string, all bool) error {
 func (e *explanation) text(all bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s -> %s %s\n", e.From, e.To, e.Port)
+	for _, c := range e.chains {
+		b.WriteString(c.text(all))
+	}
+	if e.Nearest != "" {
+		fmt.Fprintf(&b, "nearest: %s\n", e.Nearest)
+	}
+	if e.Beaten != "" {
+		fmt.Fprintf(&b, "rule %s allows it, but is beaten\n", e.Beaten)
+	}
+	return b.String()
+}
+
+// text writes what was asked at one end.
+func (c *chainText) text(all bool) string {
+	var b strings.Builder
+	if c.end != "" {
+		fmt.Fprintf(&b, " %s:\n", map[string]string{"egress": "where it leaves", "ingress": "where it arrives"}[c.end])
+	}
 	skipped, decided := 0, false
-	for _, s := range e.Rules {
+	for _, s := range c.steps {
 		decided = decided || s.Decides
 		if !all && len(s.Misses) > 1 {
 			skipped++
@@ -138,12 +172,6 @@ func (e *explanation) text(all bool) string {
 	if !decided {
 		b.WriteString("  deny  by default: no rule decides\n")
 	}
-	if e.Nearest != "" {
-		fmt.Fprintf(&b, "nearest: %s\n", e.Nearest)
-	}
-	if e.Beaten != "" {
-		fmt.Fprintf(&b, "rule %s allows it, but is beaten\n", e.Beaten)
-	}
 	return b.String()
 }
 
@@ -152,6 +180,8 @@ func (s *stepJSON) fate() string {
 	switch {
 	case s.Decides:
 		return "matches, and decides"
+	case s.Matches && s.Asked && s.Says == "pass":
+		return "matches, and leaves the tier"
 	case s.Matches && !s.Asked:
 		return "would match, but is not asked any more"
 	case s.Matches:

@@ -11,6 +11,7 @@ import (
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/compile"
 	"bulkhead/policyc/internal/analyze"
+	"bulkhead/policyc/internal/check"
 	"bulkhead/policyc/internal/endpoints"
 )
 
@@ -142,7 +143,9 @@ type conditionJSON struct {
 type exportedRule struct {
 	Name  string   `json:"name"`
 	Says  string   `json:"says"`
-	Rank  uint32   `json:"rank"`
+	Tier  string   `json:"tier"`
+	Rank  uint32   `json:"rank"` // in the tier, the least first
+	Ends  string   `json:"ends"` // both, egress or ingress
 	From  []string `json:"from"`
 	To    []string `json:"to"`
 	Ports []string `json:"ports"`
@@ -160,7 +163,7 @@ func rulesetJSON(rs *policy.Ruleset) any {
 		out.Sets = append(out.Sets, setOf(&s))
 	}
 	for _, r := range rs.Rules {
-		e := exportedRule{Name: r.Name, Says: says(r.Verdict == policy.Allow), Rank: r.Precedence, Place: fmt.Sprintf("%s:%d", r.File, r.Line)}
+		e := exportedRule{Name: r.Name, Says: r.Verdict.String(), Tier: check.TierNames[r.Tier], Rank: r.Precedence, Ends: r.Direction.String(), Place: fmt.Sprintf("%s:%d", r.File, r.Line)}
 		for _, id := range r.From {
 			e.From = append(e.From, rs.Sets[id].Name)
 		}

@@ -22,6 +22,7 @@ and the rules that are involved:
   never-matches  no connection can match the rule
   shadowed       other rules decide all that it matches
   redundant      without it other rules decide the same
+  idle           a pass, or a rule of one end, that changes no answer
   hidden-deny    some of what it denies is allowed by rules that come before it
   over-broad     it allows everybody to connect to everybody, or every port
   unused         no rule names the service or network

@@ -72,7 +72,7 @@ func DecideAt(p *check.Policy, end policy.Direction, from, to check.Subject, f F
 // First is the rule that decides in a tier, nil if none matches.
 func First(p *check.Policy, tier uint32, end policy.Direction, from, to check.Subject, f Flow) (by *check.Rule) {
 	for _, r := range p.Rules {
-		if r.Tier == tier && r.Direction.SpeaksAt(end) && matches(r, end, from, to, f) && (by == nil || before(r, by)) {
+		if r.Tier == tier && Matches(r, end, from, to, f) && (by == nil || before(r, by)) {
 			by = r
 		}
 	}
@@ -85,8 +85,11 @@ func before(a, b *check.Rule) bool {
 	return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Verdict(), b.Verdict()), cmp.Compare(a.Name, b.Name)) < 0
 }
 
-// matches tells whether a rule is about a connection, read at one end of it.
-func matches(r *check.Rule, end policy.Direction, from, to check.Subject, f Flow) bool {
+// Matches tells whether a rule speaks at one end of a connection, and of it.
+func Matches(r *check.Rule, end policy.Direction, from, to check.Subject, f Flow) bool {
+	if !r.Direction.SpeaksAt(end) {
+		return false
+	}
 	source, dest := r.From, r.To
 	if end == policy.Egress {
 		source = own(r.Scope, source)

@@ -15,7 +15,7 @@ type Step struct {
 	Rule           *check.Rule
 	From, To, Port bool
 	Decides        bool
-	After          bool // it comes after the one that decides: it is not asked
+	After          bool // it is not asked: another decided, or a pass left its tier
 }
 
 // Matches tells whether the rule matches the connection.
@@ -32,41 +32,75 @@ func (s *Step) Missing() int {
 	return n
 }
 
-// Explain lists the rules in the order of decision, and what became of each.
-func Explain(p *check.Policy, w Packet) []Step {
-	_, by := eval.Decide(p, w.From, w.To, w.Flow)
-	after := false
-	var out []Step
-	for _, r := range inOrder(p) {
-		s := Step{Rule: r, From: inSome(r.From, w.From), To: inSome(r.To, w.To), Port: onSome(r.Ports, w.Flow), Decides: r == by, After: after}
-		after = after || s.Decides
-		out = append(out, s)
-	}
-	return out
+// Chain is what one end was asked, in the order of decision.
+type Chain struct {
+	End   policy.Direction // both: all rules are asked alike at both ends
+	Steps []Step
 }
 
-// inOrder is the rules in the order in which the switch asks them.
-func inOrder(p *check.Policy) []*check.Rule {
-	at := map[string]*check.Rule{}
-	for _, r := range p.Rules {
-		at[r.Name] = r
+// Explain lists the rules and what became of each: first where the connection
+// leaves and then, if it may leave, where it arrives. Where all rules speak for
+// both ends that is once.
+func Explain(p *check.Policy, w Packet) []Chain {
+	rs := lower.Policy(p, 0)
+	oneEnd := func(r policy.Rule) bool { return r.Direction != policy.BothEnds }
+	if !slices.ContainsFunc(rs.Rules, oneEnd) {
+		steps, _ := explainAt(p, rs, policy.BothEnds, w)
+		return []Chain{{policy.BothEnds, steps}}
 	}
-	var out []*check.Rule
-	for _, r := range lower.Policy(p, 0).Rules {
-		if src := at[r.Name]; src != nil {
-			out = append(out, src)
-			delete(at, r.Name)
+	leaves, allow := explainAt(p, rs, policy.Egress, w)
+	if !allow {
+		return []Chain{{policy.Egress, leaves}}
+	}
+	arrives, _ := explainAt(p, rs, policy.Ingress, w)
+	return []Chain{{policy.Egress, leaves}, {policy.Ingress, arrives}}
+}
+
+func explainAt(p *check.Policy, rs *policy.Ruleset, end policy.Direction, w Packet) ([]Step, bool) {
+	source := sourceRules(p)
+	from, to := setsIn(rs, w.From), setsIn(rs, w.To)
+	allow, by := eval.DecideAt(p, max(end, policy.Egress), w.From, w.To, w.Flow)
+	decided, passed, left := false, false, uint32(0)
+	var out []Step
+	for i := range rs.Rules {
+		r := &rs.Rules[i]
+		if end != policy.BothEnds && !r.Direction.SpeaksAt(end) {
+			continue
+		}
+		s := Step{
+			Rule: source[r.Name], From: in(r.From, from), To: in(r.To, to),
+			Port:  slices.ContainsFunc(r.Ports, func(q policy.Port) bool { return q.Matches(w.Flow.Proto, 0, w.Flow.Dst) }),
+			After: decided || passed && r.Tier == left,
+		}
+		s.Decides = s.Rule == by && s.Matches() && !s.After
+		if s.Matches() && !s.After && r.Verdict == policy.Pass {
+			passed, left = true, r.Tier
+		}
+		decided = decided || s.Decides
+		out = append(out, s)
+	}
+	return out, allow
+}
+
+// sourceRules are the rules of a policy by name, with the defaults of tiers.
+func sourceRules(p *check.Policy) map[string]*check.Rule {
+	out := map[string]*check.Rule{}
+	for _, r := range slices.Concat(p.Rules, p.Defaults[:]) {
+		if r != nil {
+			out[r.Name] = r
 		}
 	}
 	return out
 }
 
-func inSome(sets []check.Set, x check.Subject) bool {
-	return slices.ContainsFunc(sets, func(set check.Set) bool { return eval.In(set, x) })
+// setsIn returns the sets that a subject belongs to.
+func setsIn(rs *policy.Ruleset, x check.Subject) []policy.SetID {
+	if x.Labels == nil {
+		return rs.NetworksOf(x.Addr)
+	}
+	return slices.Concat(rs.ServicesOf(x.Labels), rs.NetworksOf(x.Addr))
 }
 
-func onSome(ports []policy.Port, f eval.Flow) bool {
-	return slices.ContainsFunc(ports, func(q policy.Port) bool {
-		return q.Proto == policy.AnyProto || q.Proto == uint16(f.Proto) && q.DstLo <= f.Dst && f.Dst <= q.DstHi
-	})
+func in(named, sets []policy.SetID) bool {
+	return slices.ContainsFunc(named, func(s policy.SetID) bool { return slices.Contains(sets, s) })
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/eval"
 	"bulkhead/policyc/internal/check"
 	"bulkhead/policyc/internal/diag"
@@ -19,6 +20,7 @@ const (
 	Shadowed  Kind = "shadowed"      // others decide all that it matches
 	Redundant Kind = "redundant"     // without it others decide the same
 	Guard     Kind = "guard"         // a deny of what no rule allows
+	Idle      Kind = "idle"          // an allow of one end, or a pass, that leads to no answer
 	Conflict  Kind = "conflict"      // a deny and allows of one rank overlap
 	Hidden    Kind = "hidden-deny"   // allows of a higher rank overlap a deny
 	Broad     Kind = "over-broad"    // an allow for everybody, or of every port
@@ -114,7 +116,7 @@ func (l *linter) piece(c *cell, q *piece, w *Packet) {
 		if q.by[0] == e.src {
 			first(&r.decides, w)
 		}
-		if !e.src.Allow {
+		if !e.src.Allow && !e.src.Pass {
 			l.denies(r, e, c, q, w)
 		}
 	}
@@ -128,11 +130,16 @@ func (l *linter) denies(r *lintRule, e *rule, c *cell, q *piece, w *Packet) {
 		return
 	}
 	for _, i := range c.rules {
-		if o := &l.s.rules[i]; o.src.Allow && o.rank == e.rank && o.matches(q.Span) {
+		if o := &l.s.rules[i]; o.src.Allow && o.rank == e.rank && o.meets(e) && o.matches(q.Span) {
 			first(&r.meet, w)
 			put(&r.meets, o.src)
 		}
 	}
+}
+
+// meets tells whether two rules are read at one end.
+func (r *rule) meets(o *rule) bool {
+	return r.speaks == policy.BothEnds || o.speaks == policy.BothEnds || r.speaks == o.speaks
 }
 
 func first(to **Packet, w *Packet) {
@@ -149,7 +156,7 @@ func put(to *map[*check.Rule]bool, r *check.Rule) {
 }
 
 // named sorts rules by name.
-func named(rules map[*check.Rule]bool) []*check.Rule {
+func named[V any](rules map[*check.Rule]V) []*check.Rule {
 	return slices.SortedFunc(maps.Keys(rules), func(a, b *check.Rule) int { return cmp.Compare(a.Name, b.Name) })
 }
 
@@ -269,18 +276,25 @@ func (l *linter) idle() []Finding {
 			delete(gone, r)
 			continue
 		}
-		_, byDefault := by[nil]
+		free, byDefault := by[nil]
 		delete(by, nil)
 		f.Others = named(by)
 		switch {
+		case x.decides == nil && byDefault:
+			f.Kind, f.Text = Idle, "it changes no answer: what it matches is denied without it, and with it"
+			if len(by) > 0 {
+				f.Text = "it changes no answer: what it matches is denied by default, or others decide it"
+			}
 		case x.decides == nil:
 			f.Kind, f.Text = Shadowed, "other rules decide all that it matches"
 		case byDefault && !r.Allow:
+			f.Witness = free
 			f.Kind, f.Note, f.Text = Guard, true, "no rule allows some of what it denies, and others deny the rest: it guards against rules to come"
 			if len(by) == 0 {
 				f.Text = "no rule allows any of what it denies: it guards against rules to come"
 			}
 		default:
+			f.Witness = by[f.Others[0]]
 			f.Kind, f.Text = Redundant, "without it other rules decide the same"
 		}
 		out = append(out, f)
@@ -296,9 +310,9 @@ func one(w *Packet) int {
 }
 
 // without asks whether all that a rule matches is decided alike when some rules
-// are gone, and by whom then.
-func (l *linter) without(i int, gone map[*check.Rule]bool) (by map[*check.Rule]bool, same bool) {
-	by = map[*check.Rule]bool{}
+// are gone, and by whom then, each with the first packet.
+func (l *linter) without(i int, gone map[*check.Rule]bool) (by map[*check.Rule]*Packet, same bool) {
+	by = map[*check.Rule]*Packet{}
 	for _, x := range l.rules[i].seen {
 		few := l.s.only(0, x.cell.rules)
 		few.Rules = slices.DeleteFunc(few.Rules, func(r *check.Rule) bool { return gone[r] })
@@ -311,7 +325,9 @@ func (l *linter) without(i int, gone map[*check.Rule]bool) (by map[*check.Rule]b
 			if allow != q.allow[0] {
 				return nil, false
 			}
-			by[who] = true
+			if by[who] == nil {
+				by[who] = &w
+			}
 		}
 	}
 	return by, true

@@ -31,7 +31,8 @@ type rule struct {
 	policy   int
 	at       int // in its policy's order of statements
 	src      *check.Rule
-	rank     uint32 // rules of one rank are a tie
+	rank     uint64 // tier and priority: rules of one rank are a tie
+	speaks   policy.Direction
 	from, to side
 	ports    []policy.Port
 }
@@ -68,7 +69,8 @@ func New(policies ...*check.Policy) (*Space, error) {
 }
 
 // take adds a policy's rules, and the sets that they name. A set that both
-// policies define alike is one.
+// policies define alike is one. A rule of a scope may be two: it is met by those
+// who meet either.
 func (s *Space) take(number int, p *check.Policy, known map[string]int32) {
 	rs := lower.Policy(p, 0)
 	ids := make([]int32, len(rs.Sets))
@@ -87,8 +89,12 @@ func (s *Space) take(number int, p *check.Policy, known map[string]int32) {
 		at[r.Name] = i
 	}
 	for _, r := range rs.Rules {
-		i := at[r.Name]
-		s.rules = append(s.rules, rule{number, i, p.Rules[i], r.Precedence, sideOf(r.From, ids), sideOf(r.To, ids), r.Ports})
+		i, stated := at[r.Name]
+		if !stated {
+			continue // the default of a tier tells nobody apart; eval asks it
+		}
+		rank := uint64(r.Tier)<<32 | uint64(r.Precedence)
+		s.rules = append(s.rules, rule{number, i, p.Rules[i], rank, r.Direction, sideOf(r.From, ids), sideOf(r.To, ids), r.Ports})
 	}
 }
 

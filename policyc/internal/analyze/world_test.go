@@ -29,6 +29,7 @@ func drawPolicy(t *rapid.T) string {
 	for i := range rapid.IntRange(1, 4).Draw(t, "services") {
 		sets = append(sets, fmt.Sprintf("s%d", i))
 		text += fmt.Sprintf("[services.s%d]\nlabels = { %s }\n", i, inline(rapid.SampledFrom(labelSets).Draw(t, "labels")))
+		text += rapid.SampledFrom([]string{"", "", "match = [\"not exists d\"]\n", "match = [\"c in (2, 4)\"]\n", "any = [{ match = [\"exists d\"] }, { labels = { b = \"1\" } }]\n"}).Draw(t, "match")
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "networks") {
 		sets = append(sets, fmt.Sprintf("n%d", i))
@@ -38,15 +39,38 @@ func drawPolicy(t *rapid.T) string {
 			text += "except = [\"10.0.0.0/25\"]\n"
 		}
 	}
-	return text + drawRules(t, sets, 5)
+	for _, tier := range []string{"security", "baseline"} {
+		if word := rapid.SampledFrom([]string{"", "", "", "pass", "deny", "allow"}).Draw(t, tier); word != "" {
+			text += fmt.Sprintf("[tiers.%s]\ndefault = %q\n", tier, word)
+		}
+	}
+	text += drawRules(t, sets, 5)
+	if rapid.IntRange(0, 2).Draw(t, "scoped") == 0 {
+		text += nextFile + "version = 1\n[scope]\nname = \"east\"\nlabels = { b = \"1\" }\n" + drawScoped(t, sets) + nextFile + "version = 1\n"
+	}
+	return text
 }
+
+// nextFile stands between the files of a policy.
+const nextFile = "# next file\n"
+
+// drawScoped draws a rule of a scope that speaks for somebody.
+func drawScoped(t *rapid.T, sets []string) string {
+	verdict := rapid.SampledFrom([]string{"allow", "allow", "deny", "pass"}).Draw(t, "verdict")
+	own := rapid.SampledFrom([]string{"any", "east"}).Draw(t, "own")
+	return fmt.Sprintf("[[rules]]\nname = \"own\"\n%s = { from = [%q, %q], to = [%s], ports = [%s] }\n",
+		verdict, own, "s0", drawSome(t, sets), drawSome(t, portWords))
+}
+
+// ranks are what a rule can state beside its verdict: mostly nothing.
+var ranks = []string{"", "", "", "tier = \"security\"\n", "tier = \"baseline\"\n", "priority = 10\n", "direction = \"egress\"\n", "direction = \"ingress\"\n"}
 
 func drawRules(t *rapid.T, sets []string, most int) string {
 	text := ""
 	for i := range rapid.IntRange(0, most).Draw(t, "rules") {
-		verdict := rapid.SampledFrom([]string{"allow", "allow", "deny"}).Draw(t, "verdict")
-		text += fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s = { from = [%s], to = [%s], ports = [%s] }\n",
-			i, verdict, drawSome(t, sets), drawSome(t, sets), drawSome(t, portWords))
+		verdict := rapid.SampledFrom([]string{"allow", "allow", "allow", "deny", "deny", "pass"}).Draw(t, "verdict")
+		text += fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s%s = { from = [%s], to = [%s], ports = [%s] }\n",
+			i, rapid.SampledFrom(ranks).Draw(t, "rank"), verdict, drawSome(t, sets), drawSome(t, sets), drawSome(t, portWords))
 	}
 	return text
 }
@@ -67,7 +91,11 @@ func inline(labels map[string]string) string {
 
 // must reads a policy.
 func must(t interface{ Fatal(...any) }, text string) *check.Policy {
-	p, findings := compile.Read([]compile.Source{{Name: "p.toml", Text: []byte(text)}})
+	var sources []compile.Source
+	for i, file := range strings.Split(text, nextFile) {
+		sources = append(sources, compile.Source{Name: fmt.Sprintf("p%d.toml", i), Text: []byte(file)})
+	}
+	p, findings := compile.Read(sources)
 	if findings.Failed() {
 		var out strings.Builder
 		_ = findings.Render(&out)

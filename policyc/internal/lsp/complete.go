@@ -21,13 +21,16 @@ const (
 // keys are those of each place: of the file, of its tables, and of the tables
 // in these. The tests hold each of them to what check takes.
 var keys = map[string][]string{
-	"":            {"version", "services", "networks", "endpoints", "rules", "tests"},
-	"services":    {"labels"},
+	"":            {"version", "scope", "services", "networks", "endpoints", "tiers", "rules", "tests"},
+	"scope":       {"name", "labels"},
+	"services":    {"labels", "match", "any", "services"},
+	"tiers":       {"default"},
 	"networks":    {"cidrs", "except"},
 	"endpoints":   {"labels", "addresses"},
-	"rules":       {"name", "allow", "deny"},
+	"rules":       {"name", "tier", "priority", "direction", "allow", "deny", "pass"},
 	"rules.allow": {"from", "to", "ports"},
 	"rules.deny":  {"from", "to", "ports"},
+	"rules.pass":  {"from", "to", "ports"},
 	"tests":       {"name", "from", "to", "port", "expect"},
 	"tests.from":  {"labels"},
 	"tests.to":    {"labels"},
@@ -35,7 +38,10 @@ var keys = map[string][]string{
 
 // words are what a string under a key can be.
 var words = map[string][]string{
-	"expect": {"allow", "deny"},
+	"expect":    {"allow", "deny"},
+	"default":   {"allow", "deny", "pass"},
+	"tier":      check.TierNames[:],
+	"direction": {"egress", "ingress"},
 }
 
 // place is where a cursor stands: in which table, behind which key, and whether

@@ -168,6 +168,8 @@ func TestProposedKeysAreKeys(t *testing.T) {
 			switch {
 			case table == "":
 				text = name + " = 0\n"
+			case table == "scope":
+				text = fmt.Sprintf("version = 1\n[scope]\n%s = 0\n", name)
 			case table == "rules" || table == "tests":
 				text = fmt.Sprintf("version = 1\n[[%s]]\n%s = 0\n", table, name)
 				if inner != "" {
