@@ -12,12 +12,14 @@ import (
 	"bulkhead/policyc/compile"
 	"bulkhead/policyc/internal/atomicfile"
 	"bulkhead/policyc/internal/budget"
+	"bulkhead/policyc/internal/progress"
 )
 
 func buildCommand() *cobra.Command {
 	var out string
 	var generation uint64
 	var limit budget.Limit
+	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "build FILE... -o OUT",
 		Short: "Compile policies into the table that vswitchd loads",
@@ -41,7 +43,9 @@ budget, 2 error.`,
 			if err != nil {
 				return err
 			}
-			rs, findings := compile.Compile(sources, compile.Options{Generation: generation})
+			bar := progress.Start(quiet, "check", 0)
+			rs, findings := compile.Compile(sources, compile.Options{Generation: generation, Step: bar.Step})
+			bar.End()
 			if err := report(cmd, findings); err != nil {
 				return err
 			}
@@ -53,6 +57,7 @@ budget, 2 error.`,
 	}
 	cmd.Flags().StringVarP(&out, "output", "o", "", "write the table to `OUT`")
 	limitFlags(cmd, &limit)
+	quietFlag(cmd, &quiet)
 	cmd.Flags().Uint64Var(&generation, "generation", 0, "number the table `N`")
 	return cmd
 }

@@ -61,7 +61,7 @@ Exit codes: 0 yes (good, allowed), 1 no (mistakes, denied), 2 error.`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.AddCommand(buildCommand(), checkCommand(), fmtCommand(), queryCommand(), explainCommand(), diffCommand(), lintCommand(), testCommand(),
-		matrixCommand(), exportCommand(), statsCommand(), keygenCommand(), signCommand(), verifyCommand(), importCommand(), lspCommand())
+		matrixCommand(), exportCommand(), statsCommand(), replayCommand(), keygenCommand(), signCommand(), verifyCommand(), importCommand(), lspCommand())
 	cli.Finish(root)
 	return root
 }

@@ -13,12 +13,12 @@ import (
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/compile"
 	"bulkhead/policyc/internal/budget"
-	"bulkhead/policyc/internal/roster"
+	"bulkhead/policyc/internal/endpoints"
 )
 
 func statsCommand() *cobra.Command {
 	var limit budget.Limit
-	var endpoints, output string
+	var list, output string
 	cmd := &cobra.Command{
 		Use:   "stats FILE...",
 		Short: "What a policy costs: its bytes, its tables, a lookup",
@@ -42,7 +42,7 @@ Exit codes: 0 within the budget, 1 over it, or the policy has mistakes, 2 error.
 			if err != nil {
 				return err
 			}
-			who, err := readRoster(endpoints)
+			who, err := readEndpoints(list)
 			if err != nil {
 				return err
 			}
@@ -57,7 +57,7 @@ Exit codes: 0 within the budget, 1 over it, or the policy has mistakes, 2 error.
 		},
 	}
 	limitFlags(cmd, &limit)
-	cmd.Flags().StringVar(&endpoints, "endpoints", "", "count the endpoints in `FILE`, too")
+	cmd.Flags().StringVar(&list, "endpoints", "", "count the endpoints in `FILE`, too")
 	outputFlag(cmd, &output)
 	return cmd
 }
@@ -119,21 +119,16 @@ func loadArtifact(name string, data []byte) (*loaded, error) {
 	return &loaded{rs, artifact, signatures}, nil
 }
 
-// readRoster reads a file of endpoints; no name is none.
-func readRoster(name string) ([]roster.Endpoint, error) {
+// readEndpoints reads a list of endpoints; no name is none.
+func readEndpoints(name string) ([]endpoints.Endpoint, error) {
 	if name == "" {
 		return nil, nil
 	}
-	f, err := os.Open(name)
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	all, err := roster.Read(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return all, nil
+	return endpoints.Read(name, text)
 }
 
 // within refuses a policy that is over its budget, and says which rules make it
@@ -201,7 +196,7 @@ type measured struct {
 	identities [][]uint32
 }
 
-func measure(p *loaded, who []roster.Endpoint) (*measured, error) {
+func measure(p *loaded, who []endpoints.Endpoint) (*measured, error) {
 	rs := p.rules
 	m := &measured{
 		Generation: rs.Generation, Source: fmt.Sprintf("%x", rs.SourceHash), SignedBy: []string{},

@@ -26,6 +26,8 @@ type Source struct {
 // Options are what a build needs besides the sources.
 type Options struct {
 	Generation uint64
+	// Step is told what is done next; nil: nobody asks.
+	Step func(string)
 }
 
 // Policy is a checked policy, for package eval.
@@ -90,14 +92,27 @@ func read(sources []Source) (*Policy, *diag.List, []*diag.Source) {
 	return check.Files(files, list), list, texts
 }
 
+func (o Options) step(name string) {
+	if o.Step != nil {
+		o.Step(name)
+	}
+}
+
 // Compile checks the sources and lowers them; the ruleset is nil if something
 // failed.
 func Compile(sources []Source, o Options) (*policy.Ruleset, Findings) {
-	p, findings := Check(sources)
-	if findings.Failed() {
-		return nil, findings
+	o.step("check")
+	p, list, texts := read(sources)
+	if !list.Failed() {
+		o.step("test")
+		runTests(p, list)
 	}
-	return Lower(p, o), findings
+	list.Sort(texts)
+	if list.Failed() {
+		return nil, Findings{list}
+	}
+	o.step("lower")
+	return Lower(p, o), Findings{list}
 }
 
 // Lower lowers a policy in which nothing failed.

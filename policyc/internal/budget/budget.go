@@ -2,7 +2,7 @@
 // cost that much.
 //
 // It links the policy as the switch would, to the identities that the policy
-// alone tells apart and those of a roster, and measures the very tables. Whom
+// alone tells apart and those of a list, and measures the very tables. Whom
 // to blame is measured as well: the rules that reach furthest are taken away,
 // one by one and then together, and the rest is linked again. So a name in a
 // refusal is a fact and not a guess; that none of the others matters more is

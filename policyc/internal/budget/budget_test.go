@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"bulkhead/dataplane/policy"
-	"bulkhead/policyc/internal/roster"
+	"bulkhead/policyc/internal/endpoints"
 )
 
 func in(key string, values ...string) policy.Requirement {
@@ -63,13 +63,13 @@ func TestPopulation(t *testing.T) {
 	if !slices.EqualFunc(alone, want, slices.Equal[[]uint32]) {
 		t.Errorf("alone %v, want %v", alone, want)
 	}
-	who := []roster.Endpoint{
+	who := []endpoints.Endpoint{
 		{Labels: map[string]string{"app": "shop", "tier": "db"}, IPs: []netip.Addr{netip.MustParseAddr("10.0.0.9"), netip.MustParseAddr("192.0.2.1")}},
 		{Labels: map[string]string{"app": "shop"}},
 	}
 	want = append(want, []uint32{0, 1, 2, 3, 4}, []uint32{0, 1, 2})
 	if got := Population(rs, who); !slices.EqualFunc(got, want, slices.Equal[[]uint32]) {
-		t.Errorf("with a roster %v, want %v", got, want)
+		t.Errorf("with a list %v, want %v", got, want)
 	}
 }
 

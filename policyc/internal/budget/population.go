@@ -5,15 +5,15 @@ import (
 	"slices"
 
 	"bulkhead/dataplane/policy"
-	"bulkhead/policyc/internal/roster"
+	"bulkhead/policyc/internal/endpoints"
 )
 
 // Population returns the identities that a policy alone tells apart, by the
 // sets of each, as classify.Link takes them: nobody, everybody else, for each
 // service an endpoint with just the labels that it takes, for each stretch of
 // the networks an address in it. Endpoints with more labels may be in several
-// services and make more of them: those of a roster are told apart, too.
-func Population(rs *policy.Ruleset, endpoints []roster.Endpoint) [][]uint32 {
+// services and make more of them: those of a list are told apart, too.
+func Population(rs *policy.Ruleset, who []endpoints.Endpoint) [][]uint32 {
 	p := &population{index: policy.NewIndex(rs), known: map[string]bool{}, sets: [][]uint32{nil}}
 	p.add([]policy.SetID{policy.Any})
 	for i := range rs.Sets {
@@ -26,8 +26,8 @@ func Population(rs *policy.Ruleset, endpoints []roster.Endpoint) [][]uint32 {
 	for _, atom := range rs.Atoms() {
 		p.add(atom.Sets)
 	}
-	for i := range endpoints {
-		p.endpoint(&endpoints[i])
+	for i := range who {
+		p.endpoint(&who[i])
 	}
 	return p.sets
 }
@@ -38,7 +38,7 @@ type population struct {
 	sets  [][]uint32
 }
 
-func (p *population) endpoint(e *roster.Endpoint) {
+func (p *population) endpoint(e *endpoints.Endpoint) {
 	services := p.index.ServicesOf(e.Labels)
 	if len(e.IPs) == 0 {
 		p.add(services)

@@ -7,7 +7,8 @@
 //	labels = { app = "shop", tier = "web" }
 //	ips = ["10.0.0.1", "fd00::1"]
 //
-// The configuration of vswitchd is such a list, too: its ports.
+// The configuration of vswitchd is such a list, too: its ports. So is what vsctl
+// endpoints -o json prints: the list alone.
 package endpoints
 
 import (
@@ -46,7 +47,7 @@ func Read(name string, text []byte) ([]Endpoint, error) {
 	var f file
 	var err error
 	if strings.HasSuffix(name, ".json") {
-		err = json.NewDecoder(bytes.NewReader(text)).Decode(&f)
+		err = readJSON(text, &f)
 	} else {
 		err = toml.Unmarshal(text, &f)
 	}
@@ -58,6 +59,15 @@ func Read(name string, text []byte) ([]Endpoint, error) {
 		return nil, fmt.Errorf("%s: no endpoint is there; write [[endpoints]] with name, labels and ips", name)
 	}
 	return check(name, entries)
+}
+
+// readJSON reads an object, or the list alone, and nothing behind it.
+func readJSON(text []byte, f *file) error {
+	var into any = f
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("[")) {
+		into = &f.Endpoints
+	}
+	return json.Unmarshal(text, into)
 }
 
 // check reads the addresses: each is of one endpoint.

@@ -14,6 +14,7 @@ func TestEveryNotationSaysTheSame(t *testing.T) {
 		"a.toml":    "[[endpoints]]\nname = \"web-1\"\nlabels = { tier = \"web\" }\nips = [\"10.0.0.1\", \"fd00::1\"]\n",
 		"bulk.toml": "workers = 1\n[[ports]]\nname = \"web-1\"\ndriver = \"tap\"\nlabels = { tier = \"web\" }\nips = [\"10.0.0.1\", \"fd00::1\"]\n",
 		"a.json":    `{"endpoints": [{"name": "web-1", "labels": {"tier": "web"}, "ips": ["10.0.0.1", "fd00::1"]}]}`,
+		"list.json": `[{"name": "web-1", "labels": {"tier": "web"}, "ips": ["10.0.0.1", "fd00::1"], "mac": "02:00:00:00:00:01", "services": ["web"]}]`,
 	} {
 		if got, err := Read(name, []byte(text)); err != nil || !reflect.DeepEqual(got, web) {
 			t.Errorf("%s: %v, %v", name, got, err)
