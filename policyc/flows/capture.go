@@ -29,7 +29,7 @@ type capture struct {
 }
 
 func newPcap(r io.Reader) (Reader, error) {
-	p, err := pcapgo.NewReader(r)
+	p, err := pcapgo.NewReader(wholePcap(r))
 	if err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
@@ -37,7 +37,7 @@ func newPcap(r io.Reader) (Reader, error) {
 }
 
 func newNg(r io.Reader) (Reader, error) {
-	p, err := pcapgo.NewNgReader(r, pcapgo.NgReaderOptions{WantMixedLinkType: true})
+	p, err := pcapgo.NewNgReader(wholeNg(r), pcapgo.NgReaderOptions{WantMixedLinkType: true})
 	if err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}

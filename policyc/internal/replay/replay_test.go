@@ -145,6 +145,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	if first := j.Top(1)[0]; first.From != "198.51.100.1" || first.Count > times || first.AtMost < times {
 		t.Errorf("%+v; it came %d times", first, times)
 	}
+	for _, d := range j.Top(maxKinds)[1:] { // each of the others came once
+		if d.Count > 1 || d.AtMost < 1 {
+			t.Errorf("%+v", d)
+			break
+		}
+	}
 	if j.Denied != rounds+times {
 		t.Errorf("%d denied", j.Denied)
 	}
