@@ -40,7 +40,8 @@ An endpoint of a Pod needs these labels, for rules to find it:
   KEY               label KEY of the Pod (pod/KEY where KEY is one of the above)
 
 What the node and its Pods say to each other is allowed, as Kubernetes allows it
-for the kubelet's sake; --no-host leaves it to the policies. A block of
+for the kubelet's sake; --no-host leaves it to the policies. The compiler does
+not know host yet: what is to be built now is imported with --no-host. A block of
 addresses matches the Pods that have them, too.
 
 Exit codes: 0 imported, 1 mistakes, or it cannot be said, 2 error.`,
