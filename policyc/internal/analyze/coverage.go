@@ -1,6 +1,8 @@
 package analyze
 
 import (
+	"slices"
+
 	"bulkhead/policyc/internal/check"
 )
 
@@ -47,10 +49,13 @@ func Cover(p *check.Policy) (*Coverage, error) {
 	out := &Coverage{}
 	tests := map[*check.Rule]int{}
 	for _, t := range p.Tests {
+		byDefault := false
 		for r := range s.exercised(t) {
-			if tests[r]++; r == nil {
-				out.Default++
-			}
+			tests[r]++
+			byDefault = byDefault || !written(p, r)
+		}
+		if byDefault {
+			out.Default++
 		}
 	}
 	for _, r := range p.Rules {
@@ -73,3 +78,7 @@ func (s *Space) exercised(t *check.Test) map[*check.Rule]bool {
 	}
 	return out
 }
+
+// written tells whether a policy's source states a rule. eval may name one that
+// it does not: what is said where no rule matches.
+func written(p *check.Policy, r *check.Rule) bool { return slices.Contains(p.Rules, r) }

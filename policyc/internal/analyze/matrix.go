@@ -43,8 +43,7 @@ func (s *Space) Matrix() *Matrix {
 	p := s.policies[0]
 	m := &Matrix{}
 	for _, x := range p.Services {
-		subject, _ := p.Subject(x.Name)
-		m.Ends = append(m.Ends, End{x.Name, "service", []*known{s.know(subject)}})
+		m.Ends = append(m.Ends, End{x.Name, "service", s.endpointsOf(p, x)})
 	}
 	for _, n := range p.Networks {
 		m.Ends = append(m.Ends, End{n.Name, "network", s.addressesOf(n)})
@@ -64,6 +63,23 @@ func (s *Space) Matrix() *Matrix {
 		m.Cells = append(m.Cells, row)
 	}
 	return m
+}
+
+// endpointsOf is an endpoint with exactly a service's labels; where no labels
+// are just those, one of each kind that the service has.
+func (s *Space) endpointsOf(p *check.Policy, x *check.Service) []*known {
+	if subject, problem := p.Subject(x.Name); problem == nil {
+		return []*known{s.know(subject)}
+	}
+	var out []*known
+	for i := range s.atoms {
+		a := &s.atoms[i]
+		in := slices.ContainsFunc(a.sets, func(set int32) bool { return s.sets[set].Name == x.Name })
+		if a.labels != nil && len(a.witness.sets) == 0 && in {
+			out = append(out, s.know(check.Subject{Labels: a.labels}))
+		}
+	}
+	return out
 }
 
 // addressesOf is an address of each kind that a network has.
