@@ -73,9 +73,13 @@ func (d *draw) ruleset() *policy.Ruleset {
 	for i := range 1 + d.below(20) {
 		rs.Sets = append(rs.Sets, policy.Set{Kind: policy.KindService, Name: string(rune('a' + i))})
 	}
+	tier := uint32(0)
 	for i := range d.below(64) {
-		rs.Rules = append(rs.Rules, policy.Rule{Precedence: uint32(i), Verdict: policy.Verdict(d.below(2)),
-			From: d.sets(len(rs.Sets)), To: d.sets(len(rs.Sets)), Ports: d.ports()})
+		r := policy.Rule{Precedence: uint32(i), Verdict: policy.Verdict(d.below(3)),
+			From: d.sets(len(rs.Sets)), To: d.sets(len(rs.Sets)), Ports: d.ports()}
+		tier = min(tier+uint32(d.below(8)/7), policy.Tiers-1)
+		r.Tier, r.Direction = tier, policy.Direction(d.below(3))
+		rs.Rules = append(rs.Rules, r)
 	}
 	return rs
 }
@@ -121,7 +125,7 @@ func compare(t *testing.T, rs *policy.Ruleset, identities [][]uint32, d *draw) {
 	if err != nil {
 		return // over a bound; it says so and is not there
 	}
-	if s := engine.Stats(); s.Touches > 31 || s.Bytes > 1<<30 {
+	if s := engine.Stats(); s.Touches > 2*policy.Tiers*31 || s.Bytes > 1<<30 {
 		t.Fatalf("out of bounds: %+v", s)
 	}
 	list := classify.Linear{Rules: rs}

@@ -52,7 +52,8 @@
 // ends. So the rules of an end are cut into stages behind each tier that has a
 // pass; each stage is tables as above, asked in order until a rule decides.
 // Stages that both ends read alike are kept once, and a policy whose rules all
-// speak for both ends is asked once. No pass and no direction: one stage.
+// speak for both ends is asked once. No pass and no direction: one stage; there
+// are never more than policy.Tiers at either end.
 //
 // # Cost
 //

@@ -9,7 +9,7 @@ import (
 // stages cuts the rules that speak at one end where a pass could leave a tier:
 // behind each tier that has one. Within a stage the first rule that matches is
 // the answer, so a table can have it ready; a pass asks the next stage. A policy
-// without a pass is one stage; no policy has more stages than tiers.
+// without a pass is one stage; no policy has more stages than policy.Tiers.
 //
 // To work a pass out of the tables instead is no option: what a pass leaves to
 // the rest of its tier is a difference of sets, which the four tables of a

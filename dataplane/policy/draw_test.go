@@ -79,7 +79,7 @@ func drawRule(t *rapid.T, sets int) Rule {
 	}
 	return Rule{
 		Name: rapid.String().Draw(t, "name"), Verdict: Verdict(rapid.IntRange(0, 2).Draw(t, "verdict")),
-		Tier: rapid.OneOf(rapid.Uint32Range(0, 2), rapid.Uint32()).Draw(t, "tier"), Direction: Direction(rapid.IntRange(0, 2).Draw(t, "direction")),
+		Tier: rapid.Uint32Range(0, Tiers-1).Draw(t, "tier"), Direction: Direction(rapid.IntRange(0, 2).Draw(t, "direction")),
 		Precedence: rapid.OneOf(rapid.Uint32Range(0, 2), rapid.Uint32()).Draw(t, "precedence"),
 		From:       side("from"), To: side("to"),
 		Ports: some(t, "ports", 1, func() Port { return drawPort(t) }, comparePort),

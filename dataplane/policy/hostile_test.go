@@ -209,6 +209,7 @@ func TestBrokenPromisesAreRefused(t *testing.T) {
 		"verdict_3":               func(rs *Ruleset) { rs.Rules[1].Verdict = 3 },
 		"direction_3":             func(rs *Ruleset) { rs.Rules[1].Direction = 3 },
 		"pass_before_allow":       func(rs *Ruleset) { rs.Rules[0].Verdict = Pass },
+		"tier_4":                  func(rs *Ruleset) { rs.Rules[1].Tier = 4 },
 		"tier_falls":              func(rs *Ruleset) { rs.Rules[0].Tier = 1 },
 		"allow_before_deny":       func(rs *Ruleset) { slices.Reverse(rs.Rules) },
 		"precedence_falls":        func(rs *Ruleset) { rs.Rules[0].Precedence = 1 },

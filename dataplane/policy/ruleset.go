@@ -136,11 +136,15 @@ func (d Direction) String() string {
 // SpeaksAt tells whether a rule of this direction is read at an end.
 func (d Direction) SpeaksAt(end Direction) bool { return d == BothEnds || d == end }
 
+// Tiers is how many tiers there are at the most. Each may cost the switch a
+// lookup at either end, so this bounds what a policy can make a packet cost.
+const Tiers = 4
+
 // Rule is one statement: From may (or may not) connect To on Ports.
 type Rule struct {
 	Name    string
 	Verdict Verdict
-	// Tier is what a Pass leaves. The least comes first.
+	// Tier is what a Pass leaves, below Tiers. The least comes first.
 	Tier uint32
 	// Precedence is the rule's rank in its tier, the least first. It decides
 	// nothing that the order of Rules has not decided; it says which rules were

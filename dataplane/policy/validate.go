@@ -76,8 +76,8 @@ func comparePrefix(a, b netip.Prefix) int {
 }
 
 func (r *Rule) validate(sets int) error {
-	if r.Verdict > Pass || r.Direction > Ingress {
-		return fmt.Errorf("verdict %d, direction %d", uint8(r.Verdict), r.Direction)
+	if r.Verdict > Pass || r.Direction > Ingress || r.Tier >= Tiers {
+		return fmt.Errorf("verdict %d, direction %d, tier %d", uint8(r.Verdict), uint8(r.Direction), r.Tier)
 	}
 	for _, list := range [2][]SetID{r.From, r.To} {
 		if len(list) == 0 || !ascending(list, cmp.Compare[SetID]) || int(list[len(list)-1]) >= sets {

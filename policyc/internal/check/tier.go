@@ -11,7 +11,7 @@ import (
 )
 
 // Tiers is how many tiers there are.
-const Tiers = 4
+const Tiers = policy.Tiers
 
 // TierNames are the tiers, the first decides first.
 var TierNames = [Tiers]string{"platform", "security", "application", "baseline"}
