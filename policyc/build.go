@@ -43,6 +43,9 @@ budget, 2 error.`,
 			if err != nil {
 				return err
 			}
+			if err := goodOutput(out, namesOf(sources)); err != nil {
+				return err
+			}
 			bar := progress.Start(quiet, "check", 0)
 			rs, findings := compile.Compile(sources, compile.Options{Generation: generation, Step: bar.Step})
 			bar.End()

@@ -13,6 +13,7 @@ func checkCommand() *cobra.Command {
 		Use:   "check FILE...",
 		Short: "Report every mistake in policies, and run their tests",
 		Long: `Reports every mistake at once: where, what, the nearest right name, the cure.
+A FILE may be a folder: its .toml files and those of the folders in it.
 Warnings do not fail the check. When nothing is wrong the tests that the files
 carry are run.
 

@@ -85,7 +85,7 @@ func formatOf(n ast.Node) (string, bool) {
 	switch n := n.(type) {
 	case *ast.CallExpr:
 		f, is := n.Fun.(*ast.SelectorExpr)
-		if is && (f.Sel.Name == "Errorf" || f.Sel.Name == "Warnf") && len(n.Args) > 1 {
+		if is && (strings.EqualFold(f.Sel.Name, "Errorf") || f.Sel.Name == "Warnf") && len(n.Args) > 1 {
 			return literal(n.Args[1])
 		}
 	case *ast.CompositeLit:

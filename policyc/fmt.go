@@ -47,9 +47,13 @@ type formatter struct {
 func (f *formatter) all(names []string) error {
 	changed := false
 	var errs []error
-	for _, name := range names {
-		one, err := f.one(name)
-		errs, changed = append(errs, err), changed || one
+	for _, arg := range names {
+		inside, err := inFolder(arg)
+		errs = append(errs, err)
+		for _, name := range inside {
+			one, err := f.one(name)
+			errs, changed = append(errs, err), changed || one
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

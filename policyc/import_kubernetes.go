@@ -100,7 +100,7 @@ func below(dir string) ([]string, error) {
 }
 
 func importKubernetes(cmd *cobra.Command, names []string, out string, o kube.Options) error {
-	sources, err := read(names)
+	sources, err := readAll(names)
 	if err != nil {
 		return err
 	}

@@ -33,8 +33,9 @@ func completeFiles(*cobra.Command, []string, string) ([]string, cobra.ShellCompD
 	return []string{"toml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
-// read reads all files, or says of each that cannot be read why.
-func read(args []string) ([]compile.Source, error) {
+// readAll reads these files and no others, or says of each that cannot be read
+// why.
+func readAll(args []string) ([]compile.Source, error) {
 	var out []compile.Source
 	var errs []error
 	for _, name := range args {

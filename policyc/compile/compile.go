@@ -8,7 +8,9 @@
 package compile
 
 import (
+	"fmt"
 	"io"
+	"slices"
 
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/internal/check"
@@ -21,6 +23,22 @@ import (
 type Source struct {
 	Name string // as findings name it
 	Text []byte
+}
+
+// Include is a pattern of further files that a source asks for, relative to the
+// file. Whoever reads files adds them to the sources: this package reads none.
+type Include struct {
+	Pattern string
+	Place   string // file:line
+}
+
+// Includes are those of a source.
+func Includes(s Source) []Include {
+	var out []Include
+	for _, text := range source.Includes(diag.NewSource(s.Name, s.Text)) {
+		out = append(out, Include{text.Value, fmt.Sprintf("%s:%d", text.At.File(), text.At.Line())})
+	}
+	return out
 }
 
 // Options are what a build needs besides the sources.
@@ -76,17 +94,12 @@ func Check(sources []Source) (*Policy, Findings) {
 // that it defines would seem to be wrong.
 func read(sources []Source) (*Policy, *diag.List, []*diag.Source) {
 	list := &diag.List{}
-	var files []*source.File
 	var texts []*diag.Source
-	whole := true
 	for _, s := range sources {
-		src := diag.NewSource(s.Name, s.Text)
-		texts = append(texts, src)
-		f := source.Parse(src, list)
-		files = append(files, f)
-		whole = whole && f.Whole
+		texts = append(texts, diag.NewSource(s.Name, s.Text))
 	}
-	if !whole {
+	files := source.ParseAll(texts, list)
+	if slices.ContainsFunc(files, func(f *source.File) bool { return !f.Whole }) {
 		return &Policy{}, list, texts
 	}
 	return check.Files(files, list), list, texts

@@ -21,7 +21,7 @@ const (
 // keys are those of each place: of the file, of its tables, and of the tables
 // in these. The tests hold each of them to what check takes.
 var keys = map[string][]string{
-	"":            {"version", "scope", "services", "networks", "endpoints", "tiers", "rules", "tests"},
+	"":            {"version", "include", "vars", "scope", "services", "networks", "endpoints", "tiers", "rules", "tests"},
 	"scope":       {"name", "labels"},
 	"services":    {"labels", "match", "any", "services"},
 	"tiers":       {"default"},

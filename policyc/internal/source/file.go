@@ -22,7 +22,7 @@ type Texts struct {
 // File is what one policy file states, as written.
 type File struct {
 	Src      *diag.Source
-	Whole    bool // the text is valid TOML, and every statement of it was read
+	Whole    bool // the text is valid TOML, every statement of it was read, and variables are what they should be
 	Scope    Scope
 	Services []Service
 	Networks []Network

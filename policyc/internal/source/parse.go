@@ -14,16 +14,11 @@ import (
 // MaxSize bounds a policy file, in bytes: room for about a million rules.
 const MaxSize = 256 << 20
 
-// Parse reads one policy file. It always returns a File; where something
-// could not be understood that is in the list and missing from the File.
+// Parse reads a policy file that is alone. It always returns a File; where
+// something could not be understood that is in the list and missing from the
+// File.
 func Parse(src *diag.Source, list *diag.List) *File {
-	f := &File{Src: src}
-	if root := parseTree(src, list); root != nil {
-		r := &reader{list}
-		r.file(root, f)
-		f.Whole = true
-	}
-	return f
+	return ParseAll([]*diag.Source{src}, list)[0]
 }
 
 // Reading is what a text says as TOML, whatever the language makes of it.

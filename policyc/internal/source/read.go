@@ -16,7 +16,8 @@ type reader struct{ list *diag.List }
 
 func (r *reader) file(root *node, f *File) {
 	r.version(root, f.Src)
-	r.keys(root, "a policy file", "version", "scope", "services", "networks", "endpoints", "tiers", "rules", "tests")
+	r.keys(root, "a policy file", "version", "include", "vars", "scope", "services", "networks", "endpoints", "tiers", "rules", "tests")
+	r.texts(root, "include", false)
 	f.Scope = r.scope(root)
 	for _, e := range r.named(root, "services") {
 		f.Services = append(f.Services, r.service(e))

@@ -1,0 +1,23 @@
+package source
+
+import (
+	"bytes"
+
+	"bulkhead/policyc/internal/diag"
+)
+
+// Includes are the files that a text asks for beside itself: patterns, as
+// written. Who reads files resolves them; what is wrong with the text is for
+// ParseAll to say.
+func Includes(src *diag.Source) []Text {
+	if !bytes.Contains(src.Text, []byte("include")) {
+		return nil // most files, some of them large
+	}
+	var list diag.List
+	root := parseTree(src, &list)
+	if root == nil {
+		return nil
+	}
+	r := &reader{&list}
+	return r.texts(root, "include", false).Items
+}
