@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 
@@ -258,8 +259,11 @@ func (l *linter) idle() []Finding {
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(one(l.rules[a].decides), one(l.rules[b].decides)) })
 	gone := map[*check.Rule]bool{}
 	var out []Finding
-	for _, i := range order {
+	for i := range again(order, &out) {
 		r, x := p.Rules[i], &l.rules[i]
+		if gone[r] {
+			continue
+		}
 		f := Finding{Name: r.Name, At: r.At, Witness: x.match}
 		if x.match == nil {
 			gone[r] = true
@@ -300,6 +304,21 @@ func (l *linter) idle() []Finding {
 		out = append(out, f)
 	}
 	return out
+}
+
+// again goes through a list until a whole round has found nothing: what one rule
+// holds in its place may be free when another is gone.
+func again(list []int, found *[]Finding) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for before := -1; before < len(*found); {
+			before = len(*found)
+			for _, i := range list {
+				if !yield(i) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func one(w *Packet) int {

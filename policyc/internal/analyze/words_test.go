@@ -7,6 +7,7 @@ import (
 
 	"bulkhead/policyc/eval"
 	"bulkhead/policyc/internal/check"
+	"bulkhead/policyc/internal/lower"
 )
 
 // reader reads back the words that an analysis prints, as a person would: so
@@ -48,15 +49,17 @@ func (r reader) set(name string) check.Set {
 	return set
 }
 
-// named tells whether a subject is in a set that a rule names.
+// named tells whether a subject is in a set that the rules come down to.
 func (r reader) named(s check.Subject) bool {
 	for _, p := range []*check.Policy{r.old, r.new} {
-		for _, rule := range p.Rules {
-			for _, set := range slices.Concat(rule.From, rule.To) {
-				if !set.Any && eval.In(set, s) {
-					return true
-				}
+		rs := lower.Policy(p, 0)
+		for _, set := range rs.Sets[1:] {
+			if s.Labels != nil && set.Selector.Selects(s.Labels) {
+				return true
 			}
+		}
+		if len(rs.NetworksOf(s.Addr)) > 1 { // any is one of them
+			return true
 		}
 	}
 	return false
