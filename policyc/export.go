@@ -21,10 +21,10 @@ func exportCommand() *cobra.Command {
 		Short: "Write a policy for other programs",
 		Long:  `Writes what a policy means for other programs, to standard output.`,
 		Example: `  policyc export json policy.toml
-  policyc export dot policy.toml > /tmp/policy.dot
+  policyc export svg policy.toml > /tmp/policy.svg
   policyc export nftables policy.toml --endpoints endpoints.toml`,
 	}
-	cmd.AddCommand(exportJSON(), exportDot(), exportNftables())
+	cmd.AddCommand(exportJSON(), exportDot(), exportSVG(), exportHTML(), exportNftables())
 	return cmd
 }
 
@@ -49,26 +49,6 @@ are asked; the first that matches decides.`,
 				return err
 			}
 			return printJSON(cmd.OutOrStdout(), rulesetJSON(rs))
-		},
-	}
-}
-
-func exportDot() *cobra.Command {
-	return &cobra.Command{
-		Use:   "dot FILE...",
-		Short: "The service map, for graphviz",
-		Long:  `Writes who may connect to whom as a graph: an arrow a pair, with its ports.`,
-		Example: `  policyc export dot policy.toml
-  policyc export dot platform.toml shop.toml
-  policyc export dot policy.toml > /tmp/policy.dot`,
-		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := matrixOf(cmd, args)
-			if err != nil {
-				return err
-			}
-			_, err = io.WriteString(cmd.OutOrStdout(), m.Dot())
-			return err
 		},
 	}
 }

@@ -3,6 +3,8 @@ package analyze
 import (
 	"slices"
 
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/eval"
 	"bulkhead/policyc/internal/check"
 )
 
@@ -64,15 +66,21 @@ func Cover(p *check.Policy) (*Coverage, error) {
 	return out, nil
 }
 
-// exercised are the rules that decide a part of a test; nil is the default.
+// exercised are the rules that decide a part of a test; nil is the default. What
+// is allowed is decided at both ends: without the rule of either it would not be.
 func (s *Space) exercised(t *check.Test) map[*check.Rule]bool {
 	from, to := s.know(t.From), s.know(t.To)
 	m := from.families & to.families
 	out := map[*check.Rule]bool{}
 	for _, p := range s.cellOf(from, to).pieces {
 		for _, span := range s.asked(p.Span, t.Ports) {
-			if span.families()&m != 0 {
-				out[p.by[0]] = true
+			if span.families()&m == 0 {
+				continue
+			}
+			out[p.by[0]] = true
+			if p.allow[0] {
+				_, leaves := eval.DecideAt(s.policies[0], policy.Egress, t.From, t.To, s.flow(span))
+				out[leaves] = true
 			}
 		}
 	}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/policyc/internal/analyze"
+	"bulkhead/policyc/internal/servicemap"
+)
+
+func exportDot() *cobra.Command {
+	return &cobra.Command{
+		Use:   "dot FILE...",
+		Short: "The service map, for graphviz",
+		Long:  `Writes who may connect to whom as a graph: an arrow a pair, with its ports.`,
+		Example: `  policyc export dot policy.toml
+  policyc export dot platform.toml shop.toml
+  policyc export dot policy.toml > /tmp/policy.dot`,
+		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := matrixOf(cmd, args)
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), m.Dot())
+			return err
+		},
+	}
+}
+
+func exportSVG() *cobra.Command {
+	return mapCommand(&cobra.Command{
+		Use:   "svg FILE... [--scope NAME]",
+		Short: "The service map, as a picture",
+		Long: `Draws who may connect to whom: whoever connects stands left of whom it connects
+to, as far as circles allow, in the colour of its scope. The ports stand beside a
+line, or where lines are many in its title.`,
+		Example: `  policyc export svg policy.toml > /tmp/policy.svg
+  policyc export svg platform.toml shop.toml > /tmp/both.svg
+  policyc export svg teams.toml --scope shop > /tmp/shop.svg`,
+	}, (*servicemap.Map).SVG)
+}
+
+func exportHTML() *cobra.Command {
+	return mapCommand(&cobra.Command{
+		Use:   "html FILE... [--scope NAME]",
+		Short: "The service map, as a page with a filter",
+		Long: `Writes a page with the picture of who may connect to whom, a filter by name, and
+the list of pairs. What the pointer is on stands out with its lines. The page
+needs nothing else.`,
+		Example: `  policyc export html policy.toml > /tmp/policy.html
+  policyc export html platform.toml shop.toml > /tmp/both.html
+  policyc export html teams.toml --scope shop > /tmp/shop.html`,
+	}, (*servicemap.Map).HTML)
+}
+
+// mapCommand makes the command that draws the map of some files.
+func mapCommand(cmd *cobra.Command, draw func(*servicemap.Map, io.Writer) error) *cobra.Command {
+	scope := ""
+	cmd.Args, cmd.ValidArgsFunction, cmd.DisableFlagsInUseLine = files, completeFiles, true
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		m, err := matrixOf(cmd, args)
+		if err != nil {
+			return err
+		}
+		picture := mapOf(m)
+		if scope != "" {
+			if picture = picture.Of(scope); len(picture.Ends) == 0 {
+				return fmt.Errorf("no service or network is of a scope %q", scope)
+			}
+		}
+		return draw(picture.Linked(), cmd.OutOrStdout())
+	}
+	cmd.Flags().StringVar(&scope, "scope", "", "draw only the ends of scope `NAME`, and whoever they have to do with")
+	return cmd
+}
+
+// mapOf takes from a matrix what is drawn of it: the pairs that may connect.
+func mapOf(m *analyze.Matrix) *servicemap.Map {
+	out := &servicemap.Map{}
+	for i, from := range m.Ends {
+		out.Ends = append(out.Ends, servicemap.End{Name: from.Name, Kind: from.Kind})
+		for j := range m.Ends {
+			if a := m.Cells[i][j]; len(a.Ports) > 0 || a.Part {
+				out.Lines = append(out.Lines, servicemap.Line{From: i, To: j, Ports: a.Text()})
+			}
+		}
+	}
+	return out
+}
