@@ -10,6 +10,7 @@ import (
 	"bulkhead/vswitch/port"
 	"bulkhead/vswitch/port/pcap"
 	"bulkhead/vswitch/port/tap"
+	"bulkhead/vswitch/port/netdev"
 	"bulkhead/vswitch/port/xdp"
 )
 
@@ -42,7 +43,7 @@ func silence(cfg *config.Config) error {
 		if c.Driver != "xdp" || c.Role == config.RoleUplink {
 			continue
 		}
-		if err := xdp.Silence(c.Device); err != nil {
+		if err := netdev.Silence(c.Device); err != nil {
 			return fmt.Errorf("silence port %q: %w", c.Name, err)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/songgao/water"
 	"golang.org/x/sys/unix"
+
+	"bulkhead/vswitch/port/vnet"
 )
 
 // device is the descriptors of a TAP device: one a queue.
@@ -113,7 +115,7 @@ func (d *device) setUp() error {
 	if err := unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 0); err != nil {
 		return fmt.Errorf("end persistence of %s: %w", d.name, err)
 	}
-	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, headerLen); err != nil {
+	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, vnet.HeaderLen); err != nil {
 		return fmt.Errorf("set header size of %s: %w", d.name, err)
 	}
 	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETVNETLE, 1); err != nil {

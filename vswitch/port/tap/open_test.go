@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"bulkhead/vswitch/port/vnet"
+
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/internal/sys"
@@ -279,7 +281,7 @@ func BenchmarkReadNothing(b *testing.B) {
 		b.Fatal(err)
 	}
 	fd := rig.Port.Queues()[0].FD()
-	buf := make([]byte, readMax)
+	buf := make([]byte, vnet.ReadMax)
 	b.Run("raw", func(b *testing.B) {
 		for b.Loop() {
 			read(fd, buf)

@@ -9,6 +9,7 @@ import (
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/vnet"
 )
 
 // queue is one queue of the device: one descriptor, non-blocking, a frame a
@@ -19,9 +20,9 @@ type queue struct {
 	name     string
 	limit    int // longest frame or segment sent, Ethernet header included
 	uso      bool
-	arena    *arena
+	arena    *vnet.Arena
 	gone     atomic.Bool
-	counters counters
+	counters vnet.Counters
 }
 
 // FD is readable when frames wait, and when the device has gone.
@@ -30,11 +31,11 @@ func (q *queue) FD() int { return q.fd }
 // Recv implements port.Queue. It reads until the device is empty, the batch is
 // full or the arena is.
 func (q *queue) Recv(b *packet.Batch) error {
-	q.arena.reset()
-	var t tally
+	q.arena.Reset()
+	var t vnet.Tally
 	var err error
 	for b.Room() > 0 {
-		room := q.arena.room()
+		room := q.arena.Room()
 		if room == nil {
 			break
 		}
@@ -48,30 +49,30 @@ func (q *queue) Recv(b *packet.Batch) error {
 		}
 		q.takeIn(b, room, n, &t)
 	}
-	q.counters.received(&t)
+	q.counters.Received(&t)
 	return err
 }
 
 // takeIn adds what was read to the batch, or counts why not.
-func (q *queue) takeIn(b *packet.Batch, room []byte, n int, t *tally) {
+func (q *queue) takeIn(b *packet.Batch, room []byte, n int, t *vnet.Tally) {
 	switch {
-	case n >= readMax:
-		t.drop(drop.RxOversize)
+	case n >= vnet.ReadMax:
+		t.Drop(drop.RxOversize)
 		return
-	case n < headerLen+ethernetLen:
-		t.drop(drop.RxError)
+	case n < vnet.HeaderLen+vnet.EthernetLen:
+		t.Drop(drop.RxError)
 		return
 	}
-	frame := room[headerLen:n]
-	offload, ok := decode(room[:headerLen], frame)
+	frame := room[vnet.HeaderLen:n]
+	offload, ok := vnet.Decode(room[:vnet.HeaderLen], frame)
 	if !ok {
-		t.drop(drop.BadOffload)
+		t.Drop(drop.BadOffload)
 		return
 	}
-	t.frames++
-	t.bytes += uint64(len(frame))
+	t.Frames++
+	t.Bytes += uint64(len(frame))
 	f := b.Next()
-	f.Begin(q.arena.take(len(frame)), packet.Headroom, uint32(packet.Headroom+len(frame)), q.port)
+	f.Begin(q.arena.Take(len(frame)), packet.Headroom, uint32(packet.Headroom+len(frame)), q.port)
 	f.Offload = offload
 }
 
@@ -90,22 +91,22 @@ func (q *queue) readFailed(errno unix.Errno) error {
 
 // Send implements port.Queue.
 func (q *queue) Send(frames []*packet.Frame) {
-	var t tally
+	var t vnet.Tally
 	for _, f := range frames {
 		if r := q.giveOut(f); r != drop.None {
 			f.Reason = r
-			t.drop(r)
+			t.Drop(r)
 			continue
 		}
-		t.frames++
-		t.bytes += uint64(f.Len())
+		t.Frames++
+		t.Bytes += uint64(f.Len())
 	}
-	q.counters.sent(&t)
+	q.counters.Sent(&t)
 }
 
 // giveOut writes one frame.
 func (q *queue) giveOut(f *packet.Frame) drop.Reason {
-	if r := q.fits(f); r != drop.None {
+	if r := vnet.Fits(f, q.limit, q.uso); r != drop.None {
 		return r
 	}
 	for {
@@ -120,61 +121,21 @@ func (q *queue) giveOut(f *packet.Frame) drop.Reason {
 // write puts the header into the headroom, just before the frame, so that one
 // write takes both; a frame that has used its headroom up costs a writev.
 func (q *queue) write(f *packet.Frame) unix.Errno {
-	if f.Start >= headerLen {
-		b := f.Buf[f.Start-headerLen : f.End]
-		encode(b, &f.Offload)
+	if f.Start >= vnet.HeaderLen {
+		b := f.Buf[f.Start-vnet.HeaderLen : f.End]
+		vnet.Encode(b, &f.Offload)
 		return write(q.fd, b)
 	}
-	var header [headerLen]byte
-	encode(header[:], &f.Offload)
+	var header [vnet.HeaderLen]byte
+	vnet.Encode(header[:], &f.Offload)
 	return writev(q.fd, header[:], f.Bytes())
 }
 
-// fits says why the device could not take a frame of this length and kind.
-func (q *queue) fits(f *packet.Frame) drop.Reason {
-	n := f.Len()
-	if n < ethernetLen {
-		return drop.TxError
-	}
-	if o := &f.Offload; o.GSO != packet.GSONone {
-		if f.Outer != 0 || o.Size == 0 || !q.uso && (o.GSO == packet.GSOUDP4 || o.GSO == packet.GSOUDP6) {
-			return drop.TxError // to be cut before, see Caps
-		}
-		n = min(n, int(o.HeaderLen)+int(o.Size))
-	}
-	if n > q.limit && n > q.limit+tags(f.Bytes()) {
-		return drop.TxOversize
-	}
-	return drop.None
-}
-
-// tags returns the bytes that VLAN tags take, which an MTU does not count.
-func tags(b []byte) (n int) {
-	for n < 8 && len(b) >= ethernetLen+n {
-		tpid := uint16(b[12+n])<<8 | uint16(b[13+n])
-		if tpid != packet.EtherTypeVLAN && tpid != packet.EtherTypeQinQ {
-			break
-		}
-		n += 4
-	}
-	return n
-}
-
-// writeFailed says what an error means for the frame. Nothing is tried again:
-// the sender's TCP does that, and knows better when.
+// writeFailed says what an error means for the frame, and sees the device go.
 func (q *queue) writeFailed(errno unix.Errno) drop.Reason {
 	switch errno {
-	case 0:
-		return drop.None
-	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM:
-		return drop.TxFull
-	case unix.EIO, unix.ENETDOWN:
-		return drop.PortDown
 	case unix.EBADFD, unix.ENODEV, unix.EBADF:
 		q.gone.Store(true)
-		return drop.PortDown
-	case unix.EMSGSIZE:
-		return drop.TxOversize
 	}
-	return drop.TxError
+	return vnet.Failed(errno)
 }

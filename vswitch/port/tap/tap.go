@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/vnet"
 )
 
 // Port is an open TAP port.
@@ -57,7 +58,7 @@ func open(config Config) (*Port, error) {
 		Caps: port.Caps{
 			TSO: d.offload.tso, USO: d.offload.uso,
 			PartialChecksum: true,
-			MaxFrame:        c.MTU + ethernetLen,
+			MaxFrame:        c.MTU + vnet.EthernetLen,
 		},
 	}
 	return p, nil
@@ -65,11 +66,11 @@ func open(config Config) (*Port, error) {
 
 func (p *Port) makeQueues() error {
 	for _, fd := range p.device.fds {
-		a, err := newArena()
+		a, err := vnet.NewArena()
 		if err != nil {
 			return err
 		}
-		q := &queue{fd: fd, port: p.config.Port, name: p.config.Name, limit: p.config.MTU + ethernetLen,
+		q := &queue{fd: fd, port: p.config.Port, name: p.config.Name, limit: p.config.MTU + vnet.EthernetLen,
 			uso: p.device.offload.uso, arena: a}
 		p.own = append(p.own, q)
 		p.queues = append(p.queues, q)
@@ -123,7 +124,7 @@ func (p *Port) Status() port.Status {
 func (p *Port) Stats() port.Stats {
 	var s port.Stats
 	for _, q := range p.own {
-		q.counters.addTo(&s)
+		q.counters.AddTo(&s)
 	}
 	return s
 }
@@ -139,7 +140,7 @@ func (p *Port) Close() error {
 	p.closed = true
 	errs := []error{p.device.close()}
 	for _, q := range p.own {
-		errs = append(errs, q.arena.close())
+		errs = append(errs, q.arena.Close())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close TAP port %q: %w", p.config.Name, err)

@@ -7,9 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
-	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/internal/sys"
 	"bulkhead/vswitch/port"
 	"bulkhead/vswitch/port/porttest"
@@ -60,14 +58,14 @@ func workload(t testing.TB, mode string, mtu int) porttest.Rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.Close() })
-	s, err := porttest.OpenSocket(netns, "eth0")
+	s, err := porttest.OpenPeer(netns, "eth0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	pool := port.NewPool(region)
 	return porttest.Rig{
-		Port: &counted{Port: p, t: t, pool: pool}, ID: 9, Pool: pool, End: &peer{Socket: s, netns: netns}, Offloads: true,
+		Port: &counted{Port: p, t: t, pool: pool}, ID: 9, Pool: pool, End: s, Offloads: true,
 		Link: func(up bool) error {
 			state := "down"
 			if up {
@@ -107,28 +105,6 @@ func (p *counted) Close() error {
 	}
 	p.closed = true
 	return p.Port.Close()
-}
-
-// peer is a socket on the far end of a veth. Once a veth has a carrier the
-// kernel gives its device a queue a moment later, and drops what is sent before:
-// so the first frame waits until the device is operational.
-type peer struct {
-	*porttest.Socket
-	netns string
-	ready bool
-}
-
-func (p *peer) Inject(frame []byte, o packet.Offload) error {
-	for end := time.Now().Add(2 * time.Second); !p.ready && time.Now().Before(end); {
-		out, err := exec.Command("ip", "-n", p.netns, "link", "show", "eth0").Output()
-		if err != nil {
-			return err
-		}
-		if p.ready = strings.Contains(string(out), "state UP"); !p.ready {
-			time.Sleep(10 * time.Millisecond)
-		}
-	}
-	return p.Socket.Inject(frame, o)
 }
 
 func mapped(t testing.TB, n int) []byte {

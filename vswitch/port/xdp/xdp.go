@@ -11,11 +11,11 @@ import (
 
 	axdp "github.com/asavie/xdp"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/netdev"
 )
 
 const (
@@ -54,8 +54,7 @@ type Port struct {
 	program *axdp.Program
 	attach  *attachment
 	queues  []*queue
-	watcher chan struct{} // closing it ends the watch
-	watched sync.WaitGroup
+	watcher *netdev.Watcher
 	mu      sync.Mutex // guards closed
 	closed  bool
 }
@@ -142,7 +141,7 @@ func (p *Port) prepare(c *Config, dev netlink.Link) error {
 	has := dev.Attrs().MTU
 	switch {
 	case !p.shared:
-		if err := quiet(dev); err != nil {
+		if err := netdev.Quiet(dev); err != nil {
 			return err
 		}
 		if err := netlink.LinkSetMTU(dev, c.MTU); err != nil {
@@ -152,36 +151,6 @@ func (p *Port) prepare(c *Config, dev netlink.Link) error {
 		return fmt.Errorf("device %q has an MTU of %d and the port one of %d: longer frames would be lost; ip link set %s mtu %d, or set mtu = %d", c.Device, has, c.MTU, c.Device, c.MTU, has)
 	case has > chunkMTU && !c.jumbo():
 		return fmt.Errorf("device %q has an MTU of %d and the port one of %d: frames of more than %d bytes would be lost on receive; set mtu = %d", c.Device, has, c.MTU, chunkMTU, min(has, maxMTU))
-	}
-	return nil
-}
-
-// Silence takes a workload's device out of the host's hands before its port is
-// opened: Open does it, too, but device by device, and until the last is open
-// the host's stack would go on forwarding between the others. A device that is
-// not there is for Open to report.
-func Silence(device string) error {
-	dev, err := netlink.LinkByName(device)
-	var missing netlink.LinkNotFoundError
-	if errors.As(err, &missing) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("device %q: %w", device, err)
-	}
-	return quiet(dev)
-}
-
-// quiet takes the link down and keeps the host from speaking on it: a veth's
-// host end otherwise sends neighbour discovery to the workload by itself.
-func quiet(dev netlink.Link) error {
-	if err := netlink.LinkSetDown(dev); err != nil {
-		return fmt.Errorf("set %s down: %w", dev.Attrs().Name, err)
-	}
-	// Without IPv6 in the kernel there is nothing to silence.
-	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+dev.Attrs().Name+"/disable_ipv6", []byte("1"), 0)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("disable IPv6 on %s: %w", dev.Attrs().Name, err)
 	}
 	return nil
 }
@@ -225,43 +194,16 @@ func (p *Port) describe(c *Config, dev netlink.Link) {
 }
 
 // watch follows the device: an AF_XDP socket is not told when it goes.
-func (p *Port) watch() error {
-	updates := make(chan netlink.LinkUpdate, 16)
-	p.watcher = make(chan struct{})
-	if err := netlink.LinkSubscribe(updates, p.watcher); err != nil {
-		p.watcher = nil
-		return fmt.Errorf("watch the device: %w", err)
-	}
-	p.watched.Add(1)
-	go func() {
-		defer p.watched.Done()
-		for u := range updates {
-			if int(u.Index) == p.index {
-				p.see(u)
+func (p *Port) watch() (err error) {
+	p.watcher, err = netdev.Watch(p.index, func(s netdev.State) {
+		for _, q := range p.queues {
+			if s.Gone {
+				q.gone.Store(true)
 			}
+			q.down.Store(!s.Up)
 		}
-	}()
-	return nil
-}
-
-// see takes in one change of the device.
-func (p *Port) see(u netlink.LinkUpdate) {
-	const delLink = 17 // RTM_DELLINK
-	gone := u.Header.Type == delLink
-	up := carries(u.Attrs())
-	for _, q := range p.queues {
-		if gone {
-			q.gone.Store(true)
-		}
-		q.down.Store(!up)
-	}
-}
-
-// carries tells whether a device is up and has a carrier. Its operational
-// state would say so up to a second later.
-func carries(a *netlink.LinkAttrs) bool {
-	const wanted = unix.IFF_UP | unix.IFF_LOWER_UP
-	return a.RawFlags&wanted == wanted
+	})
+	return err
 }
 
 // Info implements port.Port.
@@ -291,19 +233,17 @@ func (p *Port) Queues() []port.Queue {
 // Status implements port.Port. It asks the kernel now, and Send goes by the
 // answer: the watch may be a moment behind.
 func (p *Port) Status() port.Status {
-	dev, err := netlink.LinkByIndex(p.index)
-	var missing netlink.LinkNotFoundError
+	s := netdev.Look(p.index)
 	switch {
-	case errors.As(err, &missing) || p.gone():
+	case s.Gone || p.gone():
 		return port.Status{Gone: true, Err: "the device is gone"}
-	case err != nil:
-		return port.Status{Err: err.Error()}
+	case s.Err != nil:
+		return port.Status{Err: s.Err.Error()}
 	}
-	up := carries(dev.Attrs())
 	for _, q := range p.queues {
-		q.down.Store(!up)
+		q.down.Store(!s.Up)
 	}
-	if !up {
+	if !s.Up {
 		return port.Status{Err: "the link is down"}
 	}
 	return port.Status{Up: true}
@@ -367,10 +307,7 @@ func (p *Port) Close() error {
 	if dev, err := netlink.LinkByIndex(p.index); err == nil && !p.shared {
 		errs = append(errs, netlink.LinkSetDown(dev)) // before the program goes: nothing passes by
 	}
-	if p.watcher != nil {
-		close(p.watcher)
-		p.watched.Wait()
-	}
+	p.watcher.Close()
 	for _, q := range p.queues {
 		errs = append(errs, q.shut())
 	}

@@ -1,4 +1,4 @@
-package tap
+package vnet
 
 import (
 	"sync/atomic"
@@ -7,41 +7,44 @@ import (
 	"bulkhead/vswitch/port"
 )
 
-// counters of one queue. Workers add to them once a batch; anybody reads.
-type counters struct {
+// Counters of one queue. Workers add to them once a batch; anybody reads.
+type Counters struct {
 	rxFrames, rxBytes, txFrames, txBytes atomic.Uint64
 	drops                                [drop.Count]atomic.Uint64
 }
 
-// tally is what one Recv or Send counted.
-type tally struct {
-	frames, bytes uint64
+// Tally is what one Recv or Send counted.
+type Tally struct {
+	Frames, Bytes uint64
 	lost          bool // drops has one
 	drops         [drop.Count]uint32
 }
 
-func (t *tally) drop(r drop.Reason) {
+// Drop counts a frame that was lost.
+func (t *Tally) Drop(r drop.Reason) {
 	t.lost = true
 	t.drops[r]++
 }
 
-func (c *counters) received(t *tally) {
-	c.rxFrames.Add(t.frames)
-	c.rxBytes.Add(t.bytes)
+// Received adds what one Recv counted.
+func (c *Counters) Received(t *Tally) {
+	c.rxFrames.Add(t.Frames)
+	c.rxBytes.Add(t.Bytes)
 	if t.lost {
 		c.dropped(t)
 	}
 }
 
-func (c *counters) sent(t *tally) {
-	c.txFrames.Add(t.frames)
-	c.txBytes.Add(t.bytes)
+// Sent adds what one Send counted.
+func (c *Counters) Sent(t *Tally) {
+	c.txFrames.Add(t.Frames)
+	c.txBytes.Add(t.Bytes)
 	if t.lost {
 		c.dropped(t)
 	}
 }
 
-func (c *counters) dropped(t *tally) {
+func (c *Counters) dropped(t *Tally) {
 	for r, n := range t.drops {
 		if n != 0 {
 			c.drops[r].Add(uint64(n))
@@ -49,8 +52,8 @@ func (c *counters) dropped(t *tally) {
 	}
 }
 
-// addTo sums the counters up into s.
-func (c *counters) addTo(s *port.Stats) {
+// AddTo sums the counters up into s.
+func (c *Counters) AddTo(s *port.Stats) {
 	s.RxFrames += c.rxFrames.Load()
 	s.RxBytes += c.rxBytes.Load()
 	s.TxFrames += c.txFrames.Load()

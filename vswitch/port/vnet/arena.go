@@ -1,16 +1,16 @@
-package tap
+package vnet
 
 import (
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/internal/sys"
 )
 
-// arena is the memory that one queue's received frames lie in until the next
+// Arena is the memory that one queue's received frames lie in until the next
 // Recv. Frames are laid down one behind the other, so sixty-four small ones
 // touch 100 KiB and not sixty-four buffers of 64 KiB each; that keeps a batch
 // in the second-level cache. The end of the arena also bounds how much one
 // Recv takes in, in bytes.
-type arena struct {
+type Arena struct {
 	mem  []byte
 	next int // where the next frame's headroom begins
 }
@@ -23,32 +23,33 @@ const (
 	tailroom = 64
 	// slotMin bounds a slot from below, for the same reason.
 	slotMin = packet.Headroom + 576
-	// readMax is the most that a read takes: a byte more than any frame, so
+	// ReadMax is the most that a read takes: a byte more than any frame, so
 	// that a longer one shows.
-	readMax = headerLen + packet.MaxFrame + 1
+	ReadMax = HeaderLen + packet.MaxFrame + 1
 )
 
-func newArena() (*arena, error) {
+// NewArena maps the memory of one queue.
+func NewArena() (*Arena, error) {
 	mem, err := sys.MapAnonymous(arenaSize)
 	if err != nil {
 		return nil, err
 	}
-	return &arena{mem: mem}, nil
+	return &Arena{mem: mem}, nil
 }
 
-// room returns where to read the next header and frame, or nil if the longest
+// Room returns where to read the next header and frame, or nil if the longest
 // might not fit.
-func (a *arena) room() []byte {
-	at := a.next + packet.Headroom - headerLen
-	if at+readMax+tailroom > len(a.mem) {
+func (a *Arena) Room() []byte {
+	at := a.next + packet.Headroom - HeaderLen
+	if at+ReadMax+tailroom > len(a.mem) {
 		return nil
 	}
-	return a.mem[at : at+readMax]
+	return a.mem[at : at+ReadMax]
 }
 
-// take keeps the frame of n bytes that was read into room, and returns its
+// Take keeps the frame of n bytes that was read into room, and returns its
 // slot: headroom, frame, tailroom, clipped.
-func (a *arena) take(n int) []byte {
+func (a *Arena) Take(n int) []byte {
 	size := max(packet.Headroom+n+tailroom, slotMin)
 	size = (size + 63) &^ 63 // the next headroom begins a cache line
 	end := min(a.next+size, len(a.mem))
@@ -57,7 +58,8 @@ func (a *arena) take(n int) []byte {
 	return slot
 }
 
-// reset frees all slots: the batch is over.
-func (a *arena) reset() { a.next = 0 }
+// Reset frees all slots: the batch is over.
+func (a *Arena) Reset() { a.next = 0 }
 
-func (a *arena) close() error { return sys.Unmap(a.mem) }
+// Close gives the memory back.
+func (a *Arena) Close() error { return sys.Unmap(a.mem) }

@@ -1,4 +1,4 @@
-package tap
+package vnet
 
 import (
 	"bytes"
@@ -72,7 +72,7 @@ func TestDecode(t *testing.T) {
 		"frame ends in the TCP header": {header(1, 1, 54, 1448, 34, 16), tcp4(53), packet.Offload{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := decode(tt.header, tt.frame)
+			got, ok := Decode(tt.header, tt.frame)
 			if ok != tt.ok || ok && got != tt.want {
 				t.Errorf("%+v, %v; want %+v, %v", got, ok, tt.want, tt.ok)
 			}
@@ -87,14 +87,14 @@ func TestEncodeIsWhatDecodeReads(t *testing.T) {
 		{Checksum: packet.ChecksumPartial, CsumStart: 34, CsumOffset: 16, GSO: packet.GSOTCP4, Size: 1448, HeaderLen: 54, ECN: true},
 		{Checksum: packet.ChecksumPartial, CsumStart: 34, CsumOffset: 6, GSO: packet.GSOUDP4, Size: 1200, HeaderLen: 42},
 	} {
-		h := bytes.Repeat([]byte{0xff}, headerLen) // the headroom is never clean
-		encode(h, &o)
-		if got, ok := decode(h, tcp4(9000)); !ok || got != o {
+		h := bytes.Repeat([]byte{0xff}, HeaderLen) // the headroom is never clean
+		Encode(h, &o)
+		if got, ok := Decode(h, tcp4(9000)); !ok || got != o {
 			t.Errorf("%+v came back as %+v, %v", o, got, ok)
 		}
 	}
-	h := make([]byte, headerLen)
-	if encode(h, &packet.Offload{Checksum: packet.ChecksumGood}); !bytes.Equal(h, make([]byte, headerLen)) {
+	h := make([]byte, HeaderLen)
+	if Encode(h, &packet.Offload{Checksum: packet.ChecksumGood}); !bytes.Equal(h, make([]byte, HeaderLen)) {
 		t.Errorf("a good checksum: %x", h)
 	}
 }
@@ -107,15 +107,15 @@ func FuzzDecode(f *testing.F) {
 	f.Add(header(1, 5, 42, 1, 34, 6), tcp4(43))
 	f.Add(header(1, 0x81, 0xffff, 0xffff, 0xffff, 0xffff), tcp4(60))
 	f.Fuzz(func(t *testing.T, h, frame []byte) {
-		if len(h) < headerLen || len(frame) < ethernetLen {
+		if len(h) < HeaderLen || len(frame) < EthernetLen {
 			return
 		}
-		o, ok := decode(h, frame)
+		o, ok := Decode(h, frame)
 		if !ok {
 			return
 		}
 		n := len(frame)
-		if o.Checksum == packet.ChecksumPartial && (o.CsumStart < ethernetLen || int(o.CsumStart)+int(o.CsumOffset)+2 > n) {
+		if o.Checksum == packet.ChecksumPartial && (o.CsumStart < EthernetLen || int(o.CsumStart)+int(o.CsumOffset)+2 > n) {
 			t.Errorf("checksum at %d+%d of %d bytes", o.CsumStart, o.CsumOffset, n)
 		}
 		if o.GSO != packet.GSONone && (o.Checksum != packet.ChecksumPartial || o.Size == 0 || int(o.HeaderLen) >= n || o.HeaderLen < o.CsumStart+8) {

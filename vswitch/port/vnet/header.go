@@ -1,4 +1,4 @@
-package tap
+package vnet
 
 import (
 	"encoding/binary"
@@ -7,15 +7,17 @@ import (
 )
 
 // What the kernel writes before each frame, and reads (struct virtio_net_hdr,
-// include/uapi/linux/virtio_net.h; TUNSETVNETLE makes it little-endian):
+// include/uapi/linux/virtio_net.h; little-endian of a packet socket, and of a TAP
+// by TUNSETVNETLE):
 //
 //	 0       1       2           4           6            8             10
 //	+-------+-------+-----------+-----------+------------+-------------+
 //	| flags | gso   | hdr_len   | gso_size  | csum_start | csum_offset |
 //	+-------+-------+-----------+-----------+------------+-------------+
 //
-// Ten bytes, not twelve: the last two (num_buffers) mean nothing to a TAP.
-const headerLen = 10
+// HeaderLen is its length in bytes: ten, not twelve. The last two (num_buffers)
+// mean nothing to a TAP or a packet socket.
+const HeaderLen = 10
 
 const (
 	needsCsum = 1 // VIRTIO_NET_HDR_F_NEEDS_CSUM
@@ -28,19 +30,20 @@ const (
 	gsoECN   = 0x80 // VIRTIO_NET_HDR_GSO_ECN
 )
 
-const ethernetLen = 14
+// EthernetLen is the length of an Ethernet header without tags.
+const EthernetLen = 14
 
-// decode reads the header h of the frame b. It returns false where the two
+// Decode reads the header h of the frame b. It returns false where the two
 // contradict each other or the header asks for what no one does: such a frame
 // cannot be finished, so nothing may pass it on.
-func decode(h, b []byte) (o packet.Offload, ok bool) {
-	_ = h[headerLen-1]
+func Decode(h, b []byte) (o packet.Offload, ok bool) {
+	_ = h[HeaderLen-1]
 	switch h[0] &^ dataValid {
 	case needsCsum:
 		o.Checksum = packet.ChecksumPartial
 		o.CsumStart = binary.LittleEndian.Uint16(h[6:])
 		o.CsumOffset = binary.LittleEndian.Uint16(h[8:])
-		if o.CsumStart < ethernetLen || int(o.CsumStart)+int(o.CsumOffset)+2 > len(b) {
+		if o.CsumStart < EthernetLen || int(o.CsumStart)+int(o.CsumOffset)+2 > len(b) {
 			return o, false
 		}
 	case 0:
@@ -113,10 +116,10 @@ func version6(b []byte) (v6, isIP bool) {
 	return false, false
 }
 
-// encode writes the header that says of o what the kernel needs to know.
-func encode(h []byte, o *packet.Offload) {
-	_ = h[headerLen-1]
-	clear(h[:headerLen])
+// Encode writes the header that says of o what the kernel needs to know.
+func Encode(h []byte, o *packet.Offload) {
+	_ = h[HeaderLen-1]
+	clear(h[:HeaderLen])
 	if o.Checksum == packet.ChecksumPartial {
 		h[0] = needsCsum
 		binary.LittleEndian.PutUint16(h[6:], o.CsumStart)
