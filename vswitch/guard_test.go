@@ -160,12 +160,34 @@ func TestSmokeGuardXDP(t *testing.T) {
 	for i, mode := range []string{"native", "generic"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			guardXDP(t, bin, mode, i)
+			guardVeths(t, bin, fmt.Sprintf("driver = \"xdp\"\nmode = %q\n", mode), i, pinned)
 		})
 	}
 }
 
-func guardXDP(t *testing.T, bin, mode string, number int) {
+// Packet ports: the host's stack is kept off the same veths by filters of
+// theirs.
+func TestSmokeGuardPacket(t *testing.T) {
+	root(t)
+	t.Parallel()
+	guardVeths(t, build(t), "driver = \"packet\"\n", 2, filtered)
+}
+
+// filtered tells whether a packet port's filters are on its device, in and out.
+func filtered(t *testing.T, netns, device string) bool {
+	t.Helper()
+	for _, way := range []string{"ingress", "egress"} {
+		out, err := exec.Command("ip", "netns", "exec", netns, "tc", "filter", "show", "dev", device, way).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "bulkhead") {
+			return false
+		}
+	}
+	return true
+}
+
+// guardVeths guards ports of a driver that takes veths. held tells whether a
+// device is kept from the host's stack.
+func guardVeths(t *testing.T, bin, driver string, number int, held func(t *testing.T, netns, device string) bool) {
 	g, a, b := guard(t, bin)
 	device := func(name string) string { return fmt.Sprintf("g%d%s%d", number, name, os.Getpid()%1000000) }
 	ports := map[string]string{}
@@ -174,7 +196,7 @@ func guardXDP(t *testing.T, bin, mode string, number int) {
 		sh(t, fmt.Sprintf("ip link add %s netns %s type veth peer name %s netns %s address %s", host, g.netns, inside, w.ns, mac),
 			fmt.Sprintf("ip -n %s addr add %s.2/24 dev %s", w.ns, net, inside), "ip -n "+w.ns+" link set "+inside+" up",
 			fmt.Sprintf("ip -n %s addr add %s.1/24 dev %s", g.netns, net, host), "ip -n "+g.netns+" link set "+host+" up")
-		ports[w.name] = fmt.Sprintf("[[ports]]\nname = %q\ndriver = \"xdp\"\nsegment = \"s\"\ndevice = %q\nmode = %q\nmac = %q\nips = [\"%s.2\"]\n", w.name, host, mode, mac, net)
+		ports[w.name] = fmt.Sprintf("[[ports]]\nname = %q\n%ssegment = \"s\"\ndevice = %q\nmac = %q\nips = [\"%s.2\"]\n", w.name, driver, host, mac, net)
 		keepRoutes(t, g.netns, host, net+".2", macIn(t, w.ns, inside))
 	}
 	sh(t, "ip -n "+a+" route add default via 10.97.1.1",
@@ -194,22 +216,22 @@ func guardXDP(t *testing.T, bin, mode string, number int) {
 	g.start()
 	g.nothing("while it starts and denies")
 	for name := range ports {
-		if !pinned(t, g.netns, device(name)) {
-			t.Errorf("%s is not pinned", name)
+		if !held(t, g.netns, device(name)) {
+			t.Errorf("the host's stack is not kept off %s", name)
 		}
 	}
 	guardReloads(g, []string{
 		"policy = \"web.bhp\"\n" + segment + ports["a"] + ports["b"],
 		segment + ports["a"] + ports["c"],
 		segment + ports["b"] + ports["c"],
-		strings.Replace(all, ports["c"], strings.Replace(ports["c"], "mode = ", "mtu = 1400\nmode = ", 1), 1),
+		strings.Replace(all, ports["c"], strings.Replace(ports["c"], "device = ", "mtu = 1400\ndevice = ", 1), 1),
 		all,
 	}, segment+ports["a"]+strings.Replace(ports["b"], device("b"), "nosuch", 1))
 	guardKills(g)
 
 	for name := range ports {
-		if pinned(t, g.netns, device(name)) {
-			t.Errorf("the pin of %s is left", name)
+		if held(t, g.netns, device(name)) {
+			t.Errorf("what kept the host's stack off %s is left", name)
 		}
 	}
 	sh(t, "ip -n "+g.netns+" link set "+device("a")+" up", "ip -n "+g.netns+" link set "+device("b")+" up")

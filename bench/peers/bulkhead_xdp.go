@@ -18,7 +18,20 @@ var bulkheadXDP = Peer{
 	},
 }
 
-func upXDP(r *rig.Rig) error {
+func upXDP(r *rig.Rig) error { return upVeths(r, "driver = \"xdp\"\nmode = \"native\"") }
+
+// bulkheadPacket is the switch with packet sockets on the host ends of two veths,
+// which stay as they are.
+var bulkheadPacket = Peer{
+	Name:  "bulkhead-packet",
+	Tools: []Tool{toolIP},
+	Up: func(r *rig.Rig) (Link, error) {
+		return Link{To: addressB.Addr(), Note: "vswitchd, packet ports on veths, stateful policy on"}, upVeths(r, "driver = \"packet\"")
+	},
+}
+
+// upVeths makes two veths and a switch with ports of a driver on their near ends.
+func upVeths(r *rig.Rig, driver string) error {
 	// The switch pins its links by the device's name, for the whole host: so
 	// the devices have names that no other run has.
 	if err := veths(r, r.A, r.B); err != nil {
@@ -33,10 +46,8 @@ func upXDP(r *rig.Rig) error {
 	if err := addresses(r); err != nil {
 		return err
 	}
-	xdp := func(device string) string {
-		return fmt.Sprintf("driver = \"xdp\"\ndevice = %q\nmode = \"native\"", device)
-	}
+	on := func(device string) string { return fmt.Sprintf("%s\ndevice = %q", driver, device) }
 	return upSwitch(r,
-		workload{"a", xdp(r.A), macA, addressA.Addr().String()},
-		workload{"b", xdp(r.B), macB, addressB.Addr().String()})
+		workload{"a", on(r.A), macA, addressA.Addr().String()},
+		workload{"b", on(r.B), macB, addressB.Addr().String()})
 }

@@ -39,7 +39,7 @@ type Link struct {
 
 // All lists the peers by name.
 func All() []Peer {
-	return []Peer{bulkheadTAP, bulkheadXDP, bridge, nftables}
+	return []Peer{bulkheadTAP, bulkheadXDP, bulkheadPacket, bridge, nftables}
 }
 
 // Find returns the peers of these names, in this order.

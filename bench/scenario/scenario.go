@@ -30,6 +30,7 @@ func All() []Scenario {
 	for _, ours := range []struct{ prefix, subject, ports string }{
 		{"tap", "bulkhead-tap", "TAP ports"},
 		{"xdp", "bulkhead-xdp", "AF_XDP ports on veths"},
+		{"packet", "bulkhead-packet", "packet ports on veths"},
 	} {
 		subjects := []string{ours.subject, "bridge", "nftables"}
 		all = append(all,

@@ -59,7 +59,7 @@ func (c *checker) noEndpoint(key func(string) string) {
 
 // ofDriver says which driver the keys are for that not all have.
 var ofDriver = map[string][]string{
-	"netns": {"tap"}, "no_default_route": {"tap"}, "mode": {"xdp"}, "file": {"pcap"}, "device": {"tap", "xdp"},
+	"netns": {"tap"}, "no_default_route": {"tap"}, "mode": {"xdp"}, "file": {"pcap"}, "device": {"tap", "xdp", "packet"},
 }
 
 // device checks where a port is.
@@ -70,8 +70,11 @@ func (c *checker) device(key func(string) string, p *Port) {
 		}
 	}
 	switch {
-	case p.Driver == "xdp" && p.Device == "":
-		c.wrong(key("device"), `add device = "eth1" or the like`, "an xdp port must name the device to attach to")
+	case (p.Driver == "xdp" || p.Driver == "packet") && p.Device == "":
+		c.wrong(key("device"), `add device = "eth1" or the like`, "a port of driver %s must name the device to attach to", p.Driver)
+		return
+	case p.Driver == "packet" && p.Role == RoleUplink:
+		c.wrong(key("driver"), `set driver = "xdp", which leaves the host its frames`, "a packet port has its device for itself, and an uplink is the host's, too")
 		return
 	case p.Driver == "pcap" && p.File == "":
 		c.wrong(key("file"), `add file = "frames.pcapng" or the like`, "a pcap port must name the capture to replay")

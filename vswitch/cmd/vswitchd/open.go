@@ -8,9 +8,10 @@ import (
 	"bulkhead/vswitch"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/netdev"
+	"bulkhead/vswitch/port/packet"
 	"bulkhead/vswitch/port/pcap"
 	"bulkhead/vswitch/port/tap"
-	"bulkhead/vswitch/port/netdev"
 	"bulkhead/vswitch/port/xdp"
 )
 
@@ -28,6 +29,8 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 		return tap.Open(tapConfig(c, o))
 	case "xdp":
 		return xdp.Open(xdpConfig(c, o))
+	case "packet":
+		return packet.Open(packet.Config{Name: c.Name, Device: c.Device, MTU: c.MTU, Queues: c.Queues, Port: o.ID})
 	case "pcap":
 		return pcap.Open(pcap.Config{Name: c.Name, Port: o.ID, MAC: c.MAC, MTU: c.MTU, In: c.File})
 	}
@@ -40,7 +43,7 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 func silence(cfg *config.Config) error {
 	for i := range cfg.Ports {
 		c := &cfg.Ports[i]
-		if c.Driver != "xdp" || c.Role == config.RoleUplink {
+		if c.Driver != "xdp" && c.Driver != "packet" || c.Role == config.RoleUplink {
 			continue
 		}
 		if err := netdev.Silence(c.Device); err != nil {

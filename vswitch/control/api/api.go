@@ -90,7 +90,7 @@ type Port struct {
 	Role string `json:"role" enum:"workload,uplink"`
 	// The segment that it is in.
 	Segment string `json:"segment,omitempty"`
-	// What opened it: tap, xdp, pcap.
+	// What opened it: tap, xdp, packet, pcap.
 	Driver string `json:"driver"`
 	// The kernel's device, or the file.
 	Device string `json:"device"`

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -94,4 +95,15 @@ func TestContract(t *testing.T) {
 			porttest.Run(t, func(t *testing.T) porttest.Rig { return workload(t, c) })
 		})
 	}
+}
+
+// speak has the host's stack send one packet to an address.
+func speak(to string) error {
+	c, err := net.Dial("udp", to+":9")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Write([]byte("x"))
+	return err
 }
