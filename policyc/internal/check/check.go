@@ -321,7 +321,7 @@ func (c *checker) subject(e *source.Endpoint, whole diag.Span, side string) (Sub
 		return Subject{}, false
 	}
 	if e.Labels.Set {
-		return Subject{Text: "labels", Labels: labelsOf(&e.Labels)}, true
+		return Subject{Text: "labels", Labels: c.labelsOf(&e.Labels)}, true
 	}
 	if named, found := c.p.in(c.scope, e.Text.Value); found {
 		c.used[named.Name()] = true

@@ -10,7 +10,7 @@ import (
 // known checks an endpoint that questions and tests can name. Rules cannot: a
 // policy names nobody in particular.
 func (c *checker) known(k *source.Known) {
-	s := Subject{Text: k.Name.Value, Labels: labelsOf(&k.Labels)}
+	s := Subject{Text: k.Name.Value, Labels: c.labelsOf(&k.Labels)}
 	if kind, rest, found := strings.Cut(k.Name.Value, ":"); !found || !goodName(kind) || rest == "" || !goodRuleName(rest) {
 		c.list.Errorf(k.Name.At, "%q is no name of an endpoint", k.Name.Value).With("a kind, a colon and a name, as \"pod:shop/web\"")
 	}

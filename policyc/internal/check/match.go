@@ -12,9 +12,18 @@ import (
 const matchCure = `write it as "tier in (web, api)", "env not in (dev)", "exists team" or "not exists legacy"`
 
 // ParseMatch reads one condition on one label: "tier in (web, api)", "env not
-// in (dev)", "exists team" or "not exists legacy". A key or a value with blanks,
-// commas or parentheses in it stands in double quotes.
+// in (dev)", "exists team" or "not exists legacy". A key with
+// parentheses and a value with blanks, commas or parentheses stand in double
+// quotes.
 func ParseMatch(text string) (policy.Requirement, *Problem) {
+	r, problem := parseMatch(text)
+	if problem == nil {
+		problem = badRequirement(r)
+	}
+	return r, problem
+}
+
+func parseMatch(text string) (policy.Requirement, *Problem) {
 	words, closed := matchWords(text)
 	n := len(words)
 	switch {

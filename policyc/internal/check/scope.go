@@ -50,7 +50,7 @@ func apart(a, b *Service) bool {
 }
 
 func (c *checker) scopeOf(s *source.Scope, known map[string]*Service) *Service {
-	out := &Service{Name: s.Name.Value, Labels: labelsOf(&s.Labels), At: or(s.Name.At, s.At)}
+	out := &Service{Name: s.Name.Value, Labels: c.labelsOf(&s.Labels), At: or(s.Name.At, s.At)}
 	out.Scope = out
 	first := known[out.Name]
 	switch {

@@ -9,7 +9,7 @@ import (
 )
 
 func (c *checker) service(s *source.Service) {
-	out := &Service{Name: c.qualified(s.Name.Value), Labels: labelsOf(&s.Labels), Match: c.match(&s.Match), At: s.Name.At}
+	out := &Service{Name: c.qualified(s.Name.Value), Labels: c.labelsOf(&s.Labels), Match: c.match(&s.Match), At: s.Name.At}
 	for i := range s.Any.Items {
 		out.Any = append(out.Any, c.choice(&s.Any.Items[i]))
 	}
@@ -43,15 +43,7 @@ func (c *checker) choice(s *source.Choice) Choice {
 	if nothing(&s.Labels, &s.Match) && !s.Bad {
 		c.list.Errorf(s.At, "an alternative without labels selects nothing").With("{ labels = { app = \"...\" } }")
 	}
-	return Choice{Labels: labelsOf(&s.Labels), Match: c.match(&s.Match)}
-}
-
-func labelsOf(l *source.Labels) map[string]string {
-	m := make(map[string]string, len(l.Items))
-	for _, label := range l.Items {
-		m[label.Key.Value] = label.Value.Value
-	}
-	return m
+	return Choice{Labels: c.labelsOf(&s.Labels), Match: c.match(&s.Match)}
 }
 
 func (c *checker) match(texts *source.Texts) []policy.Requirement {
