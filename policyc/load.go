@@ -19,6 +19,10 @@ func read(args []string) ([]compile.Source, error) {
 		names, err := inFolder(arg)
 		l.errs = append(l.errs, err)
 		for _, name := range names {
+			if name == arg {
+				l.named(name)
+				continue
+			}
 			l.file(name, nil)
 		}
 	}
@@ -34,13 +38,26 @@ type loader struct {
 // step is a file on the way to an included one.
 type step struct{ name, place string }
 
-// file reads a file and what it includes; path is the files that led to it.
-func (l *loader) file(name string, path []step) {
-	place, err := filepath.Abs(name)
-	if err != nil {
-		l.errs = append(l.errs, err)
+// named reads an argument and what it includes. It may be a pipe, as a shell
+// makes one of the output of a command.
+func (l *loader) named(name string) {
+	place := name
+	if name != "-" {
+		place = placeOfFile(name)
+	}
+	if l.known[place] {
 		return
 	}
+	text, err := readOne(name)
+	l.take(step{name, place}, text, err, nil)
+}
+
+// file reads a file that nobody named, and what it includes; path is the files
+// that led to it. It must be a policy file by its name, wherever links lead: an
+// error quotes the line that it is about, and who may write a policy is not to
+// read other files of this machine by that.
+func (l *loader) file(name string, path []step) {
+	place := placeOfFile(name)
 	here := step{name, place}
 	if i := slices.IndexFunc(path, func(s step) bool { return s.place == place }); i >= 0 {
 		l.errs = append(l.errs, fmt.Errorf("files include each other in a circle: %s", trail(append(slices.Clone(path[i:]), here))))
@@ -49,17 +66,41 @@ func (l *loader) file(name string, path []step) {
 	if l.known[place] {
 		return
 	}
-	l.known[place] = true
-	text, err := readOne(name)
+	if !strings.HasSuffix(place, ".toml") {
+		l.known[place] = true
+		l.errs = append(l.errs, fmt.Errorf("%s is no policy file: only names that end in .toml are included", place))
+		return
+	}
+	text, err := readRegular(name)
+	l.take(here, text, err, path)
+}
+
+// take adds what was read of a file, and goes on with what that includes.
+func (l *loader) take(here step, text []byte, err error, path []step) {
+	l.known[here.place] = true
 	if err != nil {
 		l.errs = append(l.errs, err)
 		return
 	}
-	s := compile.Source{Name: shown(name), Text: text}
+	s := compile.Source{Name: shown(here.name), Text: text}
 	l.sources = append(l.sources, s)
 	for _, include := range compile.Includes(s) {
-		l.include(name, include, append(slices.Clone(path), here))
+		l.include(here.name, include, append(slices.Clone(path), here))
 	}
+}
+
+// placeOfFile is where a file is, without the links on the way: a folder that
+// kubelet keeps for a ConfigMap has each file twice. What cannot be found will
+// not be read either.
+func placeOfFile(name string) string {
+	place, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		place = name
+	}
+	if whole, err := filepath.Abs(place); err == nil {
+		return whole
+	}
+	return place
 }
 
 func trail(path []step) string {

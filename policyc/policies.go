@@ -34,13 +34,21 @@ func policyOf(cmd *cobra.Command, args []string) (*compile.Policy, error) {
 }
 
 // inFolder lists the policy files of a folder and of those in it, sorted; a
-// file stands for itself.
+// file stands for itself. What is hidden by a dot is left out: it is an editor's
+// or git's, and in a ConfigMap the same files once more.
 func inFolder(name string) ([]string, error) {
 	if info, err := os.Stat(name); name == "-" || err != nil || !info.IsDir() {
 		return []string{name}, nil
 	}
 	var out []string
-	err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+	root := name + string(filepath.Separator) // so that a link to a folder is one
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch hidden := path != root && strings.HasPrefix(d.Name(), "."); {
+		case hidden && d.IsDir():
+			return fs.SkipDir
+		case hidden:
+			return nil
+		}
 		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".toml") {
 			out = append(out, path)
 		}

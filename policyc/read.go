@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -46,11 +47,47 @@ func readAll(args []string) ([]compile.Source, error) {
 	return out, errors.Join(errs...)
 }
 
+// readOne reads an argument: a file, a pipe, or standard input.
 func readOne(name string) ([]byte, error) {
 	if name == "-" {
-		return io.ReadAll(os.Stdin)
+		return readBounded(os.Stdin, stdin)
 	}
-	return os.ReadFile(name)
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readBounded(f, name)
+}
+
+// readRegular reads a file that nobody named, and nothing that is no file: a
+// pipe would keep us waiting for a writer, a device may have no end.
+func readRegular(name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
+	return readBounded(f, name)
+}
+
+// readBounded reads no more than a policy file may have.
+func readBounded(from io.Reader, name string) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(from, compile.MaxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > compile.MaxSize {
+		return nil, fmt.Errorf("%s has more than the %d bytes a policy file may have", name, compile.MaxSize)
+	}
+	return text, nil
 }
 
 func shown(name string) string {

@@ -19,6 +19,9 @@ import (
 	"bulkhead/policyc/internal/source"
 )
 
+// MaxSize bounds a policy file, in bytes.
+const MaxSize = source.MaxSize
+
 // Source is one policy file.
 type Source struct {
 	Name string // as findings name it

@@ -10,8 +10,8 @@ import (
 // written. Who reads files resolves them; what is wrong with the text is for
 // ParseAll to say.
 func Includes(src *diag.Source) []Text {
-	if !bytes.Contains(src.Text, []byte("include")) {
-		return nil // most files, some of them large
+	if !bytes.Contains(src.Text, []byte("include")) && !bytes.ContainsRune(src.Text, '\\') {
+		return nil // most files, some of them large; a key may have escapes
 	}
 	var list diag.List
 	root := parseTree(src, &list)
