@@ -36,7 +36,7 @@ budget, 2 error.`,
   policyc build policy.toml -o policy.bhp --generation 7 --max-touches 31`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(goodOutput(out, args), goodLimit(limit)); err != nil {
+			if err := errors.Join(goodOutput(out, args), goodLimit(limit), goodGeneration(generation)); err != nil {
 				return err
 			}
 			sources, err := read(args)
@@ -63,6 +63,14 @@ budget, 2 error.`,
 	quietFlag(cmd, &quiet)
 	cmd.Flags().Uint64Var(&generation, "generation", 0, "number the table `N`")
 	return cmd
+}
+
+// goodGeneration refuses a number that a switch would.
+func goodGeneration(n uint64) error {
+	if n > policy.MaxGeneration {
+		return fmt.Errorf("--generation %d is too large; 0 to %d", n, uint64(policy.MaxGeneration))
+	}
+	return nil
 }
 
 // affordable refuses a policy that is over its budget; without one nothing is

@@ -6,7 +6,9 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -52,6 +54,9 @@ func readOne(name string) ([]byte, error) {
 	if name == "-" {
 		return readBounded(os.Stdin, stdin)
 	}
+	if err := goodFileName(name); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -63,6 +68,9 @@ func readOne(name string) ([]byte, error) {
 // readRegular reads a file that nobody named, and nothing that is no file: a
 // pipe would keep us waiting for a writer, a device may have no end.
 func readRegular(name string) ([]byte, error) {
+	if err := goodFileName(name); err != nil {
+		return nil, err
+	}
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -76,6 +84,15 @@ func readRegular(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is no regular file", name)
 	}
 	return readBounded(f, name)
+}
+
+// goodFileName refuses what would move the cursor, or forge a line, wherever a
+// name is printed: in findings, and by the switch that says where a rule stands.
+func goodFileName(name string) error {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return fmt.Errorf("%q is no name of a policy file: characters that print", name)
+	}
+	return nil
 }
 
 // readBounded reads no more than a policy file may have.

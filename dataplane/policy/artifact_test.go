@@ -115,3 +115,45 @@ func TestEmptySelectorSelectsNothing(t *testing.T) {
 		}
 	}
 }
+
+// What is no promise of a ruleset's is neither written nor read.
+func TestWhatIsNoRulesetIsNotWritten(t *testing.T) {
+	for what, spoil := range map[string]func(*Ruleset){
+		"a generation that JSON rounds":       func(rs *Ruleset) { rs.Generation = MaxGeneration + 1 },
+		"a rule's name moves the cursor":      func(rs *Ruleset) { rs.Rules[0].Name = "no\x1b[2J" },
+		"a rule's name is two lines":          func(rs *Ruleset) { rs.Rules[0].Name = "no\nyes" },
+		"a rule's name is no text":            func(rs *Ruleset) { rs.Rules[0].Name = "\xff" },
+		"a file's name moves the cursor":      func(rs *Ruleset) { rs.Rules[1].File = "\u202ep.toml" },
+		"a set's name moves the cursor":       func(rs *Ruleset) { rs.Sets[1].Name = "d\bb" },
+		"a verdict that there is not":         func(rs *Ruleset) { rs.Rules[0].Verdict = Pass + 1 },
+		"a direction that there is not":       func(rs *Ruleset) { rs.Rules[0].Direction = Ingress + 1 },
+		"a tier too many":                     func(rs *Ruleset) { rs.Rules[1].Tier = Tiers },
+		"a set that there is not":             func(rs *Ruleset) { rs.Rules[1].To = []SetID{3} },
+		"nobody to connect":                   func(rs *Ruleset) { rs.Rules[1].From = nil },
+		"nothing to connect on":               func(rs *Ruleset) { rs.Rules[1].Ports = nil },
+		"an allow before its tier's deny":     func(rs *Ruleset) { rs.Rules[0], rs.Rules[1] = rs.Rules[1], rs.Rules[0] },
+		"a later rule before one of its tier": func(rs *Ruleset) { rs.Rules[0].Precedence = 1 },
+		"a later tier before an earlier one":  func(rs *Ruleset) { rs.Rules[0].Tier = 1 },
+		"a prefix with bits behind it":        func(rs *Ruleset) { rs.Sets[2].Prefixes[0] = netip.MustParsePrefix("192.0.2.1/24") },
+		"IPv4 written as IPv6":                func(rs *Ruleset) { rs.Sets[2].Prefixes[0] = netip.MustParsePrefix("::ffff:192.0.2.0/120") },
+		"an exception outside":                func(rs *Ruleset) { rs.Sets[2].Except[0] = netip.MustParsePrefix("192.0.3.66/32") },
+		"a wider exception":                   func(rs *Ruleset) { rs.Sets[2].Except[0] = netip.MustParsePrefix("192.0.0.0/16") },
+		"a condition on no label":             func(rs *Ruleset) { rs.Sets[1].Selector[0][0].Key = "" },
+		"one of no values":                    func(rs *Ruleset) { rs.Sets[1].Selector[0][0].Values = nil },
+		"absent, with a value":                func(rs *Ruleset) { rs.Sets[1].Selector[0][1].Values = []string{"x"} },
+		"a comparison that there is not":      func(rs *Ruleset) { rs.Sets[1].Selector[0][1].Op = OpNotExists + 1 },
+		"a second Any":                        func(rs *Ruleset) { rs.Sets[1].Kind = KindAny },
+		"no Any":                              func(rs *Ruleset) { rs.Sets[0].Kind = KindService },
+		"a network with labels":               func(rs *Ruleset) { rs.Sets[2].Selector = rs.Sets[1].Selector },
+		"a service with prefixes":             func(rs *Ruleset) { rs.Sets[1].Prefixes = rs.Sets[2].Prefixes },
+	} {
+		rs := sample()
+		spoil(rs)
+		if _, err := Encode(rs); err == nil {
+			t.Errorf("%s: was written", what)
+		}
+	}
+	if _, err := Encode(sample()); err != nil {
+		t.Errorf("what all are made of: %v", err)
+	}
+}

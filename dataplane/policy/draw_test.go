@@ -3,14 +3,18 @@ package policy
 import (
 	"net/netip"
 	"slices"
+	"unicode"
 
 	"pgregory.net/rapid"
 )
 
+// names are of characters that print.
+var names = rapid.StringOf(rapid.RuneFrom(nil, unicode.L, unicode.N, unicode.P, unicode.S))
+
 // drawRuleset draws a valid ruleset.
 func drawRuleset(t *rapid.T) *Ruleset {
-	rs := &Ruleset{Generation: rapid.Uint64().Draw(t, "generation"), SourceHash: [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "hash"))}
-	rs.Sets = []Set{{Kind: KindAny, Name: rapid.String().Draw(t, "name")}}
+	rs := &Ruleset{Generation: rapid.Uint64Range(0, MaxGeneration).Draw(t, "generation"), SourceHash: [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "hash"))}
+	rs.Sets = []Set{{Kind: KindAny, Name: names.Draw(t, "name")}}
 	for range rapid.IntRange(0, 4).Draw(t, "sets") {
 		rs.Sets = append(rs.Sets, drawSet(t))
 	}
@@ -34,7 +38,7 @@ func some[T any](t *rapid.T, label string, least int, draw func() T, compare fun
 }
 
 func drawSet(t *rapid.T) Set {
-	s := Set{Kind: SetKind(rapid.IntRange(1, 2).Draw(t, "kind")), Name: rapid.String().Draw(t, "name")}
+	s := Set{Kind: SetKind(rapid.IntRange(1, 2).Draw(t, "kind")), Name: names.Draw(t, "name")}
 	if s.Kind == KindService {
 		for range rapid.IntRange(0, 2).Draw(t, "alternatives") {
 			var alternative Requirements
@@ -78,12 +82,12 @@ func drawRule(t *rapid.T, sets int) Rule {
 		return some(t, label, 1, func() SetID { return SetID(rapid.IntRange(0, sets-1).Draw(t, label)) }, func(a, b SetID) int { return int(a) - int(b) })
 	}
 	return Rule{
-		Name: rapid.String().Draw(t, "name"), Verdict: Verdict(rapid.IntRange(0, 2).Draw(t, "verdict")),
+		Name: names.Draw(t, "name"), Verdict: Verdict(rapid.IntRange(0, 2).Draw(t, "verdict")),
 		Tier: rapid.Uint32Range(0, Tiers-1).Draw(t, "tier"), Direction: Direction(rapid.IntRange(0, 2).Draw(t, "direction")),
 		Precedence: rapid.OneOf(rapid.Uint32Range(0, 2), rapid.Uint32()).Draw(t, "precedence"),
 		From:       side("from"), To: side("to"),
 		Ports: some(t, "ports", 1, func() Port { return drawPort(t) }, comparePort),
-		File:  rapid.String().Draw(t, "file"), Line: rapid.Uint32().Draw(t, "line"),
+		File:  names.Draw(t, "file"), Line: rapid.Uint32().Draw(t, "line"),
 	}
 }
 

@@ -169,13 +169,13 @@ func TestOtherVersionsAreNamed(t *testing.T) {
 // their own and the checksum.
 func TestGenerationIsOnlyInTheHeader(t *testing.T) {
 	rs := sample()
-	rs.Generation = 1<<64 - 1
+	rs.Generation = MaxGeneration
 	data, err := Encode(rs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	back, err := Decode(data)
-	if err != nil || back.Generation != 1<<64-1 {
+	if err != nil || back.Generation != MaxGeneration {
 		t.Fatalf("%+v, %v", back, err)
 	}
 	old := encoded(t)

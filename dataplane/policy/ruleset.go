@@ -4,12 +4,16 @@ import (
 	"net/netip"
 )
 
+// MaxGeneration is the last generation there can be. Every reader of JSON holds
+// it exactly, and there is always room in 64 bits for the one that follows.
+const MaxGeneration = 1 << 53
+
 // Ruleset is a policy as the compiler hands it to the switch: names resolved,
 // order decided, ports in elementary terms. It names sets of endpoints and of
 // addresses, never a place. Encode writes it as an artifact, Decode reads one.
 type Ruleset struct {
-	// Generation numbers the artifacts of one policy; a switch may refuse to
-	// go back. It is an input of the build, so that the same source gives the
+	// Generation numbers the artifacts of one policy, up to MaxGeneration; a
+	// switch may refuse to go back. It is an input of the build, so that the same source gives the
 	// same bytes.
 	Generation uint64
 	// SourceHash is the SHA-256 of the checked source in canonical form.

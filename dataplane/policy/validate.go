@@ -6,11 +6,17 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Validate holds a ruleset against what the comments on its types promise, so
 // that who uses one need not. Encode and Decode ask it.
 func (rs *Ruleset) Validate() error {
+	if rs.Generation > MaxGeneration {
+		return fmt.Errorf("generation %d, above %d", rs.Generation, uint64(MaxGeneration))
+	}
 	if len(rs.Sets) == 0 || rs.Sets[Any].Kind != KindAny {
 		return errors.New("set 0 is not Any")
 	}
@@ -45,6 +51,8 @@ func compareRank(a, b *Rule) int {
 
 func (s *Set) validate(first bool) error {
 	switch {
+	case !prints(s.Name):
+		return errors.New("its name does not print")
 	case s.Kind > KindNetwork || (s.Kind == KindAny) != first:
 		return fmt.Errorf("kind %d", s.Kind)
 	case s.Kind != KindService && len(s.Selector) > 0, s.Kind != KindNetwork && len(s.Prefixes)+len(s.Except) > 0:
@@ -71,11 +79,20 @@ func (s *Set) validate(first bool) error {
 	return nil
 }
 
+// prints tells whether a name can stand in a line of a table or a log, and moves
+// no terminal's cursor.
+func prints(name string) bool {
+	return utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
 func comparePrefix(a, b netip.Prefix) int {
 	return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()))
 }
 
 func (r *Rule) validate(sets int) error {
+	if !prints(r.Name) || !prints(r.File) {
+		return errors.New("its name, or its file's, does not print")
+	}
 	if r.Verdict > Pass || r.Direction > Ingress || r.Tier >= Tiers {
 		return fmt.Errorf("verdict %d, direction %d, tier %d", uint8(r.Verdict), uint8(r.Direction), r.Tier)
 	}

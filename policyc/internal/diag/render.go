@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -24,13 +25,13 @@ func (l *List) Render(w io.Writer) error {
 }
 
 func (d *Diagnostic) render(out io.Writer) {
-	fmt.Fprintln(out, d.Line())
+	fmt.Fprintln(out, visible(d.Line()))
 	quote(out, d.At)
 	if d.Cure != "" {
-		fmt.Fprintf(out, "    cure: %s\n", d.Cure)
+		fmt.Fprintf(out, "    cure: %s\n", visible(d.Cure))
 	}
 	for _, n := range d.Notes {
-		fmt.Fprintf(out, "%snote: %s\n", where(n.At), n.Message)
+		fmt.Fprintf(out, "%snote: %s\n", visible(where(n.At)), visible(n.Message))
 		quote(out, n.At)
 	}
 }
@@ -67,10 +68,11 @@ func cut(runes []rune, col int) ([]rune, int) {
 }
 
 // visible replaces what a terminal would obey rather than show, so that a
-// hostile policy file cannot repaint the screen of who checks it.
+// hostile policy file cannot repaint the screen of who checks it: control
+// characters, and those of format, which turn the order of text around.
 func visible(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r != '\t' && (r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0)) {
+		if r != '\t' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
 			return utf8.RuneError
 		}
 		return r

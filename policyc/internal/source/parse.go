@@ -1,9 +1,11 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 
@@ -81,6 +83,11 @@ func parseTree(src *diag.Source, list *diag.List) *node {
 		list.Errorf(diag.Span{}, "%s: the file has %d bytes, more than the %d a policy file may have", src.Name, len(src.Text), MaxSize)
 		return nil
 	}
+	if i, r := turned(src.Text); i >= 0 {
+		list.Errorf(src.Span(i, utf8.RuneLen(r)), "%s changes the order in which text is shown: what people read is not what is here", fmt.Sprintf("%U", r)).
+			With("take it out")
+		return nil
+	}
 	tree, scanErr := syntax.Scan(src)
 	if scanErr != nil && scanErr.TooDeep {
 		list.Errorf(src.Span(scanErr.Off, 1), "arrays and tables are nested more than %d deep", syntax.MaxDepth)
@@ -124,5 +131,24 @@ func badSyntax(src *diag.Source, err error, list *diag.List) {
 	d := list.Errorf(src.Span(off, n), "not valid TOML: %s", strings.TrimSuffix(message, "."))
 	if strings.Contains(message, "expected") {
 		d.With("strings stand in quotes, lists in [ ], tables in { }, each item but the last followed by a comma")
+	}
+}
+
+// turned finds the first character that makes text look what it is not: the
+// embeddings, overrides and isolates of Unicode's bidirectional algorithm (UAX
+// #9, section 2). In a comment, too: behind one a rule can look like a comment,
+// and a comment like a rule.
+func turned(text []byte) (int, rune) {
+	for at := 0; ; {
+		i := bytes.IndexByte(text[at:], 0xe2) // all of them begin so
+		if i < 0 {
+			return -1, 0
+		}
+		at += i
+		r, n := utf8.DecodeRune(text[at:])
+		if r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return at, r
+		}
+		at += n
 	}
 }
