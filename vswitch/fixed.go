@@ -58,6 +58,9 @@ func (sw *Switch) warnings() []string {
 	if len(sw.fixed) > 0 {
 		list = append(list, fmt.Sprintf("changed in the configuration, in force at the next start: %s", strings.Join(sw.fixed, ", ")))
 	}
+	if sw.keepErr != nil {
+		list = append(list, fmt.Sprintf("the policy's generation is not kept over a restart: %v", sw.keepErr))
+	}
 	if sw.reloadErr != nil {
 		list = append(list, fmt.Sprintf("the last reload failed, the state before is in force: %v", sw.reloadErr))
 	}

@@ -486,11 +486,11 @@ func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
 	if err := o.mayChange(); err != nil {
 		return nil, err
 	}
-	inForce := sw.rules
+	least := floor{inForce: sw.rules, kept: true}
 	if p.AllowOlder {
-		inForce = nil
+		least = floor{}
 	}
-	rules, by, err := readRules(sw.cfg, p.File, inForce)
+	rules, by, err := readRules(sw.cfg, p.File, least)
 	if err == nil {
 		err = sw.relink(sw.roster, rules)
 	}
@@ -499,6 +499,7 @@ func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
 		return nil, api.Invalid(err.Error(), "the policy before stays in force")
 	}
 	sw.rulesFrom, sw.rulesErr, sw.rulesBy = p.File, "", by
+	sw.keepGeneration(sw.cfg, rules)
 	sw.log.Info("policy", "file", p.File, "rules", len(rules.Rules), "policy_generation", rules.Generation, "signed_by", by, "allow_older", p.AllowOlder, "generation", sw.generation)
 	return &api.Done{Done: "loaded " + p.File, Generation: sw.generation}, nil
 }

@@ -44,7 +44,7 @@ var errClosed = errors.New("the switch is closed")
 // reload is Reload under mu.
 func (sw *Switch) reload(wanted *config.Config) error {
 	cfg, fixed := keepFixed(sw.cfg, wanted)
-	rules, by, err := readRules(cfg, cfg.Policy, sw.rules)
+	rules, by, err := readRules(cfg, cfg.Policy, floor{inForce: sw.rules, kept: true})
 	if errors.Is(err, fs.ErrNotExist) && sw.rules == nil {
 		rules, err = nil, nil // there was none before: still everything is denied
 	} else if err != nil {
@@ -60,6 +60,7 @@ func (sw *Switch) reload(wanted *config.Config) error {
 		sw.log.Warn("endpoints-not-kept", "endpoints", lost, "effect", "they are as the configuration has them, or gone")
 	}
 	sw.rulesFrom, sw.rulesErr, sw.rulesBy, sw.fixed = cfg.Policy, missing(cfg.Policy, rules), by, fixed
+	sw.keepGeneration(cfg, rules)
 	if len(fixed) > 0 {
 		sw.log.Warn("restart-needed", "keys", fixed, "effect", "they keep their values until the next start")
 	}

@@ -13,7 +13,7 @@ import (
 // loadRules reads the policy of the start. No file named, or none there yet,
 // is no policy: everything is denied, and the status says so.
 func (sw *Switch) loadRules(cfg *config.Config) error {
-	rules, by, err := readRules(cfg, cfg.Policy, nil)
+	rules, by, err := readRules(cfg, cfg.Policy, floor{kept: true})
 	if errors.Is(err, fs.ErrNotExist) {
 		sw.rulesFrom, sw.rulesErr = cfg.Policy, err.Error()
 		sw.log.Warn("no-policy", "file", cfg.Policy, "effect", "everything is denied", "cure", "policyc build FILE... -o "+cfg.Policy+", then vsctl reload")
@@ -23,6 +23,7 @@ func (sw *Switch) loadRules(cfg *config.Config) error {
 		return err
 	}
 	sw.rules, sw.rulesFrom, sw.rulesBy = rules, cfg.Policy, by
+	sw.keepGeneration(cfg, rules)
 	return nil
 }
 
@@ -44,13 +45,13 @@ const (
 	maxKey    = 64 << 10
 )
 
-// readRules reads a compiled policy that may come into force after the one that
-// is: with keys in the configuration it must be signed with one of them and not
-// be older. It returns the keys that signed it, too. An empty path is no
+// readRules reads a compiled policy that may come into force: with keys in the
+// configuration it must be signed with one of them and not lie below the floor.
+// It returns the keys that signed it, too. An empty path is no
 // policy. Keys are read first, and from their files each time: one that was
 // taken back is not trusted once more, and one that cannot be read stops the
 // load rather than the check.
-func readRules(cfg *config.Config, path string, inForce *policy.Ruleset) (*policy.Ruleset, []policy.KeyID, error) {
+func readRules(cfg *config.Config, path string, least floor) (*policy.Ruleset, []policy.KeyID, error) {
 	keys, err := readKeys(cfg.PolicyKeys)
 	if err != nil || path == "" {
 		return nil, nil, err
@@ -61,7 +62,7 @@ func readRules(cfg *config.Config, path string, inForce *policy.Ruleset) (*polic
 	}
 	rules, by, err := judge(data, keys)
 	if err == nil {
-		err = recent(cfg, rules, inForce)
+		err = recent(cfg, rules, least)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("policy %s: %w", path, err)
@@ -82,18 +83,6 @@ func judge(data []byte, keys []ed25519.PublicKey) (rules *policy.Ruleset, by []p
 	}
 	rules, err = policy.Decode(artifact)
 	return rules, by, err
-}
-
-// recent refuses a policy of an older generation than it must have.
-func recent(cfg *config.Config, rules, inForce *policy.Ruleset) error {
-	switch {
-	case rules.Generation < cfg.PolicyLeast:
-		return fmt.Errorf("generation %d is older than policy_generation, %d; build it with --generation %d", rules.Generation, cfg.PolicyLeast, cfg.PolicyLeast)
-	case inForce != nil && len(cfg.PolicyKeys) > 0 && rules.Generation < inForce.Generation:
-		return fmt.Errorf("generation %d is older than %d, which is in force; build it with --generation %d, or go back with vsctl policy load --allow-older",
-			rules.Generation, inForce.Generation, inForce.Generation+1)
-	}
-	return nil
 }
 
 // readKeys reads the keys that the configuration trusts.

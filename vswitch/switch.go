@@ -65,6 +65,7 @@ type Switch struct {
 	index      *policy.Index   // of rules, or of others; see indexOf
 	rulesErr   string          // why the last load failed, if it did
 	reloadErr  error           // why the last reload failed, if it did
+	keepErr    error           // why the policy's generation is not kept, if it is not
 	fixed      []string        // keys changed since the start that need another
 	generation uint32
 	ports      map[string]packet.PortID

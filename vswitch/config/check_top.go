@@ -17,6 +17,13 @@ func (c *checker) top(f *file, dir string) {
 	case len(cfg.Control) > maxSocket:
 		c.wrong("control", fmt.Sprintf("at most %d, as the kernel has it", maxSocket), "%d bytes are too long for a socket's path", len(cfg.Control))
 	}
+	cfg.PolicyState = inDir(dir, f.PolicyState)
+	if f.PolicyState == "" {
+		if c.set["policy_state"] && !c.silent["policy_state"] {
+			c.wrong("policy_state", "name a path, or take the key away", "this names no file")
+		}
+		cfg.PolicyState = cfg.Control + ".generation"
+	}
 	cfg.Metrics = c.text("metrics", f.Metrics)
 	if cfg.Metrics != "" {
 		if _, err := netip.ParseAddrPort(cfg.Metrics); err != nil {

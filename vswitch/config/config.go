@@ -20,6 +20,7 @@ type Config struct {
 	Policy       string // compiled artifact; empty: everything is denied
 	PolicyKeys   []PolicyKey
 	PolicyLeast  uint64 // generation that a policy must have, or a later one
+	PolicyState  string // file that keeps the generation of the policy over restarts
 	Workers      int
 	Control      string // path of the control socket
 	ControlGroup string // group that may use it besides root

@@ -6,6 +6,7 @@ type file struct {
 	Policy       string         `toml:"policy"`
 	PolicyKeys   []string       `toml:"policy_keys"`
 	PolicyLeast  int            `toml:"policy_generation"`
+	PolicyState  string         `toml:"policy_state"`
 	Workers      int            `toml:"workers"`
 	Control      string         `toml:"control"`
 	ControlGroup string         `toml:"control_group"`

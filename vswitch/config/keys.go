@@ -55,6 +55,7 @@ var keys = map[string]rule{
 	"policy":            {derived: "none: everything is denied", form: "a path"},
 	"policy_keys":       {derived: "none: a policy need not be signed", form: "files of public keys, or keys in base64"},
 	"policy_generation": {least: 1, most: maxGeneration, derived: "none: any"},
+	"policy_state":      {derived: "`control` with `.generation` behind it", form: "a path"},
 	"workers":           {least: 1, most: maxWorkers, otherwise: 1, unit: "threads"},
 	"control":           {otherwise: DefaultControl, form: "a path of at most 107 bytes"},
 	"control_group":     {derived: "none: root and the daemon's own user", form: "a group"},

@@ -1,0 +1,124 @@
+package vswitch
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/vswitch/config"
+)
+
+// Who may replace the file of a policy has old ones that were signed, too, and
+// may want back what one of them allowed. So a switch with keys takes no older
+// generation than the last, and because a restart must not be the way around
+// that, it keeps the number in a small file: policy_state.
+//
+// The file is written when a policy is in force. If that fails the policy stays
+// in force all the same, and the status warns: what a policy takes back must not
+// wait for room on a disk. If the file is lost the switch knows no more than
+// policy_generation, as one that starts for the first time. If it cannot be read,
+// or says no number, the switch takes no policy: doubt is no permission.
+
+// floor is what keeps an older policy out.
+type floor struct {
+	inForce *policy.Ruleset // nil: none
+	kept    bool            // what policy_state says counts, too
+}
+
+// recent refuses a policy of an older generation than it must have.
+func recent(cfg *config.Config, rules *policy.Ruleset, least floor) error {
+	if rules.Generation < cfg.PolicyLeast {
+		return fmt.Errorf("generation %d is older than policy_generation, %d; build it with --generation %d", rules.Generation, cfg.PolicyLeast, cfg.PolicyLeast)
+	}
+	if len(cfg.PolicyKeys) == 0 {
+		return nil
+	}
+	if f := least.inForce; f != nil && rules.Generation < f.Generation {
+		return fmt.Errorf("generation %d is older than %d, which is in force; build it with --generation %d, or go back with vsctl policy load --allow-older",
+			rules.Generation, f.Generation, f.Generation+1)
+	}
+	if !least.kept {
+		return nil
+	}
+	last, err := readGeneration(cfg.PolicyState)
+	if err != nil {
+		return err
+	}
+	if rules.Generation < last {
+		return fmt.Errorf("generation %d is older than %d, which was in force before, says %s; build it with --generation %d, or to go back remove that file",
+			rules.Generation, last, cfg.PolicyState, last+1)
+	}
+	return nil
+}
+
+// keepGeneration notes the generation of a policy that has come into force,
+// where the configuration names keys. The caller holds mu.
+func (sw *Switch) keepGeneration(cfg *config.Config, rules *policy.Ruleset) {
+	sw.keepErr = nil
+	if rules == nil || len(cfg.PolicyKeys) == 0 {
+		return
+	}
+	if last, err := readGeneration(cfg.PolicyState); err == nil && last == rules.Generation {
+		return
+	}
+	if sw.keepErr = writeGeneration(cfg.PolicyState, rules.Generation); sw.keepErr != nil {
+		sw.log.Warn("generation-not-kept", "file", cfg.PolicyState, "error", sw.keepErr, "effect", "after a restart an older policy is taken")
+	}
+}
+
+// maxState bounds the file, in bytes: a number, and room for the hand that
+// writes one.
+const maxState = 64
+
+// readGeneration reads the generation that was in force last; without a file it
+// is 0.
+func readGeneration(path string) (uint64, error) {
+	text, err := readWhole(path, maxState)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("policy_state: %w; no policy is loaded without it: remove it to begin anew", err)
+	}
+	// The line end shows that the number is whole.
+	n, err := strconv.ParseUint(string(text[:len(text)-1]), 10, 64)
+	if err != nil || text[len(text)-1] != '\n' || n > policy.MaxGeneration {
+		return 0, fmt.Errorf("policy_state: %s holds %q and no generation; no policy is loaded without it: remove it to begin anew", path, text)
+	}
+	return n, nil
+}
+
+// writeGeneration replaces the file: whoever reads it, and a machine that loses
+// power, finds the old number or the new one.
+func writeGeneration(path string, n uint64) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, ".generation-"+rand.Text()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	_, err = fmt.Fprintf(f, "%d\n", n)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil // it is written; only a loss of power could take it back
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
