@@ -370,7 +370,7 @@ func (o *Operator) Policy() (*api.Policy, error) {
 		}
 	}
 	for i := range rs.Rules {
-		out.Rules = append(out.Rules, describeRule(rs, i, hits[i]+o.sw.ruleTotals[rs.Rules[i].Name]))
+		out.Rules = append(out.Rules, describeRule(rs, i, hits[i]+o.sw.ruleTotals[countedAs(&rs.Rules[i])]))
 	}
 	t := l.snapshot.Policy.Stats()
 	out.Tables = api.Tables{
@@ -384,6 +384,7 @@ func describeRule(rs *policy.Ruleset, i int, hits uint64) api.Rule {
 	r := &rs.Rules[i]
 	out := api.Rule{
 		Name: r.Name, Verdict: r.Verdict.String(), Place: fmt.Sprintf("%s:%d", r.File, r.Line), Hits: hits,
+		Tier: policy.TierNames[r.Tier], Priority: r.Precedence, Direction: r.Direction.String(),
 		From: []string{}, To: []string{}, Ports: []string{},
 	}
 	for _, s := range r.From {
@@ -417,8 +418,8 @@ func (o *Operator) Counters() (*api.Counters, error) {
 			out.Rules[rs.Rules[i].Name] += hits[i]
 		}
 	}
-	for name, n := range o.sw.ruleTotals {
-		out.Rules[name] += n
+	for rule, n := range o.sw.ruleTotals {
+		out.Rules[rule.name] += n
 	}
 	return out, nil
 }

@@ -147,7 +147,17 @@ func (sw *Switch) settle() {
 	}
 }
 
-// keepRuleHits adds the hits of a snapshot that is over to the totals by name;
+// countedRule is what the hits of a rule are kept under from one policy to the
+// next: its name, and the end that it speaks for. A rule of a scope may be two of
+// one name, and each has decided what it has decided.
+type countedRule struct {
+	name      string
+	direction policy.Direction
+}
+
+func countedAs(r *policy.Rule) countedRule { return countedRule{r.Name, r.Direction} }
+
+// keepRuleHits adds the hits of a snapshot that is over to the totals by rule;
 // next is the policy in force after it.
 func (sw *Switch) keepRuleHits(old *live, next *policy.Ruleset) {
 	for _, row := range old.ruleHits {
@@ -160,7 +170,7 @@ func (sw *Switch) keepRuleHits(old *live, next *policy.Ruleset) {
 	for _, row := range old.ruleHits {
 		for i := range rules.Rules {
 			if row[i] != 0 {
-				sw.ruleTotals[rules.Rules[i].Name] += row[i]
+				sw.ruleTotals[countedAs(&rules.Rules[i])] += row[i]
 			}
 		}
 	}
@@ -169,19 +179,20 @@ func (sw *Switch) keepRuleHits(old *live, next *policy.Ruleset) {
 	}
 }
 
-// maxRuleTotals bounds the names of rules that hits are kept of, those of
+// maxRuleTotals bounds the rules that hits are kept of, those of
 // policies long gone included: with more, these are forgotten.
 const maxRuleTotals = 1 << 17
 
 // forgetRules forgets the hits of rules that a policy, or none, has not.
 func (sw *Switch) forgetRules(rules *policy.Ruleset) {
-	kept := map[string]uint64{}
+	kept := map[countedRule]uint64{}
 	if rules == nil {
 		rules = &policy.Ruleset{}
 	}
 	for i := range rules.Rules {
-		if n, counted := sw.ruleTotals[rules.Rules[i].Name]; counted {
-			kept[rules.Rules[i].Name] = n
+		rule := countedAs(&rules.Rules[i])
+		if n, counted := sw.ruleTotals[rule]; counted {
+			kept[rule] = n
 		}
 	}
 	sw.ruleTotals = kept

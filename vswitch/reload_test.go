@@ -391,12 +391,13 @@ func TestRuleTotalsAreBounded(t *testing.T) {
 	old := &policy.Ruleset{Rules: []policy.Rule{{Name: "kept"}, {Name: "going"}}}
 	next := &policy.Ruleset{Rules: []policy.Rule{{Name: "kept"}, {Name: "back"}}}
 	for i := range maxRuleTotals {
-		l.sw.ruleTotals[fmt.Sprint("gone", i)] = 1
+		l.sw.ruleTotals[countedRule{name: fmt.Sprint("gone", i)}] = 1
 	}
-	l.sw.ruleTotals["kept"], l.sw.ruleTotals["back"] = 7, 5
+	kept, back := countedRule{name: "kept"}, countedRule{name: "back"}
+	l.sw.ruleTotals[kept], l.sw.ruleTotals[back] = 7, 5
 	l.sw.keepRuleHits(&live{snapshot: &dataplane.Snapshot{Rules: old}, ruleHits: [][]uint64{{1, 2, 0}}}, next)
-	if got := l.sw.ruleTotals; len(got) != 2 || got["kept"] != 8 || got["back"] != 5 {
-		t.Errorf("%d names, kept has %d, back %d", len(got), got["kept"], got["back"])
+	if got := l.sw.ruleTotals; len(got) != 2 || got[kept] != 8 || got[back] != 5 {
+		t.Errorf("%d rules, kept has %d, back %d", len(got), got[kept], got[back])
 	}
 }
 

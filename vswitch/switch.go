@@ -72,7 +72,7 @@ type Switch struct {
 	opened     []openPort
 	nextPort   packet.PortID
 	zones      zones
-	ruleTotals map[string]uint64 // hits of rules of earlier snapshots, by name
+	ruleTotals map[countedRule]uint64 // hits of rules of earlier snapshots
 	retired    retired
 	// defaultDeny is the same for what no rule decided.
 	defaultDeny uint64
@@ -84,7 +84,7 @@ type Switch struct {
 func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
 	sw := &Switch{
 		log: log, open: open, started: time.Now(), workerCount: cfg.Workers,
-		cfg: cfg, ports: map[string]packet.PortID{}, ruleTotals: map[string]uint64{}, retired: retired{},
+		cfg: cfg, ports: map[string]packet.PortID{}, ruleTotals: map[countedRule]uint64{}, retired: retired{},
 		mendEvery: mendEvery, ill: make(chan struct{}, 1), done: make(chan struct{}), mended: make(chan struct{}),
 	}
 	if err := sw.makeTables(cfg); err != nil {

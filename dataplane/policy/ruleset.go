@@ -144,6 +144,9 @@ func (d Direction) SpeaksAt(end Direction) bool { return d == BothEnds || d == e
 // lookup at either end, so this bounds what a policy can make a packet cost.
 const Tiers = 4
 
+// TierNames are what people call the tiers, the first decides first.
+var TierNames = [Tiers]string{"platform", "security", "application", "baseline"}
+
 // Rule is one statement: From may (or may not) connect To on Ports.
 type Rule struct {
 	Name    string

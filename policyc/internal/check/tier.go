@@ -14,7 +14,7 @@ import (
 const Tiers = policy.Tiers
 
 // TierNames are the tiers, the first decides first.
-var TierNames = [Tiers]string{"platform", "security", "application", "baseline"}
+var TierNames = policy.TierNames
 
 const (
 	tierCure = "platform, security, application or baseline"

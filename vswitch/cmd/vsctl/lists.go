@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -169,8 +171,19 @@ func labelText(labels map[string]string) string {
 	return strings.Join(out, ",")
 }
 
+// priorityText is where a rule stands in its tier; behind every priority is the
+// tier's default.
+func priorityText(priority uint32) string {
+	if priority == math.MaxUint32 {
+		return "default"
+	}
+	return strconv.FormatUint(uint64(priority), 10)
+}
+
 func policyCommand(v *view) *cobra.Command {
-	cmd := list(v, "policy", "The policy in force, rule by rule", "Hits are connections that the rule decided.",
+	cmd := list(v, "policy", "The policy in force, rule by rule", `In the order of decision. Hits are connections that the rule decided. A rule of a
+scope that says one thing where a connection leaves and another where it arrives
+is here twice, with the end that each speaks for and the hits that each has.`,
 		"  vsctl policy\n  vsctl policy -o json\n  vsctl policy load /etc/bulkhead/policy.bhp", "/v1/policy", func(w io.Writer, p *api.Policy) {
 			if !p.Loaded {
 				fmt.Fprintln(w, "no policy is loaded: everything is denied")
@@ -180,9 +193,9 @@ func policyCommand(v *view) *cobra.Command {
 			t := p.Tables
 			fmt.Fprintf(w, "tables: %d identities, %d x %d classes, %d port classes, %d programs, %d bytes, at most %d memory touches a lookup\n\n",
 				t.Identities, t.SourceClasses, t.DestClasses, t.PortClasses, t.Programs, t.Bytes, t.Touches)
-			columns(w, "RULE\tVERDICT\tFROM\tTO\tPORTS\tHITS\tPLACE", func(row func(...any)) {
+			columns(w, "RULE\tVERDICT\tTIER\tPRIORITY\tENDS\tFROM\tTO\tPORTS\tHITS\tPLACE", func(row func(...any)) {
 				for _, r := range p.Rules {
-					row(r.Name, r.Verdict, strings.Join(r.From, ","), strings.Join(r.To, ","), strings.Join(r.Ports, ","), r.Hits, r.Place)
+					row(r.Name, r.Verdict, r.Tier, priorityText(r.Priority), r.Direction, strings.Join(r.From, ","), strings.Join(r.To, ","), strings.Join(r.Ports, ","), r.Hits, r.Place)
 				}
 			})
 		})

@@ -236,6 +236,14 @@ type Rule struct {
 	Name string `json:"name"`
 	// What it decides.
 	Verdict string `json:"verdict" enum:"allow,deny,pass"`
+	// The tier that it is of; the tiers are asked in this order.
+	Tier string `json:"tier" enum:"platform,security,application,baseline"`
+	// Where it stands in the tier: the least decides first, and a deny at a tie.
+	// 4294967295 is the tier's default.
+	Priority uint32 `json:"priority"`
+	// The ends of a connection that it speaks for: where it leaves, where it
+	// arrives. A rule of a scope that says another thing at each is here twice.
+	Direction string `json:"direction" enum:"both,egress,ingress"`
 	// From which services and networks.
 	From []string `json:"from"`
 	// To which services and networks.
