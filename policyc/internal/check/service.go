@@ -71,8 +71,9 @@ func (c *checker) groups(statements []*source.Service) {
 	}
 	done := map[*Service]bool{}
 	for _, s := range c.p.Services {
-		c.acyclic(s, nil, done)
+		c.acyclic(s, nil, map[*Service]int{}, done)
 	}
+	c.weigh()
 }
 
 // member finds a service that a group names.
@@ -93,12 +94,14 @@ func (c *checker) member(name source.Text) *Service {
 }
 
 // acyclic reports each group that is part of itself, and takes it out of
-// itself, so that nothing walks in circles.
-func (c *checker) acyclic(s *Service, path []*Service, done map[*Service]bool) {
+// itself, so that nothing walks in circles. path is the groups that led to it,
+// each at its place in it by where.
+func (c *checker) acyclic(s *Service, path []*Service, where map[*Service]int, done map[*Service]bool) {
+	where[s] = len(path)
 	path = append(path, s)
 	s.Services = slices.DeleteFunc(s.Services, func(m *Service) bool {
-		at := slices.Index(path, m)
-		if at < 0 {
+		at, onPath := where[m]
+		if !onPath {
 			return false
 		}
 		c.list.Errorf(s.At, "service %q is part of itself: %s", s.Name, trail(append(slices.Clone(path[at:]), m))).With("take one of them out of the other")
@@ -106,9 +109,10 @@ func (c *checker) acyclic(s *Service, path []*Service, done map[*Service]bool) {
 	})
 	for _, m := range s.Services {
 		if !done[m] {
-			c.acyclic(m, path, done)
+			c.acyclic(m, path, where, done)
 		}
 	}
+	delete(where, s)
 	done[s] = true
 }
 
