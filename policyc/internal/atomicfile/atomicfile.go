@@ -26,9 +26,7 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 }
 
 func write(path string, data []byte, mode fs.FileMode) error {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
+	path = target(path)
 	old, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -41,6 +39,32 @@ func write(path string, data []byte, mode fs.FileMode) error {
 		return pour(path, data)
 	}
 	return replace(path, data, mode, old)
+}
+
+// maxLinks is how many links the kernel follows, too.
+const maxLinks = 40
+
+// target is what a path points to, whether it is there or not: a link to a file
+// that is yet to be written stays a link, too. What is there and has no path, as
+// the pipe behind /dev/stdout, keeps its own.
+func target(path string) string {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		return to
+	}
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	for range maxLinks {
+		to, err := os.Readlink(path)
+		if err != nil {
+			return path
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path), to)
+		}
+		path = to
+	}
+	return path
 }
 
 // pour writes to something that is no regular file.

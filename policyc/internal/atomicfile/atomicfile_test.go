@@ -87,6 +87,32 @@ func TestALinkStaysALink(t *testing.T) {
 	}
 }
 
+func TestALinkToNothingStaysALink(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "real"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{"first": "second", "second": "real/file", "round": "round"} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Write(filepath.Join(dir, "first"), []byte("new"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range []string{"first", "second"} {
+		if info, err := os.Lstat(filepath.Join(dir, link)); err != nil || info.Mode()&os.ModeSymlink == 0 {
+			t.Errorf("%s: %v, %v", link, info, err)
+		}
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "real", "file")); err != nil || string(text) != "new" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := Write(filepath.Join(dir, "round"), []byte("new"), 0o644); err == nil {
+		t.Error("a link to itself was written")
+	}
+}
+
 // As root, a rename over /dev/null would take it from the whole machine.
 func TestADeviceOrAPipeIsWrittenToAndNotReplaced(t *testing.T) {
 	if err := Write("/dev/null", []byte("gone"), 0o644); err != nil {
