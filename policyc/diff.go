@@ -54,13 +54,8 @@ func twoPolicies(_ *cobra.Command, args []string) error {
 }
 
 func compare(cmd *cobra.Command, old, new string) (*difference, error) {
-	oldFiles, err1 := inFolder(old)
-	newFiles, err2 := inFolder(new)
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, err
-	}
-	a, err1 := policyOf(cmd, oldFiles)
-	b, err2 := policyOf(cmd, newFiles)
+	a, err1 := policyOf(cmd, []string{old})
+	b, err2 := policyOf(cmd, []string{new})
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (f *formatter) all(names []string) error {
 		inside, err := inFolder(arg)
 		errs = append(errs, err)
 		for _, name := range inside {
-			one, err := f.one(name)
+			one, err := f.one(name, name == arg)
 			errs, changed = append(errs, err), changed || one
 		}
 	}
@@ -64,9 +64,14 @@ func (f *formatter) all(names []string) error {
 	return nil
 }
 
-// one formats a file, and tells whether that changed it.
-func (f *formatter) one(name string) (bool, error) {
-	text, err := readOne(name)
+// one formats a file, and tells whether that changed it. What nobody named must
+// be a file.
+func (f *formatter) one(name string, named bool) (bool, error) {
+	readFile := readRegular
+	if named {
+		readFile = readOne
+	}
+	text, err := readFile(name)
 	if err != nil {
 		return false, err
 	}

@@ -148,7 +148,7 @@ func (c *checker) prefix(t source.Text) (netip.Prefix, bool) {
 	p, err := netip.ParsePrefix(t.Value)
 	if err != nil {
 		d := c.list.Errorf(t.At, "%q is no prefix", t.Value)
-		if a, err := netip.ParseAddr(t.Value); err == nil {
+		if a, err := netip.ParseAddr(t.Value); err == nil && a.Zone() == "" {
 			d.With("for the one address write %q", netip.PrefixFrom(a, a.BitLen()).String())
 		} else {
 			d.With("write it as \"192.0.2.0/24\" or \"2001:db8::/32\"")
