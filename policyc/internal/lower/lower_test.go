@@ -1,6 +1,7 @@
 package lower_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -133,5 +134,26 @@ func TestSourceHashIsNotFooledByLabels(t *testing.T) {
 	one := build(t, "[services.s]\nlabels = { a = \"1]} {b 0 [2\" }\n"+rule)
 	if two.SourceHash == one.SourceHash {
 		t.Error("two policies have one hash")
+	}
+}
+
+// A group is the alternatives of its services, each once, and nothing of its
+// own: it asks for nothing, and an alternative that does is met by nothing.
+func TestAGroupIsNothingButItsServices(t *testing.T) {
+	rs := build(t, `[services.a]
+labels = { a = "1" }
+[services.b]
+match = ["exists b"]
+[services.inner]
+services = ["a", "b"]
+[services.outer]
+services = ["inner", "a"]
+[[rules]]
+name = "r"
+allow = { from = ["outer"], to = ["any"], ports = ["any"] }
+`)
+	want := policy.Selector{{{Key: "a", Op: policy.OpIn, Values: []string{"1"}}}, {{Key: "b", Op: policy.OpExists}}}
+	if got := rs.Sets[1]; got.Name != "outer" || !reflect.DeepEqual(got.Selector, want) {
+		t.Errorf("%s is %q", got.Name, got.Selector)
 	}
 }
