@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bulkhead/vswitch/control"
+	"bulkhead/vswitch/control/api"
 )
 
 // Ports of all drivers are in one segment, with their offloads as the kernel
@@ -28,7 +31,7 @@ func TestSmokeEveryDriverWithEveryOther(t *testing.T) {
 	own := namespace(t, "s")
 	type end struct{ driver, netns, ip string }
 	var ends []end
-	for i, driver := range []string{"tap", "tap", "xdp", "xdp", "packet", "packet"} {
+	for i, driver := range []string{"tap", "tap", "xdp", "xdp", "packet", "auto"} {
 		e := end{driver, namespace(t, fmt.Sprint("e", i)), fmt.Sprintf("10.96.0.%d", i+1)}
 		mac, host := fmt.Sprintf("02:96:00:00:00:0%d", i+1), fmt.Sprintf("d%d-%d", i, os.Getpid()%1000000)
 		text += fmt.Sprintf("[[ports]]\nname = \"p%d\"\ndriver = %q\nsegment = \"s\"\nmac = %q\nips = [%q]\n", i, driver, mac, e.ip)
@@ -45,11 +48,26 @@ func TestSmokeEveryDriverWithEveryOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	start(t, bin, config, own)
+	saysWhy(t, filepath.Join(dir, "s.sock"))
 	for i, from := range ends {
 		for j, to := range ends {
 			if i != j && (i%2 == 0 || j%2 == 0) {
 				transfer(t, from.netns, to.netns, to.ip, fmt.Sprintf("%s to %s", from.driver, to.driver))
 			}
+		}
+	}
+}
+
+// saysWhy looks at the port of driver auto: what it has chosen, tried out, and why.
+func saysWhy(t *testing.T, socket string) {
+	t.Helper()
+	var ports []api.Port
+	if err := control.NewClient(socket).Get(context.Background(), "/v1/ports", &ports); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range ports {
+		if p.Name == "p5" && (p.Driver != "packet" || !strings.Contains(p.Mode, "auto: packet, a veth's TCP keeps its superframes, tested")) {
+			t.Errorf("auto says: driver %s, %s", p.Driver, p.Mode)
 		}
 	}
 }

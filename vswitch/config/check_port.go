@@ -59,7 +59,7 @@ func (c *checker) noEndpoint(key func(string) string) {
 
 // ofDriver says which driver the keys are for that not all have.
 var ofDriver = map[string][]string{
-	"netns": {"tap"}, "no_default_route": {"tap"}, "mode": {"xdp"}, "file": {"pcap"}, "device": {"tap", "xdp", "packet"},
+	"netns": {"tap", "auto"}, "no_default_route": {"tap", "auto"}, "mode": {"xdp"}, "file": {"pcap"}, "device": {"tap", "auto", "xdp", "packet"},
 }
 
 // device checks where a port is.
@@ -70,7 +70,7 @@ func (c *checker) device(key func(string) string, p *Port) {
 		}
 	}
 	switch {
-	case (p.Driver == "xdp" || p.Driver == "packet") && p.Device == "":
+	case p.Device == "" && (p.Driver == "xdp" || p.Driver == "packet" || p.Driver == "auto" && p.Netns == ""):
 		c.wrong(key("device"), `add device = "eth1" or the like`, "a port of driver %s must name the device to attach to", p.Driver)
 		return
 	case p.Driver == "packet" && p.Role == RoleUplink:

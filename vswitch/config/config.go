@@ -82,7 +82,7 @@ const (
 // Port is a switch port and, if it has a MAC and IPs, the endpoint on it.
 type Port struct {
 	Name     string
-	Driver   string // tap, xdp, packet, pcap
+	Driver   string // tap, auto, xdp, packet, pcap
 	Role     string
 	Segment  string // workloads
 	Netns    string // where the workload's end lives: a name, a path, or pid:N

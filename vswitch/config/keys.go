@@ -77,11 +77,11 @@ var keys = map[string]rule{
 	"segments[].mtu":         {least: 576, most: 9000, otherwise: DefaultMTU, derived: "1500; with a vni the uplink's less 50, or 70 if the VTEP has IPv6", unit: "bytes of IP"},
 
 	"ports[].name":             {derived: required, form: nameForm},
-	"ports[].driver":           {words: []string{"tap", "xdp", "packet", "pcap"}},
+	"ports[].driver":           {words: []string{"tap", "auto", "xdp", "packet", "pcap"}},
 	"ports[].role":             {words: []string{RoleWorkload, RoleUplink}},
 	"ports[].segment":          {derived: "required, but for an uplink", form: "a segment's name"},
 	"ports[].netns":            {derived: "none: the switch's own", form: "a name, a path or pid:N"},
-	"ports[].device":           {derived: "tap: eth0, or the port's name without netns; xdp, packet: required", form: "at most 15 bytes"},
+	"ports[].device":           {derived: "tap: eth0, or the port's name without netns; xdp, packet, auto without netns: required", form: "at most 15 bytes"},
 	"ports[].file":             {derived: "pcap: required", form: "a path"},
 	"ports[].mac":              {derived: "none: nobody is on the port", form: macForm},
 	"ports[].ips":              {derived: "none; required with mac", form: "in the segment's prefixes"},

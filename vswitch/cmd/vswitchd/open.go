@@ -25,6 +25,8 @@ func init() {
 // place that knows them all.
 func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 	switch c.Driver {
+	case "auto":
+		return openAuto(c, o)
 	case "tap":
 		return tap.Open(tapConfig(c, o))
 	case "xdp":
@@ -43,7 +45,7 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 func silence(cfg *config.Config) error {
 	for i := range cfg.Ports {
 		c := &cfg.Ports[i]
-		if c.Driver != "xdp" && c.Driver != "packet" || c.Role == config.RoleUplink {
+		if !takesDevice(c) {
 			continue
 		}
 		if err := netdev.Silence(c.Device); err != nil {
@@ -51,6 +53,18 @@ func silence(cfg *config.Config) error {
 		}
 	}
 	return nil
+}
+
+// takesDevice tells whether a port takes a workload's device that is there
+// already, and has a life in the host's stack until then.
+func takesDevice(c *config.Port) bool {
+	switch c.Driver {
+	case "xdp", "packet":
+		return c.Role != config.RoleUplink
+	case "auto":
+		return c.Role != config.RoleUplink && c.Netns == ""
+	}
+	return false
 }
 
 // xdpConfig leaves to the host what an uplink brings besides the tunnel: an

@@ -46,6 +46,16 @@ func Quiet(dev netlink.Link) error {
 	return nil
 }
 
+// Hardware tells whether a device is a piece of hardware, or what a hypervisor
+// gives for one: it has a bus that it is on.
+func Hardware(device string) (bool, error) {
+	dev, err := netlink.LinkByName(device)
+	if err != nil {
+		return false, fmt.Errorf("device %q: %w; create it before the switch starts", device, err)
+	}
+	return dev.Attrs().ParentDevBus != "", nil
+}
+
 // State is what a device is now.
 type State struct {
 	Gone bool  // it is no more

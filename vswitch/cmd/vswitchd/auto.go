@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch"
+	"bulkhead/vswitch/config"
+	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/netdev"
+	"bulkhead/vswitch/port/selftest"
+)
+
+// A port of driver auto gets the first driver that is right for where it is and
+// that carries TCP, UDP and whole packets on this host, as tried out before
+// anything depends on it.
+//
+//	with netns                 tap       the switch makes the workload's device
+//	an uplink                  xdp       which leaves the host its frames
+//	a NIC                      xdp, packet   frames go past the host's stack
+//	a veth, or the like        packet, xdp   its TCP keeps superframes
+//
+// XDP is taken in native mode only: in generic mode a packet socket is better.
+
+// candidate is a driver in the mode in which auto takes it.
+type candidate struct{ driver, mode, why string }
+
+var (
+	tapFor    = candidate{driver: "tap", why: "it makes the workload's device"}
+	uplinkFor = candidate{driver: "xdp", mode: "auto", why: "it shares an uplink with the host"}
+	xdpOnNIC  = candidate{driver: "xdp", mode: "native", why: "it takes a NIC's frames before the host's stack"}
+	packetFor = candidate{driver: "packet", why: "a veth's TCP keeps its superframes"}
+	xdpOnVeth = candidate{driver: "xdp", mode: "native", why: "it takes frames before the host's stack"}
+	packetNIC = candidate{driver: "packet", why: "it works with every device"}
+)
+
+// candidates are the drivers for a port, the best first.
+func candidates(c *config.Port) ([]candidate, error) {
+	switch {
+	case c.Netns != "":
+		return []candidate{tapFor}, nil
+	case c.Role == config.RoleUplink:
+		return []candidate{uplinkFor}, nil
+	}
+	hardware, err := netdev.Hardware(c.Device)
+	if err != nil {
+		return nil, err
+	}
+	if hardware {
+		return []candidate{xdpOnNIC, packetNIC}, nil
+	}
+	return []candidate{packetFor, xdpOnVeth}, nil
+}
+
+// openAuto opens a port by the first candidate that works. What is said of the
+// choice is in the port's mode.
+func openAuto(c *config.Port, o vswitch.Opening) (port.Port, error) {
+	list, err := candidates(c)
+	if err != nil {
+		return nil, err
+	}
+	var failed []string
+	for _, k := range list {
+		tested, err := try(k, c, o)
+		if err == nil {
+			var p port.Port
+			if p, err = openPort(k.on(c), o); err == nil {
+				return &chosen{p, strings.Join(append([]string{tested}, failed...), "; ")}, nil
+			}
+		}
+		o.Log.Warn("driver-passed-over", "port", c.Name, "driver", k.driver, "error", err)
+		failed = append(failed, fmt.Sprintf("%s failed: %v", k.driver, err))
+	}
+	return nil, fmt.Errorf("no driver works for device %q: %s", c.Device, strings.Join(failed, "; "))
+}
+
+// on is a port's configuration with a candidate's driver.
+func (k candidate) on(c *config.Port) *config.Port {
+	out := *c
+	out.Driver, out.Mode = k.driver, k.mode
+	return &out
+}
+
+// chosen is a port that says why its driver was chosen.
+type chosen struct {
+	port.Port
+	why string
+}
+
+// Info implements port.Port.
+func (p *chosen) Info() port.Info {
+	i := p.Port.Info()
+	i.Mode += "; auto: " + p.why
+	return i
+}
+
+// results are what trying a driver out has shown, by driver, mode and MTU: the
+// host's kernel does not change under us.
+var results = struct {
+	sync.Mutex
+	of map[string]error
+}{of: map[string]error{}}
+
+// try tells whether a candidate may be used, and what is to be said of it. A TAP
+// and an uplink have no alternative; they are not tried.
+func try(k candidate, c *config.Port, o vswitch.Opening) (tested string, err error) {
+	if k == tapFor || k == uplinkFor {
+		return k.driver + ", " + k.why, nil
+	}
+	results.Lock()
+	defer results.Unlock()
+	key := fmt.Sprint(k.driver, k.mode, c.MTU)
+	err, known := results.of[key]
+	if !known {
+		err = selftest.Run(func(device string, id packet.PortID) (port.Port, error) {
+			opening := o
+			opening.ID = id
+			return openPort(k.on(&config.Port{Name: "self-test", Device: device, MTU: c.MTU, Queues: 1}), opening)
+		}, o.Region, c.MTU)
+		results.of[key] = err
+	}
+	if errors.Is(err, selftest.ErrBench) {
+		return fmt.Sprintf("%s, %s, not tested: %v", k.driver, k.why, err), nil
+	}
+	return fmt.Sprintf("%s, %s, tested", k.driver, k.why), err
+}
