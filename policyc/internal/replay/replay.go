@@ -27,6 +27,7 @@ type Judge struct {
 	lists map[string]*ends      // by its sets
 	addrs map[netip.Addr]*ends  // of addresses without labels of their own
 	pairs map[[2]*ends][]uint32 // rules between two ends, in order
+	kept  int                   // rules in pairs
 
 	Allowed, Denied uint64
 	ByRule          []uint64 // flows that a rule decided
@@ -40,8 +41,12 @@ type ends struct {
 	name string // of the sets; empty if they are in none
 }
 
-// maxKnown bounds each of what is remembered.
-const maxKnown = 1 << 16
+// maxKnown bounds each of what is remembered, and maxKept the rules between
+// all pairs: rules for everybody are in the list of every pair.
+const (
+	maxKnown = 1 << 16
+	maxKept  = 1 << 22
+)
 
 // New makes a judge of a policy. The list says whose an address is; one that
 // it has not is of no workload.
@@ -58,21 +63,22 @@ func New(rs *policy.Ruleset, who []endpoints.Endpoint) *Judge {
 
 func (j *Judge) forget() {
 	j.lists, j.addrs, j.pairs = map[string]*ends{}, map[netip.Addr]*ends{}, map[[2]*ends][]uint32{}
+	j.kept = 0
 }
 
 // Flow judges a flow.
 func (j *Judge) Flow(f *flows.Flow) {
-	if len(j.lists) > maxKnown || len(j.addrs) > maxKnown || len(j.pairs) > maxKnown {
+	if len(j.lists) > maxKnown || len(j.addrs) > maxKnown || len(j.pairs) > maxKnown || j.kept > maxKept {
 		j.forget()
 	}
 	from, to := j.ends(f.Src, f.SrcLabels), j.ends(f.Dst, f.DstLabels)
-	rule := j.decide(from, to, f)
+	rule, verdict := j.decide(from, to, f)
 	if rule != policy.NoRule {
 		j.ByRule[rule] += f.Count
 	} else {
 		j.Default += f.Count
 	}
-	if rule != policy.NoRule && j.rs.Rules[rule].Verdict == policy.Allow {
+	if verdict == policy.Allow {
 		j.Allowed += f.Count
 		return
 	}
@@ -140,18 +146,38 @@ func (j *Judge) name(sets []policy.SetID) string {
 	return strings.Join(names[1], "+")
 }
 
-// decide returns the first rule that matches.
-func (j *Judge) decide(from, to *ends, f *flows.Flow) policy.RuleID {
-	for _, i := range j.between(from, to) {
-		r := &j.rs.Rules[i]
-		if slices.ContainsFunc(r.Ports, func(p policy.Port) bool { return p.Matches(f.Proto, f.Sport, f.Dport) }) {
-			return policy.RuleID(i)
-		}
+// decide says what the list of rules says, read as policy.Ruleset.Decide reads
+// it: where the connection leaves, and if it may, where it arrives.
+func (j *Judge) decide(from, to *ends, f *flows.Flow) (policy.RuleID, policy.Verdict) {
+	list := j.between(from, to)
+	rule, verdict := j.decideAt(policy.Egress, list, f)
+	if verdict == policy.Deny {
+		return rule, verdict
 	}
-	return policy.NoRule
+	return j.decideAt(policy.Ingress, list, f)
 }
 
-// between returns the rules that name both ends.
+// decideAt is what one end says. A pass takes its tier out of the reading.
+func (j *Judge) decideAt(end policy.Direction, list []uint32, f *flows.Flow) (policy.RuleID, policy.Verdict) {
+	left, passed := uint32(0), false
+	for _, i := range list {
+		r := &j.rs.Rules[i]
+		if passed && r.Tier == left || !r.Direction.SpeaksAt(end) || !matches(r, f) {
+			continue
+		}
+		if r.Verdict != policy.Pass {
+			return policy.RuleID(i), r.Verdict
+		}
+		left, passed = r.Tier, true
+	}
+	return policy.NoRule, policy.Deny
+}
+
+func matches(r *policy.Rule, f *flows.Flow) bool {
+	return slices.ContainsFunc(r.Ports, func(p policy.Port) bool { return p.Matches(f.Proto, f.Sport, f.Dport) })
+}
+
+// between returns the rules that name both ends, in the order of decision.
 func (j *Judge) between(from, to *ends) []uint32 {
 	pair := [2]*ends{from, to}
 	rules, known := j.pairs[pair]
@@ -169,7 +195,7 @@ func (j *Judge) between(from, to *ends) []uint32 {
 			rules = append(rules, uint32(i))
 		}
 	}
-	j.pairs[pair] = rules
+	j.pairs[pair], j.kept = rules, j.kept+len(rules)
 	return rules
 }
 

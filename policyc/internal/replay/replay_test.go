@@ -34,7 +34,45 @@ name = "no-telnet"
 deny = { from = ["any"], to = ["any"], ports = ["tcp/23"] }
 `
 
-func compiled(t testing.TB) (*compile.Policy, *policy.Ruleset) {
+// ranked has rules for one end, a pass, and tiers with defaults.
+const ranked = `version = 1
+[services.web]
+labels = { tier = "web" }
+[services.db]
+labels = { tier = "db" }
+[networks.office]
+cidrs = ["192.0.2.0/24"]
+[tiers.security]
+default = "pass"
+[tiers.baseline]
+default = "deny"
+[[rules]]
+name = "web-may-leave"
+direction = "egress"
+allow = { from = ["web"], to = ["any"], ports = ["tcp", "udp/53"] }
+[[rules]]
+name = "db-takes-web"
+direction = "ingress"
+allow = { from = ["web"], to = ["db"], ports = ["tcp/5432-5440"] }
+[[rules]]
+name = "office-may-leave"
+direction = "egress"
+allow = { from = ["office"], to = ["any"], ports = ["any"] }
+[[rules]]
+name = "see-telnet"
+tier = "security"
+priority = 10
+pass = { from = ["web"], to = ["any"], ports = ["tcp/23"] }
+[[rules]]
+name = "no-telnet"
+tier = "security"
+deny = { from = ["any"], to = ["any"], ports = ["tcp/23"] }
+[[rules]]
+name = "telnet"
+allow = { from = ["web", "office"], to = ["db", "web"], ports = ["tcp/23", "tcp/22"] }
+`
+
+func compiled(t testing.TB, source string) (*compile.Policy, *policy.Ruleset) {
 	t.Helper()
 	p, findings := compile.Check([]compile.Source{{Name: "p.toml", Text: []byte(source)}})
 	if findings.Failed() {
@@ -57,7 +95,13 @@ func TestJudgeAgreesWithTheMeaning(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
-	p, rs := compiled(t)
+	for name, text := range map[string]string{"plain": source, "ranked": ranked} {
+		t.Run(name, func(t *testing.T) { agrees(t, r, text) })
+	}
+}
+
+func agrees(t *testing.T, r *rand.Rand, text string) {
+	p, rs := compiled(t, text)
 	j := New(rs, who())
 	labels := map[string]map[string]string{}
 	for _, e := range who() {
@@ -86,7 +130,7 @@ func TestJudgeAgreesWithTheMeaning(t *testing.T) {
 		}
 		j.Flow(f)
 		if j.Allowed != allowed || j.Denied != denied {
-			t.Fatalf("seed %d: %+v: the meaning allows it: %v", seed, f, allow)
+			t.Fatalf("%+v: the meaning allows it: %v", f, allow)
 		}
 	}
 	for i, n := range j.ByRule {
@@ -97,7 +141,7 @@ func TestJudgeAgreesWithTheMeaning(t *testing.T) {
 }
 
 func TestTopNamesTheNearestRule(t *testing.T) {
-	_, rs := compiled(t)
+	_, rs := compiled(t, source)
 	j := New(rs, who())
 	flow := func(src, dst string, port uint16, n uint64) {
 		j.Flow(&flows.Flow{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), Proto: 6, Dport: port, Count: n})
@@ -127,7 +171,7 @@ func TestTopNamesTheNearestRule(t *testing.T) {
 // However many kinds and ends come by, what is kept is bounded; what is most
 // frequent is found, and its count lies between its bounds.
 func TestMemoryIsBounded(t *testing.T) {
-	_, rs := compiled(t)
+	_, rs := compiled(t, source)
 	j := New(rs, nil)
 	const rounds = 3 * maxKnown
 	often := &flows.Flow{Src: netip.MustParseAddr("198.51.100.1"), Dst: netip.MustParseAddr("198.51.100.2"), Proto: 17, Dport: 9, Count: 1}
@@ -153,5 +197,23 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if j.Denied != rounds+times {
 		t.Errorf("%d denied", j.Denied)
+	}
+}
+
+// A policy of rules for everybody has them in the list of every pair: the lists
+// are bounded together, not only in number.
+func TestRulesOfPairsAreBounded(t *testing.T) {
+	rs := &policy.Ruleset{Sets: []policy.Set{{Kind: policy.KindAny, Name: "any"}}}
+	for range 1 << 12 {
+		rs.Rules = append(rs.Rules, policy.Rule{From: []policy.SetID{policy.Any}, To: []policy.SetID{policy.Any}})
+	}
+	j := New(rs, nil)
+	for i := range 3 * maxKept / len(rs.Rules) {
+		from := &ends{sets: []policy.SetID{policy.Any}}
+		j.between(from, from)
+		j.Flow(&flows.Flow{Src: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), Dst: netip.MustParseAddr("10.1.0.0"), Count: 1})
+	}
+	if j.kept > maxKept+2*len(rs.Rules) {
+		t.Errorf("%d rules are kept", j.kept)
 	}
 }
