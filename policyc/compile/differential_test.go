@@ -13,6 +13,7 @@ import (
 	"bulkhead/dataplane/classify"
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/relevant"
 )
 
 // long asks for more of what is drawn, and for larger policies: an hour's
@@ -176,4 +177,38 @@ func TestSameSourceSameBytes(t *testing.T) {
 	if one, two := build(1), build(2); !slices.Equal(one, two) {
 		t.Error("the bytes differ")
 	}
+}
+
+// A policy's own tests are asked of the rules alone that name both ends, and
+// one-sided questions of those that name one: that answers as the whole policy
+// does, rule by rule.
+func TestRelevantRulesSayWhatAllDo(t *testing.T) {
+	many(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		text := w.text + strings.Join(w.drawRules(t), "")
+		p, _ := mustCompile(t, text)
+		rules := relevant.New(p)
+		edges := flows(p)
+		people := drawSubjects(t)
+		people = append(people, Subject{Labels: map[string]string{"a": "1"}}, Subject{Labels: map[string]string{}}) // without an address
+		for _, from := range people {
+			for _, to := range people {
+				parts := map[string]*Policy{"between": rules.Between(from, to), "from": rules.From(from), "to": rules.To(to)}
+				for _, f := range edges {
+					allow, by := eval.Decide(p, from, to, f)
+					for name, part := range parts {
+						if got, who := eval.Decide(part, from, to, f); got != allow || who != by {
+							t.Fatalf("%s: %v -> %v %v: %v by %v, of all rules %v by %v\n%s", name, from, to, f, got, who, allow, by, text)
+						}
+					}
+				}
+				for _, word := range portWords {
+					ports, _ := Ports(word)
+					if got, want := eval.Ask(parts["between"], from, to, ports), eval.Ask(p, from, to, ports); got != want {
+						t.Fatalf("%v -> %v %s: %v, of all rules %v\n%s", from, to, word, got, want, text)
+					}
+				}
+			}
+		}
+	})
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/diag"
 )
 
 // city writes a policy of the size that one may meet: services that are told
@@ -120,4 +122,38 @@ func TestTestsAreNearLinear(t *testing.T) {
 	if with > 10*without {
 		t.Errorf("400 tests make a build of %v one of %v", without, with)
 	}
+}
+
+// BenchmarkTests is 1,000 of a policy's own tests: asked of the rules that name
+// both ends, the index made anew, and of all rules, of which a part is timed.
+func BenchmarkTests(b *testing.B) {
+	sources := city(10_000, 100_000)
+	var text strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&text, "[[tests]]\nname = \"t%d\"\nfrom = \"s%05d\"\nto = \"s%05d\"\nport = \"sctp/9\"\nexpect = \"deny\"\n", i, i, i+1)
+	}
+	sources[0].Text = append(sources[0].Text, text.String()...)
+	p, findings := Read(sources)
+	if findings.Failed() {
+		b.Fatal("it does not compile")
+	}
+	b.Run("relevant", func(b *testing.B) {
+		for b.Loop() {
+			list := &diag.List{}
+			if runTests(p, list); list.Failed() {
+				b.Fatal("a test failed")
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/test")
+	})
+	b.Run("all", func(b *testing.B) {
+		for b.Loop() {
+			for _, t := range p.Tests[:10] {
+				if eval.Ask(p, t.From, t.To, t.Ports).Allow {
+					b.Fatal("a test failed")
+				}
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10, "ns/test")
+	})
 }

@@ -3,19 +3,30 @@ package compile
 import (
 	"bulkhead/policyc/eval"
 	"bulkhead/policyc/internal/diag"
+	"bulkhead/policyc/internal/relevant"
 )
 
-// runTests asks the policy its own questions. A range must be answered as
-// expected throughout. Why one was not is worked out only where one was not:
-// that takes the whole policy.
+// maxExplained bounds the failed tests that are told why: it takes all rules for
+// each, and nobody reads more.
+const maxExplained = 50
+
+// runTests asks the policy its own questions: each of the rules alone that name
+// both of its ends. A range must be answered as expected throughout. Why one was
+// not is worked out only where one was not: that takes the whole policy.
 func runTests(p *Policy, list *diag.List) {
+	if len(p.Tests) == 0 {
+		return
+	}
+	rules, failed := relevant.New(p), 0
 	ask := asker{p: p}
 	for _, t := range p.Tests {
-		a := Answer{Answer: eval.Ask(p, t.From, t.To, t.Ports)}
+		a := Answer{Answer: eval.Ask(rules.Between(t.From, t.To), t.From, t.To, t.Ports)}
 		if a.Allow && t.Allow || !a.Allow && !a.Part && !t.Allow {
 			continue
 		}
-		ask.explain(&a, t.From, t.To)
+		if failed++; failed <= maxExplained {
+			ask.explain(&a, t.From, t.To)
+		}
 		d := list.Errorf(t.At, "test %q: expected %s, but it is %s", t.Name, word(t.Allow), verdict(a))
 		if a.By != nil {
 			d.Note(a.By.At, "by rule %q", a.By.Name)

@@ -48,6 +48,19 @@ func Policy(p *check.Policy, generation uint64) *policy.Ruleset {
 	return &l.rs
 }
 
+// Sets is a ruleset of the sets that a policy's rules name, as written, and of
+// no rules: for who asks what somebody belongs to.
+func Sets(p *check.Policy) *policy.Ruleset {
+	l := &lowering{numbers: map[string]policy.SetID{}}
+	l.name(func(note func([]check.Set)) {
+		for _, r := range p.Rules {
+			note(r.From)
+			note(r.To)
+		}
+	})
+	return &l.rs
+}
+
 type lowering struct {
 	rs      policy.Ruleset
 	numbers map[string]policy.SetID
@@ -55,6 +68,18 @@ type lowering struct {
 
 // sets numbers what rules name; what none names is left out.
 func (l *lowering) sets(p *check.Policy) {
+	l.name(func(note func([]check.Set)) {
+		for _, r := range p.Rules {
+			for _, half := range halves(r) {
+				note(half.From)
+				note(half.To)
+			}
+		}
+	})
+}
+
+// name numbers the sets that each notes.
+func (l *lowering) name(each func(note func([]check.Set))) {
 	used := map[string]check.Set{}
 	note := func(side []check.Set) {
 		for _, s := range side {
@@ -63,12 +88,7 @@ func (l *lowering) sets(p *check.Policy) {
 			}
 		}
 	}
-	for _, r := range p.Rules {
-		for _, half := range halves(r) {
-			note(half.From)
-			note(half.To)
-		}
-	}
+	each(note)
 	l.rs.Sets = []policy.Set{{Kind: policy.KindAny, Name: "any"}}
 	for _, s := range used {
 		l.rs.Sets = append(l.rs.Sets, set(s))
