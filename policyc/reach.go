@@ -22,12 +22,12 @@ type routeJSON struct {
 
 // reach answers a question that leaves something out.
 func reach(w io.Writer, p *compile.Policy, q analyze.Question, output string) error {
-	s, err := analyze.New(p)
+	found, err := analyze.Reach(p, q)
 	if err != nil {
 		return err
 	}
 	routes := []routeJSON{}
-	for _, r := range s.Reach(q) {
+	for _, r := range found {
 		j := routeJSON{r.From, r.To, r.Ports, ruleOr(r.Rule, ""), "", packetOf(&r.Witness)}
 		if r.Rule != nil {
 			j.Place = placeOf(r.Rule.At)

@@ -6,6 +6,7 @@ import (
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/eval"
 	"bulkhead/policyc/internal/check"
+	"bulkhead/policyc/internal/relevant"
 )
 
 // Coverage is what a policy's tests ask of it.
@@ -42,15 +43,17 @@ func (c *Coverage) Percent() int {
 
 // Cover finds which rules decide what the policy's tests ask. A rule that
 // matches and is beaten is not exercised: a test that would pass without it
-// proves nothing about it.
+// proves nothing about it. Each test has a space of its own, of the rules that
+// name both of its ends: the whole policy's may be too large to be cut.
 func Cover(p *check.Policy) (*Coverage, error) {
-	s, err := New(p)
-	if err != nil {
-		return nil, err
-	}
 	out := &Coverage{}
 	tests := map[*check.Rule]int{}
+	rules := relevant.New(p)
 	for _, t := range p.Tests {
+		s, err := New(rules.Between(t.From, t.To))
+		if err != nil {
+			return nil, err
+		}
 		byDefault := false
 		for r := range s.exercised(t) {
 			tests[r]++
@@ -89,4 +92,6 @@ func (s *Space) exercised(t *check.Test) map[*check.Rule]bool {
 
 // written tells whether a policy's source states a rule. eval may name one that
 // it does not: what is said where no rule matches.
-func written(p *check.Policy, r *check.Rule) bool { return slices.Contains(p.Rules, r) }
+func written(p *check.Policy, r *check.Rule) bool {
+	return r != nil && !slices.Contains(p.Defaults[:], r)
+}

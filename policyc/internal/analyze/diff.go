@@ -25,9 +25,19 @@ type Difference struct{ Allowed, Denied []Change }
 // Empty tells whether the policies mean the same.
 func (d *Difference) Empty() bool { return len(d.Allowed)+len(d.Denied) == 0 }
 
-// Diff compares two policies cell by cell.
+// Diff compares two policies cell by cell, where a rule is that one of them has
+// and the other has not.
 func Diff(old, new *check.Policy) (*Difference, error) {
-	s, err := New(old, new)
+	parts, changed := affected(old, new)
+	if !changed {
+		return &Difference{}, nil
+	}
+	return diffOf([]*check.Policy{old, new}, parts)
+}
+
+// diffOf compares parts of two whole policies.
+func diffOf(whole, parts []*check.Policy) (*Difference, error) {
+	s, err := newSpace(whole, parts...)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +104,7 @@ func (s *Space) familiesOf(r relation) families {
 	return m
 }
 
-// said asks the whole policy about a packet.
+// said asks a policy about a packet.
 func said(p *check.Policy, w Packet) Said {
 	allow, by := eval.Decide(p, w.From, w.To, w.Flow)
 	return Said{allow, by}

@@ -1,6 +1,9 @@
 package analyze
 
-import "bulkhead/policyc/eval"
+import (
+	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/check"
+)
 
 // Holds tells whether a change speaks about a flow.
 func (c *Change) Holds(f eval.Flow, named func(uint16) bool) bool { return holds(c.spans, f, named) }
@@ -30,3 +33,11 @@ func (s *Space) Cells(f func(Packet, [2]Said)) {
 
 // Size is the number of atoms and classes.
 func (s *Space) Size() (atoms, classes int) { return len(s.atoms), len(s.classes) }
+
+// RuleKey is what a comparison takes a rule for.
+func RuleKey(r *check.Rule) string { return ruleKey(r, 0, nil) }
+
+// DiffWhole is Diff without a look at what changed.
+func DiffWhole(old, new *check.Policy) (*Difference, error) {
+	return diffOf([]*check.Policy{old, new}, []*check.Policy{old, new})
+}

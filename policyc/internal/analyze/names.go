@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// nobody is the word for those in no set that a rule names.
+const nobody = "others"
+
 // words are names and formulas that together are a set of atoms.
 type words struct {
 	terms []string
@@ -26,19 +29,21 @@ func (w words) cost() int {
 // describe finds words for some classes: at least those that are needed, at
 // most those that may be. Names first, by how much each covers; then what is
 // left, as a formula of the names it is in and not in; or everybody but some,
-// where that is shorter.
+// where that is shorter, or where of a part of a policy it is those who are in
+// nothing: that would mean nothing in the whole.
 func (s *Space) describe(needed, may bitset) words {
 	need, allowed := s.atomsOf(needed), s.atomsOf(may)
 	if allowed.count() == len(s.atoms) {
 		return words{[]string{"any"}, allowed}
 	}
 	direct := s.cover(need, allowed)
-	if direct.cost() <= 2 {
+	others := s.part && slices.Contains(direct.terms, nobody)
+	if direct.cost() <= 2 && !others {
 		return direct
 	}
 	n := len(s.atoms)
 	but := s.cover(allowed.clone().not(n), need.clone().not(n))
-	if but.cost()+1 >= direct.cost() {
+	if but.cost()+1 >= direct.cost() && !others {
 		return direct
 	}
 	return words{[]string{"any but " + strings.Join(but.terms, ", ")}, but.atoms.not(n)}
@@ -104,11 +109,11 @@ func (s *Space) cover(need, may bitset) words {
 func (s *Space) formula(i int, may bitset) (string, bitset) {
 	in := slices.Clone(s.atoms[i].sets)
 	if len(in) == 0 {
-		nobody := newBits(len(s.atoms)).not(len(s.atoms))
+		unnamed := newBits(len(s.atoms)).not(len(s.atoms))
 		for _, m := range s.members {
-			nobody.minus(m)
+			unnamed.minus(m)
 		}
-		return "others", nobody
+		return nobody, unnamed
 	}
 	not, _ := s.excluding(i, in, may)
 	for _, set := range s.atoms[i].sets {

@@ -22,7 +22,7 @@ type Question struct {
 	Ports    []policy.Port // none: every port
 }
 
-// Reach answers a question with all that is allowed, by rule.
+// Reach answers a question with all that is allowed in the space, by rule.
 func (s *Space) Reach(q Question) []Route {
 	switch {
 	case q.From == nil && q.To == nil:

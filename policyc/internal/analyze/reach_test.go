@@ -17,12 +17,15 @@ func TestReachIsWhatIsAllowed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := drawPolicy(t)
 		p := must(t, text)
-		s, err := analyze.New(p)
-		if err != nil {
-			t.Fatal(err)
+		reach := func(q analyze.Question) []analyze.Route {
+			routes, err := analyze.Reach(p, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return routes
 		}
 		words := reader{p, p}
-		all := s.Reach(analyze.Question{})
+		all := reach(analyze.Question{})
 		for _, x := range probes(t, p) {
 			x.from.Text, x.to.Text = "subject", "subject"
 			allow, by := eval.Decide(p, x.from, x.to, x.flow)
@@ -30,8 +33,8 @@ func TestReachIsWhatIsAllowed(t *testing.T) {
 				allowed++
 			}
 			for form, routes := range map[string][]analyze.Route{
-				"all": all, "from": s.Reach(analyze.Question{From: &x.from}), "to": s.Reach(analyze.Question{To: &x.to}),
-				"both": s.Reach(analyze.Question{From: &x.from, To: &x.to}),
+				"all": all, "from": reach(analyze.Question{From: &x.from}), "to": reach(analyze.Question{To: &x.to}),
+				"both": reach(analyze.Question{From: &x.from, To: &x.to}),
 			} {
 				told := slices.ContainsFunc(routes, func(r analyze.Route) bool {
 					if w, _ := eval.Decide(p, r.Witness.From, r.Witness.To, r.Witness.Flow); !w {

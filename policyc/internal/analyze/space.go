@@ -24,6 +24,9 @@ type Space struct {
 	fromAny  []int32   // rules from anybody
 	toAny    []int32   // rules to anybody
 	toOf     [][]int32 // by rule: the classes that it goes to, but for those to anybody
+	// part says that the policies in hand are parts of others: who is in none
+	// of their sets may well be in one that another rule names.
+	part bool
 }
 
 // rule is a rule of a policy as it was lowered: sets by number.
@@ -44,14 +47,18 @@ type side struct {
 }
 
 // New cuts the space of policies, one or two, into classes.
-func New(policies ...*check.Policy) (*Space, error) {
-	s := &Space{policies: policies, cells: map[string]*cell{}}
+func New(policies ...*check.Policy) (*Space, error) { return newSpace(policies, policies...) }
+
+// newSpace is New, of parts of whole policies: protocols are told apart, and
+// names are given, as in the whole ones.
+func newSpace(whole []*check.Policy, policies ...*check.Policy) (*Space, error) {
+	s := &Space{policies: policies, cells: map[string]*cell{}, part: !slices.Equal(whole, policies)}
 	known := map[string]int32{}
 	for i, p := range policies {
 		s.take(i, p, known)
 	}
 	s.nameSets()
-	s.nameProtos()
+	s.nameProtos(whole)
 	labels, err := labelAtoms(s.sets)
 	if err != nil {
 		return nil, err
@@ -113,56 +120,52 @@ func sideOf(sets []policy.SetID, ids []int32) side {
 // name it says whose it is, whether the other's rules use theirs or not.
 func (s *Space) nameSets() {
 	s.names = make([]string, len(s.sets))
-	defined := make([]map[string]string, len(s.policies))
-	for i, p := range s.policies {
-		defined[i] = definitions(p)
-	}
-	for i, set := range s.sets {
-		s.names[i] = set.Name
-		if len(s.policies) < 2 || defined[0][set.Name] == "" || defined[1][set.Name] == "" || defined[0][set.Name] == defined[1][set.Name] {
+	for i := range s.sets {
+		name := s.sets[i].Name
+		s.names[i] = name
+		if len(s.policies) < 2 {
 			continue
 		}
-		s.names[i] += " (new)"
-		if defined[0][set.Name] == definition(set) {
-			s.names[i] = set.Name + " (old)"
+		a, inOld := s.policies[0].Lookup(name)
+		b, inNew := s.policies[1].Lookup(name)
+		if !inOld || !inNew {
+			continue
+		}
+		old, new := definition(*lower.Set(a)), definition(*lower.Set(b))
+		switch {
+		case old == new:
+		case old == definition(s.sets[i]):
+			s.names[i] = name + " (old)"
+		default:
+			s.names[i] = name + " (new)"
 		}
 	}
-}
-
-// definitions are what a policy means by each of its names, used or not: what
-// they are lowered to.
-func definitions(p *check.Policy) map[string]string {
-	all := &check.Rule{Name: "all", Ports: []policy.Port{{Proto: policy.AnyProto, SrcHi: 65535, DstHi: 65535}}}
-	for _, name := range p.Names() {
-		if set, _ := p.Lookup(name); !set.Any {
-			all.From = append(all.From, set)
-		}
-	}
-	all.To = all.From
-	out := map[string]string{}
-	for _, set := range lower.Policy(&check.Policy{Rules: []*check.Rule{all}}, 0).Sets[1:] {
-		out[set.Name] = definition(set)
-	}
-	return out
 }
 
 func definition(s policy.Set) string {
 	return fmt.Sprintf("%d %q %q %v %v", s.Kind, s.Name, s.Selector, s.Prefixes, s.Except)
 }
 
-// nameProtos lists the protocols that the rules tell apart. ICMP and ICMPv6
-// are always among them: each is of one family alone.
-func (s *Space) nameProtos() {
-	s.protos = []uint16{icmp4, icmp6}
-	for _, r := range s.rules {
-		for _, q := range r.ports {
-			if q.Proto != policy.AnyProto {
-				s.protos = append(s.protos, q.Proto)
+// nameProtos lists the protocols that the rules of whole policies tell apart.
+// ICMP and ICMPv6 are always among them: each is of one family alone.
+func (s *Space) nameProtos(whole []*check.Policy) {
+	var named [policy.AnyProto]bool
+	named[icmp4], named[icmp6] = true, true
+	for _, p := range whole {
+		for _, r := range p.Rules {
+			if slices.ContainsFunc(r.Ports, func(q policy.Port) bool { return q.Proto == policy.AnyProto }) {
+				continue // what is named beside any says nothing
+			}
+			for _, q := range r.Ports {
+				named[q.Proto] = true
 			}
 		}
 	}
-	slices.Sort(s.protos)
-	s.protos = slices.Compact(s.protos)
+	for proto, is := range named {
+		if is {
+			s.protos = append(s.protos, uint16(proto))
+		}
+	}
 	s.restIs = unnamed(s.protos)
 	if len(s.protos) < 256 {
 		s.protos = append(s.protos, rest)

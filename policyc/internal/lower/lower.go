@@ -101,6 +101,15 @@ func (l *lowering) name(each func(note func([]check.Set))) {
 	}
 }
 
+// Set is a set as the switch has it.
+func Set(s check.Set) *policy.Set {
+	out := policy.Set{Kind: policy.KindAny, Name: s.Name()}
+	if !s.Any {
+		out = set(s)
+	}
+	return &out
+}
+
 func set(s check.Set) policy.Set {
 	if s.Network != nil {
 		return policy.Set{Kind: policy.KindNetwork, Name: s.Network.Name, Prefixes: s.Network.Prefixes, Except: s.Network.Except}
