@@ -93,10 +93,13 @@ func parseTree(src *diag.Source, list *diag.List) *node {
 		list.Errorf(src.Span(scanErr.Off, 1), "arrays and tables are nested more than %d deep", syntax.MaxDepth)
 		return nil
 	}
-	decoded := map[string]any{}
-	_, tomlErr := toml.Decode(string(src.Text), &decoded)
 	var doubles diag.List
 	root := build(tree, &doubles)
+	if scanErr == nil && len(doubles.All) == 0 && fillInParts(src, tree, root, partSize) {
+		return root
+	}
+	decoded := map[string]any{}
+	_, tomlErr := toml.Decode(string(src.Text), &decoded)
 	switch {
 	case tomlErr != nil && len(doubles.All) > 0 && scanErr == nil:
 		list.All = append(list.All, doubles.All...)

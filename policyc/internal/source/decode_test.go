@@ -1,0 +1,94 @@
+package source
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/BurntSushi/toml"
+	"pgregory.net/rapid"
+
+	"bulkhead/policyc/internal/diag"
+	"bulkhead/policyc/internal/syntax"
+)
+
+// lines make texts that can be cut, that look as if they could, and that are no
+// TOML.
+var lines = []string{
+	"[[rules]]", "[[rules]]", "[[rules]]", "[[tests]]", "[[tests]]", "[rules.allow]", "[[rules.more]]", "[rules.allow.x]", "[tests.from]",
+	"name = \"[[rules]]\"", "allow = { from = [\"a\"], to = [\"b\"] }", "allow.to = [\"x\"]", "rules = 1", "rules.y = 1", "n = 2 # [[rules]]", "s = '''\n[[rules]]\n'''",
+	"[services.a]", "[services.b]", "labels = { a = \"1\" }", "[services.a.labels]", "[rules]", "[\"rules\"]", "[[ 'tests' ]]", "[tests]", "rules = [{ a = 1 }]",
+	"[[rules", "x = ", "d = 1979-05-27", "f = [1, 2.5, true, [{}]]", "[[services]]", "[[rules.allow.deep]]", "# [[tests]]", "",
+}
+
+// A text that is read in parts is valid TOML, and says what it says whole.
+func TestPartsSayWhatTheWholeDoes(t *testing.T) {
+	inParts := 0
+	rapid.Check(t, func(t *rapid.T) {
+		text := "version = 1\n" + strings.Join(rapid.SliceOfN(rapid.SampledFrom(lines), 0, 14).Draw(t, "lines"), "\n") + "\n"
+		src := diag.NewSource("p", []byte(text))
+		tree, bad := syntax.Scan(src)
+		var doubles diag.List
+		root := build(tree, &doubles)
+		if bad != nil || len(doubles.All) > 0 || !fillInParts(src, tree, root, 1) {
+			return
+		}
+		inParts++
+		decoded := map[string]any{}
+		if _, err := toml.Decode(text, &decoded); err != nil {
+			t.Fatalf("in parts it is valid, whole it is not: %v\n%s", err, text)
+		}
+		whole := build(tree, &doubles)
+		if err := whole.fill(decoded); err != nil {
+			t.Fatal(err)
+		}
+		if err := same(root, whole); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+	})
+	if inParts < 5 {
+		t.Errorf("only %d texts were read in parts: they prove little", inParts)
+	}
+}
+
+// What is wrong far behind in a large text is said with its own place.
+func TestAMistakeInAPartHasItsPlace(t *testing.T) {
+	var list diag.List
+	text := large(3000)
+	Parse(diag.NewSource("p", []byte(text+"[[rules]]\nname = \"x\nallow = {}\n")), &list)
+	if want := fmt.Sprintf("p:%d:", strings.Count(text, "\n")+2); len(list.All) != 1 || !strings.HasPrefix(list.All[0].Line(), want) {
+		t.Errorf("%v, want one at %s", list.All, want)
+	}
+}
+
+func large(rules int) string {
+	var b strings.Builder
+	b.WriteString("version = 1\n[services.web]\nlabels = { app = \"shop\" }\n")
+	for i := range rules {
+		fmt.Fprintf(&b, "[[rules]]\nname = \"r%d\"\nallow = { from = [\"web\"], to = [\"web\"], ports = [\"tcp/%d\", \"udp/6000-6100\"] }\n", i, i%60000+1)
+	}
+	return b.String()
+}
+
+// BenchmarkParse reads 20,000 rules: decoded whole, and in parts.
+func BenchmarkParse(b *testing.B) {
+	src := diag.NewSource("p", []byte(large(20_000)))
+	for name, size := range map[string]int{"whole": len(src.Text), "parts": partSize} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(src.Text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				tree, _ := syntax.Scan(src)
+				var list diag.List
+				root := build(tree, &list)
+				if fillInParts(src, tree, root, size) {
+					continue
+				}
+				decoded := map[string]any{}
+				if _, err := toml.Decode(string(src.Text), &decoded); err != nil || root.fill(decoded) != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
