@@ -157,3 +157,25 @@ func BenchmarkTests(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10, "ns/test")
 	})
 }
+
+// Each of 20,000 wrong names is reported, in rules and in tests, and the right
+// one is looked for of the first hundred: to look for all of them took a minute.
+func TestManyWrongNamesAreReportedAtOnce(t *testing.T) {
+	sources := city(2_000, 0)
+	var b strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&b, "[[rules]]\nname = \"w%d\"\nallow = { from = [\"s%05dx\"], to = [\"any\"], ports = [\"tcp/1\"] }\n", i, i)
+		fmt.Fprintf(&b, "[[tests]]\nname = \"w%d\"\nfrom = \"t%05dx\"\nto = \"s00001\"\nport = \"tcp/1\"\nexpect = \"deny\"\n", i, i)
+	}
+	sources[0].Text = append(sources[0].Text, b.String()...)
+	_, findings := Check(sources)
+	meant := 0
+	for _, f := range findings.All() {
+		if f.Suggest != "" {
+			meant++
+		}
+	}
+	if findings.Errors() != 20_000 || meant == 0 || meant > 100 {
+		t.Errorf("%d errors, %d with the right name", findings.Errors(), meant)
+	}
+}

@@ -326,7 +326,7 @@ func (c *checker) subject(e *source.Endpoint, whole diag.Span, side string) (Sub
 	if named, found := c.p.in(c.scope, e.Text.Value); found {
 		c.used[named.Name()] = true
 	}
-	s, problem := c.p.subjectIn(c.scope, e.Text.Value)
+	s, problem := c.p.subjectIn(c.scope, e.Text.Value, c.meant)
 	if problem != nil {
 		c.list.Errorf(e.Text.At, "%s", problem.Text).With("%s", problem.Cure).Meant(problem.Meant)
 	}

@@ -26,10 +26,13 @@ func (p *Problem) Error() string {
 
 // Subject reads one end of a connection: a service (an endpoint with exactly
 // the labels it asks for), an address, or labels as app=shop,tier=db.
-func (p *Policy) Subject(text string) (Subject, *Problem) { return p.subjectIn(nil, text) }
+func (p *Policy) Subject(text string) (Subject, *Problem) {
+	return p.subjectIn(nil, text, func(name string) string { return p.meant(nil, name) })
+}
 
-// subjectIn is Subject with the names of a scope.
-func (p *Policy) subjectIn(scope *Service, text string) (Subject, *Problem) {
+// subjectIn is Subject with the names of a scope; meant says what a wrong name
+// was probably meant to be.
+func (p *Policy) subjectIn(scope *Service, text string, meant func(string) string) (Subject, *Problem) {
 	if s, found := p.in(scope, text); found {
 		switch {
 		case s.Service != nil:
@@ -53,7 +56,7 @@ func (p *Policy) subjectIn(scope *Service, text string) (Subject, *Problem) {
 	}
 	return Subject{}, &Problem{
 		Text: fmt.Sprintf("no service is called %q", text), Cure: "a service, an address, or labels as app=shop,tier=db",
-		Meant: p.meant(scope, text),
+		Meant: meant(text),
 	}
 }
 
