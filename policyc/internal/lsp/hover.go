@@ -22,7 +22,7 @@ func (s *Server) hover(p *positionParams) (any, *fault) {
 	text := ""
 	switch last := w.path[len(w.path)-1]; {
 	case w.names():
-		text = s.aboutName(d, w.text)
+		text = s.aboutName(d, w)
 	case !w.isKey && w.path[0] == "rules" && last == "name":
 		text = d.indexed().aboutRule(w)
 	case !w.isKey && (last == "ports" || last == "port"):
@@ -35,22 +35,19 @@ func (s *Server) hover(p *positionParams) (any, *fault) {
 }
 
 // aboutName shows a service's or network's own words, and what uses it.
-func (s *Server) aboutName(d *document, name string) string {
-	switch name {
-	case "any":
+func (s *Server) aboutName(d *document, w word) string {
+	if w.text == "any" {
 		return "**any**: everybody"
 	}
 	var out strings.Builder
 	uses := 0
-	for _, other := range s.together(d) {
-		x := other.indexed()
-		for _, w := range x.words {
-			if w.text == name && w.names() && !w.declares {
-				uses++
-			}
+	s.each(d, s.fresh(d, w), func(other *document, at word) {
+		if at.declares {
+			out.WriteString(other.indexed().definitionOf(at.text))
+		} else {
+			uses++
 		}
-		out.WriteString(x.definitionOf(name))
-	}
+	})
 	if out.Len() == 0 {
 		return ""
 	}

@@ -23,6 +23,7 @@ type index struct {
 	tree  *syntax.Tree
 	words []word
 	table []string // while it is made: the table that pairs are in
+	scope string   // that the text is of, "" for none
 }
 
 func makeIndex(name, text string) *index {
@@ -38,6 +39,11 @@ func makeIndex(name, text string) *index {
 		}
 		x.key(x.table, st.Key)
 		x.value(slices.Concat(x.table, names(st.Key)), st.Value)
+	}
+	for _, w := range x.words {
+		if !w.isKey && slices.Equal(w.path, []string{"scope", "name"}) {
+			x.scope = w.text
+		}
 	}
 	return x
 }

@@ -1,6 +1,8 @@
 package lsp
 
 import (
+	"strings"
+
 	"bulkhead/policyc/internal/check"
 	"bulkhead/policyc/internal/diag"
 	"bulkhead/policyc/internal/format"
@@ -20,12 +22,54 @@ func (s *Server) named(p *positionParams) (*document, word, *fault) {
 	return d, w, nil
 }
 
-// each calls f for every word that names something, in all documents of the
-// policy.
+// fresh is full of documents that may have changed.
+func (s *Server) fresh(d *document, w word) string {
+	s.names = nil
+	return s.full(d, w)
+}
+
+// full is a name as it is called from outside the scope that its document is of:
+// its own first, then those of documents without a scope, as check reads them.
+func (s *Server) full(d *document, w word) string {
+	scope := d.indexed().scope
+	if scope == "" {
+		return w.text
+	}
+	own := scope + "/" + w.text
+	if w.declares || s.declared(d)[own] {
+		return own
+	}
+	return w.text
+}
+
+// declared are the full names that the documents of a policy declare.
+func (s *Server) declared(d *document) map[string]bool {
+	if s.names != nil {
+		return s.names
+	}
+	s.names = map[string]bool{}
+	for _, other := range s.together(d) {
+		x := other.indexed()
+		for _, w := range x.words {
+			if w.declares {
+				name := w.text
+				if x.scope != "" {
+					name = x.scope + "/" + name
+				}
+				s.names[name] = true
+			}
+		}
+	}
+	return s.names
+}
+
+// each calls f for every word that names one thing, in all documents of the
+// policy; name is a full one.
 func (s *Server) each(d *document, name string, f func(*document, word)) {
+	s.names = nil
 	for _, other := range s.together(d) {
 		for _, w := range other.indexed().words {
-			if w.text == name && w.names() {
+			if w.names() && strings.HasSuffix(name, w.text) && s.full(other, w) == name {
 				f(other, w)
 			}
 		}
@@ -40,7 +84,7 @@ func (s *Server) definition(p *positionParams) (any, *fault) {
 		return nil, fault
 	}
 	out := []location{}
-	s.each(d, w.text, func(other *document, at word) {
+	s.each(d, s.fresh(d, w), func(other *document, at word) {
 		if at.declares {
 			out = append(out, location{other.uri, other.span(at.off, at.n)})
 		}
@@ -54,7 +98,7 @@ func (s *Server) references(p *positionParams) (any, *fault) {
 		return nil, fault
 	}
 	out := []location{}
-	s.each(d, w.text, func(other *document, at word) {
+	s.each(d, s.fresh(d, w), func(other *document, at word) {
 		out = append(out, location{other.uri, other.span(at.off, at.n)})
 	})
 	return out, nil
@@ -69,7 +113,7 @@ func (s *Server) defined(d *document, name string) bool {
 
 func (s *Server) prepareRename(p *positionParams) (any, *fault) {
 	d, w, fault := s.named(p)
-	if fault != nil || w.text == "" || !s.defined(d, w.text) {
+	if fault != nil || w.text == "" || !s.defined(d, s.fresh(d, w)) {
 		return nil, fault
 	}
 	return d.span(w.off, w.n), nil
@@ -81,20 +125,29 @@ func (s *Server) rename(p *renameParams) (any, *fault) {
 	switch {
 	case fault != nil:
 		return nil, fault
-	case w.text == "" || !s.defined(d, w.text):
+	case w.text == "" || !s.defined(d, s.fresh(d, w)):
 		return nil, faultf(codeFailed, "there is no service or network here to rename")
-	case p.NewName == w.text:
+	}
+	old := s.full(d, w)
+	scope, plain := "", old
+	if i := strings.LastIndex(old, "/"); i >= 0 {
+		scope, plain = old[:i+1], old[i+1:]
+	}
+	if p.NewName = strings.TrimPrefix(p.NewName, scope); p.NewName == plain {
 		return workspaceEdit{map[string][]textEdit{}}, nil
 	}
 	if problem := check.NewName(p.NewName); problem != nil {
 		return nil, faultf(codeFailed, "%v", problem)
 	}
-	if s.defined(d, p.NewName) {
+	if s.defined(d, scope+p.NewName) || scope != "" && s.defined(d, p.NewName) {
 		return nil, faultf(codeFailed, "%q is already defined", p.NewName)
 	}
 	edits := map[string][]textEdit{}
-	s.each(d, w.text, func(other *document, at word) {
+	s.each(d, old, func(other *document, at word) {
 		text := syntax.Quote(p.NewName)
+		if at.text == old {
+			text = syntax.Quote(scope + p.NewName) // as others call it
+		}
 		if at.isKey {
 			text = syntax.QuoteKey(p.NewName)
 		}

@@ -20,6 +20,7 @@ type Server struct {
 	dirty                       bool // a document changed since findings were published
 	typing                      bool // the last message was a change
 	published                   map[string]bool
+	names                       map[string]bool // while one request is answered: what the policy declares
 }
 
 // New makes a server. Files are those of one policy, which are checked

@@ -310,3 +310,34 @@ func TestBadRequestsAreAnswered(t *testing.T) {
 		t.Errorf("it goes on: %s", got)
 	}
 }
+
+// Two scopes may each have a web: what is found and renamed is the one of the
+// scope that the cursor is in, and as others call it.
+func TestScopesAreNotMixed(t *testing.T) {
+	dir := t.TempDir()
+	shop, pay, all := filepath.Join(dir, "shop.toml"), filepath.Join(dir, "pay.toml"), filepath.Join(dir, "all.toml")
+	for name, file := range map[string]string{"shop": shop, "pay": pay} {
+		write(t, file, fmt.Sprintf("version = 1\n[scope]\nname = %q\nlabels = { tenant = %q }\n[services.web]\nlabels = { tier = \"web\" }\n"+
+			"[[rules]]\nname = \"r\"\nallow = { from = [\"web\"], to = [\"any\"], ports = [\"any\"] }\n", name, name))
+	}
+	text := "version = 1\n[[rules]]\nname = \"r\"\nallow = { from = [\"shop/web\"], to = [\"pay/web\"], ports = [\"any\"] }\n"
+	write(t, all, text)
+	c := connect(t, shop, pay, all)
+	c.open(uriOf(all), text)
+	got := c.call("textDocument/definition", at(uriOf(all), 3, 20))
+	if strings.Count(got, "uri") != 1 || !strings.Contains(got, uriOf(shop)) {
+		t.Errorf("definition of shop/web: %s", got)
+	}
+	body, err := os.ReadFile(shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.open(uriOf(shop), string(body))
+	edit := c.call("textDocument/rename", strings.Replace(at(uriOf(shop), 4, 11), `{"text`, `{"newName": "front", "text`, 1))
+	if strings.Contains(edit, uriOf(pay)) || strings.Count(edit, `"newText":"\"front\""`) != 1 || strings.Count(edit, `"newText":"front"`) != 1 || !strings.Contains(edit, `"newText":"\"shop/front\""`) {
+		t.Errorf("rename: %s", edit)
+	}
+	if got := c.call("textDocument/hover", at(uriOf(shop), 4, 11)); !strings.Contains(got, "named in 2 places") {
+		t.Errorf("hover: %s", got)
+	}
+}

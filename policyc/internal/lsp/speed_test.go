@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -32,8 +33,8 @@ var answers = []struct {
 	{"format", func(s *Server) { _, _ = s.format(&documentParams{documentID{doc, 2}}) }},
 }
 
-// tooSlow is five times what is promised, for other tests run beside this one.
-// BenchmarkAnswers has the figure.
+// tooSlow is five times what is promised, of the process's own time: however busy
+// the machine is with others, that is ours. BenchmarkAnswers has the figure.
 const tooSlow = 5 * 50 * time.Millisecond * slower
 
 func TestAnswersAboutTenThousandLinesComeAtOnce(t *testing.T) {
@@ -41,15 +42,25 @@ func TestAnswersAboutTenThousandLinesComeAtOnce(t *testing.T) {
 		s := withTenThousandLines(t)
 		best := time.Hour
 		for range 3 {
-			start := time.Now()
+			start := ownTime(t)
 			a.ask(s)
-			best = min(best, time.Since(start))
+			best = min(best, ownTime(t)-start)
 		}
 		t.Logf("%s: %v", a.name, best)
 		if best > tooSlow {
 			t.Errorf("%s took %v, more than %v", a.name, best, tooSlow)
 		}
 	}
+}
+
+// ownTime is how long the process has run on any CPU.
+func ownTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 func BenchmarkAnswers(b *testing.B) {
