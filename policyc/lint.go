@@ -23,9 +23,9 @@ and the rules that are involved:
   shadowed       other rules decide all that it matches
   redundant      without it other rules decide the same
   idle           a pass, or a rule of one end, that changes no answer
-  hidden-deny    some of what it denies is allowed by rules that come before it
+  hidden-deny    rules that come before it let some of what it denies by
   over-broad     it allows everybody to connect to everybody, or every port
-  unused         no rule names the service or network
+  unused         no rule names the service or network, itself or by a group
   conflict       (a note) it denies some of what rules of its own rank allow
   guard          (a note) it denies what no rule allows
 

@@ -48,7 +48,7 @@ func matrixOf(cmd *cobra.Command, args []string) (*analyze.Matrix, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Matrix(), nil
+	return s.Matrix()
 }
 
 func printMatrix(w io.Writer, m *analyze.Matrix, output string) error {

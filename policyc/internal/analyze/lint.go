@@ -50,6 +50,7 @@ type lintRule struct {
 	seen    []seen  // the cells that it can be met in
 	match   *Packet // the first packet that it matches
 	decides *Packet // the first packet that it decides
+	lets    *Packet // the first packet that is allowed and that it, an allow, decides at an end
 	meets   map[*check.Rule]bool
 	meet    *Packet // the first packet where it, a deny, meets an allow of its rank
 	hiders  map[*check.Rule]bool
@@ -87,9 +88,10 @@ func (l *linter) look() {
 		for _, i := range l.s.sources(p.cell.rules) {
 			l.rules[i].seen = append(l.rules[i].seen, seen{p})
 		}
+		few := l.s.only(0, p.cell.rules)
 		for i := range p.cell.pieces {
 			if w, exists := l.s.packet(p.from, p.to, p.cell.pieces[i].Span); exists {
-				l.piece(p.cell, &p.cell.pieces[i], &w)
+				l.piece(few, p.cell, &p.cell.pieces[i], &w)
 			}
 		}
 	})
@@ -105,8 +107,13 @@ func (s *Space) sources(entries []int32) []int {
 	return slices.Compact(out)
 }
 
-// piece notes what a piece says of the rules that match it.
-func (l *linter) piece(c *cell, q *piece, w *Packet) {
+// piece notes what a piece says of the rules that match it; few are those of its
+// cell.
+func (l *linter) piece(few *check.Policy, c *cell, q *piece, w *Packet) {
+	var leaves *check.Rule // the rule that lets it leave
+	if q.allow[0] {
+		_, leaves = eval.DecideAt(few, policy.Egress, w.From, w.To, w.Flow)
+	}
 	for _, i := range c.rules {
 		e := &l.s.rules[i]
 		if !e.matches(q.Span) {
@@ -117,17 +124,22 @@ func (l *linter) piece(c *cell, q *piece, w *Packet) {
 		if q.by[0] == e.src {
 			first(&r.decides, w)
 		}
+		if q.allow[0] && (q.by[0] == e.src || leaves == e.src) {
+			first(&r.lets, w)
+		}
 		if !e.src.Allow && !e.src.Pass {
-			l.denies(r, e, c, q, w)
+			l.denies(r, e, few, c, q, w)
 		}
 	}
 }
 
 // denies notes the allows that a deny meets.
-func (l *linter) denies(r *lintRule, e *rule, c *cell, q *piece, w *Packet) {
-	if q.allow[0] && q.by[0] != nil {
-		first(&r.hidden, w)
-		put(&r.hiders, q.by[0])
+func (l *linter) denies(r *lintRule, e *rule, few *check.Policy, c *cell, q *piece, w *Packet) {
+	if q.allow[0] {
+		if by := hider(few, e, w); by != nil {
+			first(&r.hidden, w)
+			put(&r.hiders, by)
+		}
 		return
 	}
 	for _, i := range c.rules {
@@ -136,6 +148,21 @@ func (l *linter) denies(r *lintRule, e *rule, c *cell, q *piece, w *Packet) {
 			put(&r.meets, o.src)
 		}
 	}
+}
+
+// hider is the rule before a deny that lets a packet by it: an allow, or a pass
+// of the deny's own tier, at the first end that the deny is read at.
+func hider(few *check.Policy, deny *rule, w *Packet) *check.Rule {
+	end := max(deny.speaks, policy.Egress)
+	for tier := range deny.src.Tier + 1 {
+		if by := eval.First(few, tier, end, w.From, w.To, w.Flow); by != nil && (!by.Pass || tier == deny.src.Tier) {
+			return by
+		}
+		if by := few.Defaults[tier]; by != nil && tier < deny.src.Tier {
+			return by
+		}
+	}
+	return nil
 }
 
 // meets tells whether two rules are read at one end.
@@ -163,7 +190,7 @@ func named[V any](rules map[*check.Rule]V) []*check.Rule {
 
 // broad reports an allow that lets everybody to everybody, or every port.
 func (l *linter) broad(i int, r *check.Rule) []Finding {
-	w := l.rules[i].decides
+	w := l.rules[i].lets
 	if !r.Allow || w == nil {
 		return nil
 	}
@@ -181,16 +208,13 @@ func (l *linter) broad(i int, r *check.Rule) []Finding {
 	return []Finding{{Kind: Broad, Name: r.Name, At: r.At, Text: text, Witness: w}}
 }
 
-// everybody tells whether a rule's sides are all there is.
+// everybody tells whether a rule's sides are all there is. Of a rule of a scope
+// neither half is: it speaks for the scope's end alone.
 func (l *linter) everybody(i int) bool {
-	from, to := newBits(len(l.s.atoms)), newBits(len(l.s.atoms))
-	for _, e := range l.s.rules {
-		if e.at == i {
-			from.or(l.s.atomsIn(e.from))
-			to.or(l.s.atomsIn(e.to))
-		}
-	}
-	return from.count() == len(l.s.atoms) && to.count() == len(l.s.atoms)
+	all := len(l.s.atoms)
+	return slices.ContainsFunc(l.s.rules, func(e rule) bool {
+		return e.at == i && l.s.atomsIn(e.from).count() == all && l.s.atomsIn(e.to).count() == all
+	})
 }
 
 func (s *Space) atomsIn(x side) bitset {
@@ -218,17 +242,29 @@ func (l *linter) clashes(i int, r *check.Rule) []Finding {
 	}
 	if x := &l.rules[i]; x.hidden != nil {
 		out = append(out, Finding{Kind: Hidden, Name: r.Name, At: r.At, Witness: x.hidden, Others: named(x.hiders),
-			Text: "some of what it denies is allowed by rules that come before it"})
+			Text: "rules that come before it let some of what it denies by"})
 	}
 	return out
 }
 
-// unused reports what no rule names.
+// unused reports what no rule names, itself or by a group.
 func unused(p *check.Policy) []Finding {
 	used := map[string]bool{}
+	var use func(*check.Service)
+	use = func(x *check.Service) {
+		if x == nil || used[x.Name] {
+			return
+		}
+		used[x.Name] = true
+		for _, member := range x.Services {
+			use(member)
+		}
+	}
 	for _, r := range p.Rules {
 		for _, set := range slices.Concat(r.From, r.To) {
-			used[set.Name()] = true
+			if use(set.Service); set.Service == nil {
+				used[set.Name()] = true
+			}
 		}
 	}
 	var out []Finding

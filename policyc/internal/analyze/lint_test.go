@@ -74,9 +74,13 @@ func TestLintWitnesses(t *testing.T) {
 			case analyze.Conflict:
 				fine = !r.Allow && !allow && met && f.Others[0].Allow
 			case analyze.Hidden:
-				fine = !r.Allow && allow && met
+				// each of those that are named comes before it
+				fine = !r.Allow && allow && met && !slices.ContainsFunc(f.Others, func(o *check.Rule) bool {
+					return o.Tier > r.Tier || o.Tier == r.Tier && o.Priority >= r.Priority || !o.Allow && !(o.Pass && o.Tier == r.Tier)
+				})
 			case analyze.Broad:
-				fine = by == r && allow
+				_, leaves := eval.DecideAt(p, policy.Egress, f.Witness.From, f.Witness.To, f.Witness.Flow)
+				fine = (by == r || leaves == r) && allow
 			}
 			if !fine {
 				t.Fatalf("%s %s: %v is %v by %v, others %v\n%s", f.Kind, f.Name, f.Witness, allow, by, f.Others, text)
@@ -113,4 +117,38 @@ func TestLintFindsAllThatCanGo(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What lint says of a few situations that were once said wrongly.
+func TestLintOfEndsScopesAndGroups(t *testing.T) {
+	const services = "version = 1\n[services.web]\nlabels = { tier = \"web\" }\n[services.db]\nlabels = { tier = \"db\" }\n"
+	for _, c := range []struct {
+		situation, text, name string
+		kind                  analyze.Kind
+		found                 bool
+		others                string
+	}{
+		{"broad_at_one_end", services + "[[rules]]\nname = \"out\"\ndirection = \"egress\"\nallow = { from = [\"any\"], to = [\"any\"], ports = [\"any\"] }\n" +
+			"[[rules]]\nname = \"in\"\ndirection = \"ingress\"\nallow = { from = [\"web\"], to = [\"db\"], ports = [\"tcp/1\"] }\n", "out", analyze.Broad, true, ""},
+		{"everybody_of_a_scope", "version = 1\n[scope]\nname = \"shop\"\nlabels = { tenant = \"shop\" }\n[[rules]]\nname = \"all\"\nallow = { from = [\"any\"], to = [\"any\"], ports = [\"tcp/1\"] }\n",
+			"shop/all", analyze.Broad, false, ""},
+		{"used_by_a_group", services + "[services.both]\nservices = [\"web\", \"db\"]\n[[rules]]\nname = \"r\"\nallow = { from = [\"both\"], to = [\"both\"], ports = [\"tcp/1\"] }\n",
+			"web", analyze.Unused, false, ""},
+		{"a_group_that_is_not_used", services + "[services.both]\nservices = [\"web\"]\n[[rules]]\nname = \"r\"\nallow = { from = [\"db\"], to = [\"db\"], ports = [\"tcp/1\"] }\n[[tests]]\nname=\"t\"\nfrom=\"db\"\nto=\"db\"\nport=\"tcp/1\"\nexpect=\"allow\"\n",
+			"web", analyze.Unused, true, ""},
+		{"a_pass_hides_a_deny", services + "[[rules]]\nname = \"see\"\ntier = \"security\"\npriority = 10\npass = { from = [\"web\"], to = [\"any\"], ports = [\"tcp/23\"] }\n" +
+			"[[rules]]\nname = \"no\"\ntier = \"security\"\ndeny = { from = [\"any\"], to = [\"any\"], ports = [\"tcp/23\"] }\n" +
+			"[[rules]]\nname = \"later\"\nallow = { from = [\"web\"], to = [\"db\"], ports = [\"tcp\"] }\n", "no", analyze.Hidden, true, "see"},
+	} {
+		t.Run(c.situation, func(t *testing.T) {
+			found := lint(t, must(t, c.text))
+			i := slices.IndexFunc(found, func(f analyze.Finding) bool { return f.Kind == c.kind && f.Name == c.name })
+			if i >= 0 != c.found {
+				t.Fatalf("%+v", found)
+			}
+			if c.others != "" && (len(found[i].Others) != 1 || found[i].Others[0].Name != c.others) {
+				t.Errorf("others %v, want %s", found[i].Others, c.others)
+			}
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -36,11 +37,18 @@ func (a Allowed) Text() string {
 	return strings.Join(words, " ")
 }
 
+// MaxEnds bounds the ends of a matrix: it has a cell a pair, and nobody can look
+// at more.
+const MaxEnds = 2000
+
 // Matrix asks for each pair of ends. A service is an endpoint with exactly its
 // labels, at an address of no network; a network is whoever is in it and has no
 // labels; both as in query.
-func (s *Space) Matrix() *Matrix {
+func (s *Space) Matrix() (*Matrix, error) {
 	p := s.policies[0]
+	if n := len(p.Services) + len(p.Networks); n > MaxEnds {
+		return nil, fmt.Errorf("a table of %d services and networks is more than the %d that can be shown: ask about one by query --from or --to", n, MaxEnds)
+	}
 	m := &Matrix{}
 	for _, x := range p.Services {
 		m.Ends = append(m.Ends, End{x.Name, "service", s.endpointsOf(p, x)})
@@ -62,7 +70,7 @@ func (s *Space) Matrix() *Matrix {
 		}
 		m.Cells = append(m.Cells, row)
 	}
-	return m
+	return m, nil
 }
 
 // endpointsOf is an endpoint with exactly a service's labels; where no labels

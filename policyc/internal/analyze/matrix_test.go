@@ -1,7 +1,9 @@
 package analyze_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -23,7 +25,10 @@ func TestMatrixSaysWhatEvalSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := s.Matrix()
+		m, err := s.Matrix()
+		if err != nil {
+			t.Fatal(err)
+		}
 		for i, from := range m.Ends {
 			for j, to := range m.Ends {
 				if from.Kind != "service" || to.Kind != "service" {
@@ -75,7 +80,10 @@ deny = { from = ["printers"], to = ["web"], ports = ["tcp/80"] }
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := s.Matrix()
+	m, err := s.Matrix()
+	if err != nil {
+		t.Fatal(err)
+	}
 	at := func(name string) int {
 		return slices.IndexFunc(m.Ends, func(e analyze.End) bool { return e.Name == name })
 	}
@@ -157,4 +165,21 @@ func TestExplainEndsWhereEvalDecides(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A table that nobody could look at is refused: a cell a pair would fill the
+// memory.
+func TestAMatrixHasABound(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("version = 1\n")
+	for i := range analyze.MaxEnds + 1 {
+		fmt.Fprintf(&b, "[services.s%d]\nlabels = { app = \"a%d\" }\n", i, i)
+	}
+	s, err := analyze.New(must(t, b.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Matrix(); err == nil || !strings.Contains(err.Error(), "2001 services and networks is more than the 2000") {
+		t.Errorf("error %v", err)
+	}
 }
