@@ -160,8 +160,9 @@ func (d *difference) markdown() string {
 	for _, part := range d.parts() {
 		fmt.Fprintf(&b, "\n### %s%s\n\n| from | to | ports | for example | by |\n|---|---|---|---|---|\n", strings.ToUpper(part.title[:1]), part.title[1:])
 		for _, c := range part.changes {
-			fmt.Fprintf(&b, "| %s | %s | %s | `%s -> %s %s` | %s |\n", cellOf(c.From), cellOf(c.To), cellOf(c.Ports),
-				c.Witness.From, c.Witness.To, c.Witness.Port, escape(c.because()))
+			example := fmt.Sprintf("%s -> %s %s", c.Witness.From, c.Witness.To, c.Witness.Port)
+			fmt.Fprintf(&b, "| %s | %s | %s | `%s` | %s |\n", cellOf(c.From), cellOf(c.To), cellOf(c.Ports),
+				escape(strings.ReplaceAll(example, "`", "'")), escape(c.because()))
 		}
 	}
 	return b.String()

@@ -120,6 +120,9 @@ func (q *question) parse(p *compile.Policy) (from, to *compile.Subject, ports []
 	if err := errors.Join(err1, err2, wrap("--port", err3)); err != nil {
 		return nil, nil, nil, err
 	}
+	if err := q.oneFamily(from, to, ports); err != nil {
+		return nil, nil, nil, err
+	}
 	if from != nil && to != nil {
 		compile.OneFamily(from, to)
 		if from.Addr.IsValid() && to.Addr.IsValid() && from.Addr.Is4() != to.Addr.Is4() {
@@ -127,6 +130,20 @@ func (q *question) parse(p *compile.Policy) (from, to *compile.Subject, ports []
 		}
 	}
 	return from, to, ports, nil
+}
+
+// oneFamily refuses ICMP of one family alone that is asked of an address of the
+// other: there is no such packet, whatever the rules say.
+func (q *question) oneFamily(from, to *compile.Subject, ports []policy.Port) error {
+	for _, end := range []*compile.Subject{from, to} {
+		if end == nil || !end.Addr.IsValid() || len(end.Addrs) > 1 || len(ports) != 1 {
+			continue
+		}
+		if ports[0].Proto == 1 && end.Addr.Is6() || ports[0].Proto == 58 && end.Addr.Is4() {
+			return fmt.Errorf("--port %s is of the other family than %s; icmp is of both", q.port, end.Text)
+		}
+	}
+	return nil
 }
 
 func wrap(flag string, err error) error {

@@ -24,6 +24,9 @@ func Ask(p *check.Policy, from, to check.Subject, ports []policy.Port) Answer {
 	allowed, denied := 0, 0
 	for _, port := range applicable(ports, from, to) {
 		for _, f := range pieces(p, port) {
+			if port.Proto == policy.AnyProto && foreign(uint16(f.Proto), from, to) {
+				continue // any is what there can be
+			}
 			allow, by := Decide(p, from, to, f)
 			if allow {
 				allowed++
@@ -42,12 +45,15 @@ func Ask(p *check.Policy, from, to check.Subject, ports []policy.Port) Answer {
 // applicable leaves out ICMP of the family that an address is not of.
 func applicable(ports []policy.Port, from, to check.Subject) []policy.Port {
 	return slices.DeleteFunc(slices.Clone(ports), func(port policy.Port) bool {
-		for _, a := range []check.Subject{from, to} {
-			if a.Addr.IsValid() && (port.Proto == 1 && a.Addr.Is6() || port.Proto == 58 && a.Addr.Is4()) {
-				return len(ports) > 1
-			}
-		}
-		return false
+		return len(ports) > 1 && foreign(port.Proto, from, to)
+	})
+}
+
+// foreign tells whether a protocol is ICMP of the family that an address is not
+// of.
+func foreign(proto uint16, ends ...check.Subject) bool {
+	return slices.ContainsFunc(ends, func(s check.Subject) bool {
+		return s.Addr.IsValid() && (proto == 1 && s.Addr.Is6() || proto == 58 && s.Addr.Is4())
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"bulkhead/policyc/internal/analyze"
+	"bulkhead/policyc/internal/check"
 )
 
 // manyServices is a policy of n services of four tiers, five rules each, a few
@@ -29,15 +30,45 @@ func manyServices(n int) string {
 	return b.String()
 }
 
+// BenchmarkDiff compares policies that differ in a rule: where they differ, and
+// whole, as if all might.
 func BenchmarkDiff(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
-		b.Run(fmt.Sprintf("services=%d", n), func(b *testing.B) {
-			text := manyServices(n)
-			more := text + "[[rules]]\nname = \"more\"\nallow = { from = [\"any\"], to = [\"s7\"], ports = [\"tcp/80\"] }\n"
-			old, new := must(b, text), must(b, more)
+		text := manyServices(n)
+		more := text + "[[rules]]\nname = \"more\"\nallow = { from = [\"any\"], to = [\"s7\"], ports = [\"tcp/80\"] }\n"
+		old, new := must(b, text), must(b, more)
+		for name, diff := range map[string]func(_, _ *check.Policy) (*analyze.Difference, error){"changed": analyze.Diff, "whole": analyze.DiffWhole} {
+			b.Run(fmt.Sprintf("services=%d/%s", n, name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if d, err := diff(old, new); err != nil || len(d.Allowed) != 1 {
+						b.Fatal(d, err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkReach asks who can reach a service: of the rules that can meet it,
+// and of the whole space.
+func BenchmarkReach(b *testing.B) {
+	p := must(b, manyServices(1000))
+	to, problem := p.Subject("s7")
+	if problem != nil {
+		b.Fatal(problem)
+	}
+	for name, reach := range map[string]func() ([]analyze.Route, error){
+		"relevant": func() ([]analyze.Route, error) { return analyze.Reach(p, analyze.Question{To: &to}) },
+		"whole": func() ([]analyze.Route, error) {
+			s, err := analyze.New(p)
+			return s.Reach(analyze.Question{To: &to}), err
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if d := diff(b, old, new); len(d.Allowed) != 1 {
-					b.Fatalf("%d changes", len(d.Allowed))
+				if r, err := reach(); err != nil || len(r) == 0 {
+					b.Fatal(r, err)
 				}
 			}
 		})
