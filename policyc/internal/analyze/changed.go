@@ -2,7 +2,6 @@ package analyze
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 
 	"bulkhead/dataplane/policy"
@@ -23,17 +22,20 @@ import (
 // Which rules can meet is asked set by set, and may be answered too kindly: that
 // costs time and nothing else (overlap.go).
 
-// maxApart bounds the changed rules that are looked at one by one; more are
-// looked at as one rule of all their ends.
+// maxApart bounds the changed rules that all others are held against; where more
+// have changed the whole policies are compared.
 const maxApart = 64
 
 // affected takes from two policies the rules that matter to what changed; changed
 // is false if they state the same.
 func affected(old, new *check.Policy) (parts []*check.Policy, changed bool) {
-	c := &comparison{policies: [2]*check.Policy{old, new}, sets: map[check.Set]*policy.Set{}, touching: map[string]map[check.Set]bool{}}
+	c := &comparison{policies: [2]*check.Policy{old, new}, sets: map[check.Set]*policy.Set{}, touching: map[regionEnd]map[check.Set]bool{}}
 	differ := c.differ()
 	if len(differ) == 0 {
 		return nil, false
+	}
+	if len(differ) > maxApart {
+		return c.policies[:], true
 	}
 	for _, p := range c.policies {
 		part := *p
@@ -49,7 +51,7 @@ func affected(old, new *check.Policy) (parts []*check.Policy, changed bool) {
 type comparison struct {
 	policies [2]*check.Policy
 	sets     map[check.Set]*policy.Set // as they are lowered
-	touching map[string]map[check.Set]bool
+	touching map[regionEnd]map[check.Set]bool
 }
 
 // differ are the rules that one policy has and the other has not, whatever they
@@ -74,31 +76,6 @@ func (c *comparison) differ() []*check.Rule {
 			out = append(out, r)
 		}
 	}
-	if len(out) > maxApart {
-		out = []*check.Rule{together(out)}
-	}
-	return out
-}
-
-// together is a rule of all that some rules name.
-func together(rules []*check.Rule) *check.Rule {
-	out := &check.Rule{}
-	from, to := map[check.Set]bool{}, map[check.Set]bool{}
-	for _, r := range rules {
-		for _, s := range r.From {
-			if !from[s] {
-				from[s], out.From = true, append(out.From, s)
-			}
-		}
-		for _, s := range r.To {
-			if !to[s] {
-				to[s], out.To = true, append(out.To, s)
-			}
-		}
-		out.Ports = append(out.Ports, r.Ports...)
-	}
-	slices.SortFunc(out.Ports, policy.ComparePort)
-	out.Ports = slices.Compact(out.Ports)
 	return out
 }
 
@@ -165,27 +142,34 @@ func (c *comparison) lowered(s check.Set) *policy.Set {
 
 // meet tells whether a connection may be of both a rule and a region.
 func (c *comparison) meet(r, region *check.Rule) bool {
-	return c.touch(r.From, region.From) && c.touch(r.To, region.To) && portsOverlap(r.Ports, region.Ports)
+	return portsOverlap(r.Ports, region.Ports) && c.touch(r.From, regionEnd{region, false}) && c.touch(r.To, regionEnd{region, true})
 }
 
-// touch tells whether somebody may be in both of two lists of sets.
-func (c *comparison) touch(a, b []check.Set) bool {
-	key := ""
-	for _, y := range b {
-		if y.Any {
-			return true
-		}
-		key += fmt.Sprintf("%p %p ", y.Service, y.Network)
+// regionEnd is one end of a changed rule.
+type regionEnd struct {
+	rule *check.Rule
+	to   bool
+}
+
+func (e regionEnd) sets() []check.Set {
+	if e.to {
+		return e.rule.To
 	}
-	known := c.touching[key]
+	return e.rule.From
+}
+
+// touch tells whether somebody may be in one of some sets and at an end. Each
+// set is held against an end once.
+func (c *comparison) touch(sets []check.Set, end regionEnd) bool {
+	known := c.touching[end]
 	if known == nil {
 		known = map[check.Set]bool{}
-		c.touching[key] = known
+		c.touching[end] = known
 	}
-	return slices.ContainsFunc(a, func(x check.Set) bool {
+	return slices.ContainsFunc(sets, func(x check.Set) bool {
 		touches, asked := known[x]
 		if !asked {
-			touches = x.Any || slices.ContainsFunc(b, func(y check.Set) bool { return overlapping(c.lowered(x), c.lowered(y)) })
+			touches = x.Any || slices.ContainsFunc(end.sets(), func(y check.Set) bool { return y.Any || overlapping(c.lowered(x), c.lowered(y)) })
 			known[x] = touches
 		}
 		return touches

@@ -50,6 +50,19 @@ func BenchmarkDiff(b *testing.B) {
 	}
 }
 
+// Where more rules have changed than are held against all others the whole
+// policies are compared, and nothing is lost.
+func TestDiffOfManyChanges(t *testing.T) {
+	text := manyServices(100)
+	d, err := analyze.Diff(must(t, text), must(t, strings.ReplaceAll(text, "tcp/1000", "tcp/999")))
+	if err != nil || len(d.Allowed) == 0 || len(d.Denied) == 0 {
+		t.Fatalf("%v, %v", d, err)
+	}
+	if got := d.Allowed[0].Ports; len(got) != 1 || got[0] != "tcp/999" {
+		t.Errorf("ports %v", got)
+	}
+}
+
 // BenchmarkReach asks who can reach a service: of the rules that can meet it,
 // and of the whole space.
 func BenchmarkReach(b *testing.B) {
