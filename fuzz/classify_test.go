@@ -79,6 +79,11 @@ func (d *draw) ruleset() *policy.Ruleset {
 			From: d.sets(len(rs.Sets)), To: d.sets(len(rs.Sets)), Ports: d.ports()}
 		tier = min(tier+uint32(d.below(8)/7), policy.Tiers-1)
 		r.Tier, r.Direction = tier, policy.Direction(d.below(3))
+		marks := d.byte()
+		r.Log, r.Audit, r.Stateless = marks&1 != 0 && r.Verdict != policy.Pass, marks&6 == 6 && r.Verdict == policy.Deny, marks&2 != 0 && r.Verdict == policy.Allow
+		if marks&8 != 0 {
+			r.Valid.Until = 1 + int64(marks>>4) // the view is of second 8
+		}
 		rs.Rules = append(rs.Rules, r)
 	}
 	return rs
@@ -105,7 +110,7 @@ func FuzzClassify(f *testing.F) {
 		for range 1 + d.below(16) {
 			identities = append(identities, numbers(d.sets(len(rs.Sets))))
 		}
-		compare(t, rs, identities, d)
+		compare(t, rs.At(8), identities, d)
 	})
 }
 
@@ -125,7 +130,7 @@ func compare(t *testing.T, rs *policy.Ruleset, identities [][]uint32, d *draw) {
 	if err != nil {
 		return // over a bound; it says so and is not there
 	}
-	if s := engine.Stats(); s.Touches > 2*policy.Tiers*31 || s.Bytes > 1<<30 {
+	if s := engine.Stats(); s.Touches > 4*policy.Tiers*31+1 || s.Bytes > 1<<30 {
 		t.Fatalf("out of bounds: %+v", s)
 	}
 	list := classify.Linear{Rules: rs}
@@ -134,6 +139,11 @@ func compare(t *testing.T, rs *policy.Ruleset, identities [][]uint32, d *draw) {
 		if want, wantVerdict := list.Decide(identities[from], identities[to], proto, sport, dport); rule != want || verdict != wantVerdict {
 			t.Fatalf("%v to %v, %d %d %d: the tables say rule %d, %d; the list says %d, %d",
 				identities[from], identities[to], proto, sport, dport, int32(rule), verdict, int32(want), wantVerdict)
+		}
+		audit, found := engine.WouldDeny(identity.ID(from), identity.ID(to), proto, sport, dport)
+		if want, wantFound := list.WouldDeny(identities[from], identities[to], proto, sport, dport); found != wantFound || found && audit != want {
+			t.Fatalf("%v to %v, %d %d %d: the tables say rule %d would have denied it, %v; the list says %d, %v",
+				identities[from], identities[to], proto, sport, dport, int32(audit), found, int32(want), wantFound)
 		}
 	}
 	for i := range rs.Rules {

@@ -36,17 +36,35 @@ func FuzzArtifact(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(good)
+	for i := range rs.Rules {
+		r := &rs.Rules[i]
+		r.Owner, r.Reason, r.Log, r.Valid = "team-shop", "PCI 1.2.1", true, policy.Period{From: 1, Until: policy.MaxTime}
+		r.Audit, r.Stateless = r.Verdict == policy.Deny, r.Verdict == policy.Allow
+	}
+	if good, err = policy.Encode(rs); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		readArtifact(t, b)
 		readArtifact(t, sealed(b))
 	})
 }
 
+// begins is what every file begins with: the magic and the version.
+var begins = func() []byte {
+	b, err := policy.Encode(&policy.Ruleset{Sets: []policy.Set{{Name: "any"}}})
+	if err != nil {
+		panic(err)
+	}
+	return b[:12]
+}()
+
 // sealed gives a file the magic, the version, the length and the checksum that
 // it should have; see the format in package policy.
 func sealed(b []byte) []byte {
 	const header, sum = 96, 64
-	out := append([]byte("BHPOLICY\x02\x00\x00\x00"), make([]byte, header-12)...)
+	out := append(bytes.Clone(begins), make([]byte, header-12)...)
 	if len(b) > 12 {
 		out = append(out[:12], b[12:]...)
 	}

@@ -64,6 +64,7 @@ func TestTablesAgreeWithTheListShrunk(t *testing.T) {
 			if wantRule, want := w.linear(f); rule != wantRule || verdict != want {
 				t.Fatalf("%+v: the tables say rule %d, %d; the list says rule %d, %d", f, int32(rule), verdict, int32(wantRule), want)
 			}
+			w.auditsAgree(t, e, f)
 		}
 	})
 }
@@ -87,9 +88,13 @@ func shrinkableRule(t *rapid.T, number int) policy.Rule {
 		p.SrcLo, p.SrcHi = span("sport")
 		p.DstLo, p.DstHi = span("dport")
 	}
-	return policy.Rule{Name: fmt.Sprint(number), Verdict: policy.Verdict(rapid.IntRange(0, 2).Draw(t, "verdict")),
+	r := policy.Rule{Name: fmt.Sprint(number), Verdict: policy.Verdict(rapid.IntRange(0, 2).Draw(t, "verdict")),
 		Tier: rapid.Uint32Range(0, 2).Draw(t, "tier"), Direction: policy.Direction(rapid.IntRange(0, 2).Draw(t, "direction")),
 		From: side("from"), To: side("to"), Ports: []policy.Port{p}}
+	r.Audit = r.Verdict == policy.Deny && rapid.IntRange(0, 2).Draw(t, "audit") == 0
+	r.Stateless = r.Verdict == policy.Allow && rapid.IntRange(0, 2).Draw(t, "stateless") == 0
+	r.Dormant = rapid.IntRange(0, 4).Draw(t, "dormant") == 0
+	return r
 }
 
 // What the tables were not linked with is allowed nothing, by no rule.

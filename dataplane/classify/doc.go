@@ -55,6 +55,14 @@
 // speak for both ends is asked once. No pass and no direction: one stage; there
 // are never more than policy.Tiers at either end.
 //
+// # Audit and time
+//
+// A deny under audit is not in the tables. Where there is one, the policy is
+// linked a second time with all of them enforced, and a lookup there, at each
+// decision, says which would have denied. It costs as much again, while there
+// is an audit. A rule that is not valid now is in neither: who links says of
+// which time, by policy.Ruleset.At.
+//
 // # Cost
 //
 // A lookup of a stage is at most 12 loads where nothing is split, at most 31

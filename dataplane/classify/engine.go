@@ -9,6 +9,8 @@ import (
 type Engine struct {
 	egress, ingress []*table // the stages of either end, see stages.go
 	verdicts        []policy.Verdict
+	marks           []Mark  // nil: no rule has one
+	audit           *Engine // with the rules under audit enforced; nil: none is
 }
 
 // Decide returns the rule that decides a connection, and what it says, as
@@ -20,7 +22,11 @@ func (e *Engine) Decide(from, to identity.ID, proto uint8, sport, dport uint16) 
 	if verdict == policy.Deny || e.ingress == nil {
 		return rule, verdict
 	}
-	return e.decideAt(e.ingress, from, to, proto, sport, dport)
+	arrives, verdict := e.decideAt(e.ingress, from, to, proto, sport, dport)
+	if verdict == policy.Allow && e.Marks(rule)&Stateless > e.Marks(arrives)&Stateless {
+		return rule, verdict
+	}
+	return arrives, verdict
 }
 
 // decideAt asks stage by stage, until a rule decides that is no pass.

@@ -11,6 +11,11 @@ func (l Linear) Decide(from, to []uint32, proto uint8, sport, dport uint16) (pol
 	return l.Rules.Decide(setIDs(from), setIDs(to), proto, sport, dport)
 }
 
+// WouldDeny returns what policy.Ruleset.WouldDeny says.
+func (l Linear) WouldDeny(from, to []uint32, proto uint8, sport, dport uint16) (policy.RuleID, bool) {
+	return l.Rules.WouldDeny(setIDs(from), setIDs(to), proto, sport, dport)
+}
+
 func setIDs(sets []uint32) []policy.SetID {
 	out := make([]policy.SetID, len(sets))
 	for i, s := range sets {

@@ -22,11 +22,22 @@ func link(rs *policy.Ruleset, sets [][]uint32, choose choice) (*Engine, error) {
 	if len(sets) == 0 {
 		sets = [][]uint32{nil} // nobody, at least
 	}
-	e := &Engine{}
+	e, err := linkRules(rs, sets, choose, false)
+	if err != nil || !slices.ContainsFunc(rs.Rules, func(r policy.Rule) bool { return r.Audit && !r.Dormant }) {
+		return e, err
+	}
+	e.audit, err = linkRules(rs, sets, choose, true)
+	return e, err
+}
+
+// linkRules links the rules that speak, those under audit only if they are to
+// be enforced.
+func linkRules(rs *policy.Ruleset, sets [][]uint32, choose choice, enforced bool) (*Engine, error) {
+	e := &Engine{marks: marksOf(rs)}
 	for i := range rs.Rules {
 		e.verdicts = append(e.verdicts, rs.Rules[i].Verdict)
 	}
-	err := e.linkStages(rs, func(stage []uint32) (*table, error) {
+	err := e.linkStages(rs, enforced, func(stage []uint32) (*table, error) {
 		t, err := linkTable(part(rs, stage), sets, choose)
 		if err != nil {
 			return nil, err

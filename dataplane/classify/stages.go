@@ -6,7 +6,8 @@ import (
 	"bulkhead/dataplane/policy"
 )
 
-// stages cuts the rules that speak at one end where a pass could leave a tier:
+// stages cuts the rules that speak at one end, those under audit only if they
+// are enforced, where a pass could leave a tier:
 // behind each tier that has one. Within a stage the first rule that matches is
 // the answer, so a table can have it ready; a pass asks the next stage. A policy
 // without a pass is one stage; no policy has more stages than policy.Tiers.
@@ -14,12 +15,12 @@ import (
 // To work a pass out of the tables instead is no option: what a pass leaves to
 // the rest of its tier is a difference of sets, which the four tables of a
 // split engine, each without knowledge of the others, cannot take the least of.
-func stages(rs *policy.Ruleset, end policy.Direction) [][]uint32 {
+func stages(rs *policy.Ruleset, end policy.Direction, enforced bool) [][]uint32 {
 	out := [][]uint32{nil}
 	passed := false // the last rule's tier has a pass
 	for i := range rs.Rules {
 		r := &rs.Rules[i]
-		if !r.Direction.SpeaksAt(end) {
+		if !r.Speaks(end, enforced) {
 			continue
 		}
 		last := len(out) - 1
@@ -46,8 +47,8 @@ func part(rs *policy.Ruleset, stage []uint32) *policy.Ruleset {
 
 // linkStages links both ends. A stage that reads the same at both is one table,
 // and where all are, an end is not asked twice.
-func (e *Engine) linkStages(rs *policy.Ruleset, link func([]uint32) (*table, error)) error {
-	egress, ingress := stages(rs, policy.Egress), stages(rs, policy.Ingress)
+func (e *Engine) linkStages(rs *policy.Ruleset, enforced bool, link func([]uint32) (*table, error)) error {
+	egress, ingress := stages(rs, policy.Egress, enforced), stages(rs, policy.Ingress, enforced)
 	var err error
 	if e.egress, err = linkEach(egress, link); err != nil {
 		return err

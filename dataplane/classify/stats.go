@@ -27,7 +27,13 @@ type Table struct {
 func (e *Engine) Tables() []Table {
 	out := []Table{
 		{Name: "classes of identities"}, {Name: "classes of ports"}, {Name: "pairs of classes"}, {Name: "programs"},
-		{Name: "shapes"}, {Name: "lists of rules"}, {Name: "verdicts", Bytes: len(e.verdicts)},
+		{Name: "shapes"}, {Name: "lists of rules"}, {Name: "verdicts", Bytes: len(e.verdicts) + len(e.marks)},
+	}
+	if e.audit != nil {
+		out = append(out, Table{Name: "tables of audit"})
+		for _, t := range e.audit.Tables() {
+			out[len(out)-1].Bytes += t.Bytes
+		}
 	}
 	for _, t := range e.tables() {
 		for i, n := range t.bytes() {
@@ -60,7 +66,8 @@ func (e *table) bytes() [6]int {
 }
 
 // Stats measures the engine: all of its stages, each once; but for the loads,
-// which a stage that both ends share costs twice.
+// which a stage that both ends share costs twice. Where a rule is under audit the
+// loads of that lookup are added, and its tables count as bytes only.
 func (e *Engine) Stats() Stats {
 	s := Stats{Rules: len(e.verdicts), Identities: len(e.egress[0].src) - 1}
 	for _, t := range e.Tables() {
@@ -73,6 +80,9 @@ func (e *Engine) Stats() Stats {
 	}
 	for _, t := range slices.Concat(e.egress, e.ingress) {
 		s.Touches += t.touches()
+	}
+	if e.audit != nil {
+		s.Touches += e.audit.Stats().Touches + 1 // the mark
 	}
 	return s
 }

@@ -101,6 +101,9 @@ func (w *world) drawOrder(r *rand.Rand) {
 		if r.IntN(2) == 0 {
 			rule.Direction = policy.Direction(r.IntN(3))
 		}
+		rule.Audit = rule.Verdict == policy.Deny && r.IntN(3) == 0
+		rule.Stateless = rule.Verdict == policy.Allow && r.IntN(3) == 0
+		rule.Dormant = r.IntN(5) == 0
 	}
 	w.order()
 }
@@ -241,5 +244,15 @@ func (w *world) agree(t testing.TB, e *Engine, r *rand.Rand, questions int) {
 			t.Fatalf("%+v, of sets %v to %v: the tables say rule %d, %d; the list says rule %d, %d",
 				f, w.sets[f.from], w.sets[f.to], int32(rule), verdict, int32(wantRule), want)
 		}
+		w.auditsAgree(t, e, f)
+	}
+}
+
+// auditsAgree holds what would have been denied against the list.
+func (w *world) auditsAgree(t interface{ Fatalf(string, ...any) }, e *Engine, f flow) {
+	rule, found := e.WouldDeny(f.from, f.to, f.proto, f.sport, f.dport)
+	wantRule, want := Linear{w.rs}.WouldDeny(w.sets[f.from], w.sets[f.to], f.proto, f.sport, f.dport)
+	if found != want || found && rule != wantRule {
+		t.Fatalf("%+v: the tables say that rule %d would have denied it, %v; the list says %d, %v", f, int32(rule), found, int32(wantRule), want)
 	}
 }

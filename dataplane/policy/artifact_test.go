@@ -17,7 +17,8 @@ func sample() *Ruleset {
 		},
 		Rules: []Rule{
 			{Name: "no", Verdict: Deny, From: []SetID{0}, To: []SetID{0}, Ports: []Port{{Proto: AnyProto, SrcHi: 65535, DstHi: 65535}}, File: "p.toml", Line: 3},
-			{Name: "yes", Verdict: Allow, From: []SetID{2}, To: []SetID{1}, Ports: []Port{{Proto: 6, SrcHi: 65535, DstLo: 5432, DstHi: 5432}}, File: "p.toml", Line: 9},
+			{Name: "yes", Verdict: Allow, From: []SetID{2}, To: []SetID{1}, Ports: []Port{{Proto: 6, SrcHi: 65535, DstLo: 5432, DstHi: 5432}}, File: "p.toml", Line: 9,
+				Log: true, Stateless: true, Valid: Period{1767225600, 1782777600}, Owner: "team-shop", Reason: "PCI 1.2.1"},
 		},
 	}
 }

@@ -109,7 +109,7 @@ func readSections(rs *Ruleset, bodies [sectionEnd - 1][]byte, counts [sectionEnd
 		return err
 	}
 	r = reader{b: bodies[1]}
-	rs.Rules = list(&r, int(counts[1]), 34, r.rule)
+	rs.Rules = list(&r, int(counts[1]), 43, r.rule)
 	return r.done("rules")
 }
 
@@ -201,7 +201,27 @@ func (r *reader) rule() Rule {
 	out.To = list(r, r.uint(), 4, set)
 	out.Ports = list(r, r.uint(), 10, r.port)
 	out.File, out.Line = r.string(), uint32(r.uint())
+	r.marks(&out)
+	out.Owner, out.Reason = r.string(), r.string()
 	return out
+}
+
+// marks reads the flags, and the times that they announce: a time of zero has
+// no flag, so that a rule has one form.
+func (r *reader) marks(out *Rule) {
+	flags := r.byte()
+	out.Log, out.Audit, out.Stateless = flags&flagLog != 0, flags&flagAudit != 0, flags&flagStateless != 0
+	for _, t := range [2]struct {
+		flag byte
+		at   *int64
+	}{{flagFrom, &out.Valid.From}, {flagUntil, &out.Valid.Until}} {
+		if flags&t.flag == 0 {
+			continue
+		}
+		*t.at = int64(binary.LittleEndian.Uint64(r.take(8)))
+		r.failed = r.failed || *t.at == 0
+	}
+	r.failed = r.failed || flags >= flagsEnd
 }
 
 func (r *reader) port() Port {

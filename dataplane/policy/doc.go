@@ -4,7 +4,7 @@
 // The file is
 //
 //	 0  magic      "BHPOLICY"
-//	 8  version    uint32, 3
+//	 8  version    uint32, 4
 //	12  sections   uint32
 //	16  length     uint64, of the whole file
 //	24  generation uint64

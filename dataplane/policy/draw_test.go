@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"unicode"
+	"strings"
 
 	"pgregory.net/rapid"
 )
@@ -81,7 +82,7 @@ func drawRule(t *rapid.T, sets int) Rule {
 	side := func(label string) []SetID {
 		return some(t, label, 1, func() SetID { return SetID(rapid.IntRange(0, sets-1).Draw(t, label)) }, func(a, b SetID) int { return int(a) - int(b) })
 	}
-	return Rule{
+	r := Rule{
 		Name: names.Draw(t, "name"), Verdict: Verdict(rapid.IntRange(0, 2).Draw(t, "verdict")),
 		Tier: rapid.Uint32Range(0, Tiers-1).Draw(t, "tier"), Direction: Direction(rapid.IntRange(0, 2).Draw(t, "direction")),
 		Precedence: rapid.OneOf(rapid.Uint32Range(0, 2), rapid.Uint32()).Draw(t, "precedence"),
@@ -89,6 +90,21 @@ func drawRule(t *rapid.T, sets int) Rule {
 		Ports: some(t, "ports", 1, func() Port { return drawPort(t) }, comparePort),
 		File:  names.Draw(t, "file"), Line: rapid.Uint32().Draw(t, "line"),
 	}
+	drawMarks(t, &r)
+	return r
+}
+
+// drawMarks draws what a rule says beside its verdict.
+func drawMarks(t *rapid.T, r *Rule) {
+	r.Log = r.Verdict != Pass && rapid.Bool().Draw(t, "log")
+	r.Audit = r.Verdict == Deny && rapid.Bool().Draw(t, "audit")
+	r.Stateless = r.Verdict == Allow && rapid.Bool().Draw(t, "stateless")
+	time := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(1, 9), rapid.Int64Range(MaxTime-9, MaxTime))
+	if r.Valid = (Period{time.Draw(t, "from"), time.Draw(t, "until")}); r.Valid.validate() != nil {
+		r.Valid = Period{}
+	}
+	remark := rapid.SampledFrom([]string{"", "team-shop", "PCI 1.2.1", "Ä ö", strings.Repeat("x", MaxRemark)})
+	r.Owner, r.Reason = remark.Draw(t, "owner"), remark.Draw(t, "reason")
 }
 
 func drawPort(t *rapid.T) Port {

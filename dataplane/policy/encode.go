@@ -9,7 +9,7 @@ import (
 
 const (
 	magic       = "BHPOLICY"
-	version     = 3
+	version     = 4
 	headerSize  = 96
 	sectionSize = 24
 	sumAt       = 64
@@ -108,5 +108,33 @@ func appendRule(b []byte, r *Rule) []byte {
 			b = binary.LittleEndian.AppendUint16(b, n)
 		}
 	}
-	return appendUint(appendString(b, r.File), int(r.Line))
+	b = appendUint(appendString(b, r.File), int(r.Line))
+	return appendString(appendString(appendMarks(b, r), r.Owner), r.Reason)
+}
+
+// What a rule says beside its verdict is a byte of flags, and behind it the
+// times that two of them announce.
+const (
+	flagLog = 1 << iota
+	flagAudit
+	flagStateless
+	flagFrom
+	flagUntil
+	flagsEnd
+)
+
+func appendMarks(b []byte, r *Rule) []byte {
+	flags := byte(0)
+	for i, set := range [5]bool{r.Log, r.Audit, r.Stateless, r.Valid.From != 0, r.Valid.Until != 0} {
+		if set {
+			flags |= 1 << i
+		}
+	}
+	b = append(b, flags)
+	for _, at := range [2]int64{r.Valid.From, r.Valid.Until} {
+		if at != 0 {
+			b = binary.LittleEndian.AppendUint64(b, uint64(at))
+		}
+	}
+	return b
 }

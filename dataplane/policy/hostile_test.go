@@ -213,6 +213,16 @@ func TestBrokenPromisesAreRefused(t *testing.T) {
 		"tier_falls":              func(rs *Ruleset) { rs.Rules[0].Tier = 1 },
 		"allow_before_deny":       func(rs *Ruleset) { slices.Reverse(rs.Rules) },
 		"precedence_falls":        func(rs *Ruleset) { rs.Rules[0].Precedence = 1 },
+		"audit_of_an_allow":       func(rs *Ruleset) { rs.Rules[1].Audit = true },
+		"stateless_deny":          func(rs *Ruleset) { rs.Rules[0].Stateless = true },
+		"logged_pass":             func(rs *Ruleset) { rs.Rules[1].Verdict, rs.Rules[1].Log = Pass, true },
+		"dormant":                 func(rs *Ruleset) { rs.Rules[0].Dormant = true },
+		"before_1970":             func(rs *Ruleset) { rs.Rules[0].Valid.From = -1 },
+		"after_9999":              func(rs *Ruleset) { rs.Rules[0].Valid.Until = MaxTime + 1 },
+		"ends_as_it_begins":       func(rs *Ruleset) { rs.Rules[0].Valid = Period{5, 5} },
+		"owner_of_two_lines":      func(rs *Ruleset) { rs.Rules[0].Owner = "a\nb" },
+		"reason_too_long":         func(rs *Ruleset) { rs.Rules[0].Reason = strings.Repeat("x", MaxRemark+1) },
+		"reason_not_text":         func(rs *Ruleset) { rs.Rules[0].Reason = "\xff" },
 	} {
 		rs := sample()
 		break_(rs)

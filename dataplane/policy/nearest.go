@@ -13,19 +13,21 @@ type Near struct {
 	Dest   bool // its destination differs
 	Ports  bool // its ports differ
 	End    bool // it speaks for the other end than the one that denies
+	Time   bool // it is not valid now
 	proto  uint8
 	end    Direction
 }
 
 // How far a rule is from a connection: a side or a protocol that differs is
-// farther than a port that does, and that than an end that the rule does not
-// speak for; and a rule that names the connection's services and ports is nearer
+// farther than a port that does, and that than an end, or a time, that the rule
+// does not speak for; and a rule that names the connection's services and ports is nearer
 // than one that matches because it names any.
 const (
 	farSide  = 8
 	farProto = 8
 	farPort  = 6
 	farEnd   = 5
+	farTime  = 4
 	farAny   = 1
 )
 
@@ -40,9 +42,9 @@ func (rs *Ruleset) Nearest(from, to []SetID, proto uint8, sport, dport uint16) (
 			continue
 		}
 		source, dest, ports := sideDistance(r.From, from), sideDistance(r.To, to), r.portDistance(proto, sport, dport)
-		near := Near{RuleID(i), source == farSide, dest == farSide, ports >= farPort, !r.Direction.SpeaksAt(end), proto, end}
+		near := Near{RuleID(i), source == farSide, dest == farSide, ports >= farPort, !r.Direction.SpeaksAt(end), r.Dormant, proto, end}
 		switch matches := !near.Source && !near.Dest && !near.Ports; {
-		case matches && !near.End:
+		case matches && !near.End && !near.Time:
 			continue // its tier was left
 		case !matches && source > 0 && dest > 0 && (ports == farProto || ports == farAny):
 			continue // what they share, any two connections do
@@ -50,6 +52,9 @@ func (rs *Ruleset) Nearest(from, to []SetID, proto uint8, sport, dport uint16) (
 		d := source + dest + ports
 		if near.End {
 			d += farEnd
+		}
+		if near.Time {
+			d += farTime
 		}
 		if !found || d < least {
 			best, least, found = near, d, true
@@ -72,7 +77,7 @@ func (rs *Ruleset) Overruled(from, to []SetID, proto uint8, sport, dport uint16)
 	end := rs.denying(from, to, proto, sport, dport)
 	for i := range rs.Rules {
 		r := &rs.Rules[i]
-		if r.Verdict == Allow && r.Direction.SpeaksAt(end) && r.matches(from, to, proto, sport, dport) {
+		if r.Verdict == Allow && r.Speaks(end, false) && r.matches(from, to, proto, sport, dport) {
 			return RuleID(i), true
 		}
 	}
@@ -134,6 +139,9 @@ func (n Near) Describe(rs *Ruleset) string {
 	}
 	if n.End {
 		how = append(how, "spoke for "+n.end.String()+", too")
+	}
+	if n.Time {
+		how = append(how, "was valid (it is "+r.Valid.String()+")")
 	}
 	return r.Name + ", if it " + enumerate(how, "and")
 }

@@ -161,6 +161,23 @@ type Rule struct {
 	Direction Direction
 	From, To  []SetID // sorted, unique, not empty
 	Ports     []Port  // sorted, unique, not empty
+	// Log has the switch report what the rule decides: each session that it
+	// opens, each packet that it denies.
+	Log bool
+	// Audit makes of a deny one that only says what it would have denied: no
+	// connection is decided by it, see WouldDeny.
+	Audit bool
+	// Stateless makes of an allow one that opens no session: each packet is
+	// judged by itself, and replies need a rule of their own.
+	Stateless bool
+	// Valid is when the rule speaks.
+	Valid Period
+	// Owner and Reason are whose rule it is and what it is for, for people: at
+	// most MaxRemark bytes that print, or empty.
+	Owner, Reason string
+	// Dormant: the rule is not valid at the time of a view, see Ruleset.At. No
+	// file has it.
+	Dormant bool
 	// File and Line say where the source states the rule, for people.
 	File string
 	Line uint32

@@ -96,6 +96,9 @@ func (r *Rule) validate(sets int) error {
 	if r.Verdict > Pass || r.Direction > Ingress || r.Tier >= Tiers {
 		return fmt.Errorf("verdict %d, direction %d, tier %d", uint8(r.Verdict), uint8(r.Direction), r.Tier)
 	}
+	if err := r.validateMarks(); err != nil {
+		return err
+	}
 	for _, list := range [2][]SetID{r.From, r.To} {
 		if len(list) == 0 || !ascending(list, cmp.Compare[SetID]) || int(list[len(list)-1]) >= sets {
 			return errors.New("its sets are not known, or not in order")
@@ -110,6 +113,34 @@ func (r *Rule) validate(sets int) error {
 		}
 	}
 	return nil
+}
+
+// MaxRemark bounds the owner and the reason of a rule, in bytes.
+const MaxRemark = 256
+
+// validateMarks holds what a rule says beside its verdict against the verdict
+// that it can stand beside.
+func (r *Rule) validateMarks() error {
+	switch {
+	case r.Audit && r.Verdict != Deny:
+		return errors.New("an audit that is no deny")
+	case r.Stateless && r.Verdict != Allow:
+		return errors.New("stateless, and no allow")
+	case r.Log && r.Verdict == Pass:
+		return errors.New("a pass that is logged, and decides nothing")
+	case r.Dormant:
+		return errors.New("of a view at one time, not of the policy")
+	case !GoodRemark(r.Owner) || !GoodRemark(r.Reason):
+		return errors.New("its owner or reason does not print in a line")
+	}
+	return r.Valid.validate()
+}
+
+// GoodRemark tells whether a text can be the owner or the reason of a rule: it
+// stands in a line of a table, a log or a trace.
+func GoodRemark(s string) bool {
+	notPrinted := func(r rune) bool { return !unicode.IsPrint(r) }
+	return len(s) <= MaxRemark && utf8.ValidString(s) && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, notPrinted)
 }
 
 // Protocols that have ports, or a type and a code in their place.
