@@ -21,18 +21,19 @@ const (
 	peerBuckets = 1024
 )
 
-// bucket is a token bucket; a token is an answer.
+// bucket is a token bucket; a token is an answer, or an event of the journal.
 type bucket struct {
 	tokens int64 // in nanoseconds of credit
 	last   Time
 }
 
-// take takes a token, and says whether there was one.
-func (b *bucket) take(now Time) bool {
-	const cost = int64(1e9 / answersPerSecond)
-	b.tokens = min(b.tokens+now-b.last, answersBurst*cost)
+// take takes a token of so many a second, which gather up to burst, and says
+// whether there was one.
+func (b *bucket) take(now Time, perSecond, burst int64) bool {
+	cost := 1e9 / perSecond
+	b.tokens = min(b.tokens+now-b.last, burst*cost)
 	if b.last == 0 {
-		b.tokens = answersBurst * cost
+		b.tokens = burst * cost
 	}
 	b.last = now
 	if b.tokens < cost {
@@ -42,13 +43,13 @@ func (b *bucket) take(now Time) bool {
 	return true
 }
 
-// bucketOf returns the bucket of who sent a frame: a port, or a peer, so that
-// no peer uses up what others on the uplink may ask for.
-func (x *walk) bucketOf(f *packet.Frame, p *passage) *bucket {
+// bucketOf returns the number of the bucket of who sent a frame: a port, or a
+// peer, so that no peer uses up what others on the uplink may ask for.
+func (x *walk) bucketOf(f *packet.Frame, p *passage) int {
 	if p.peer != NoPeer {
-		return &x.answers[packet.MaxPorts+int(p.peer)%peerBuckets]
+		return packet.MaxPorts + int(p.peer)%peerBuckets
 	}
-	return &x.answers[f.Ingress%packet.MaxPorts]
+	return int(f.Ingress % packet.MaxPorts)
 }
 
 // copyOf makes a copy of the first limit bytes of f, which came in where f
@@ -78,7 +79,7 @@ func (x *walk) answer(f *packet.Frame, p *passage, limit int) (*packet.Frame, dr
 	if x.rec != nil {
 		return nil, drop.None
 	}
-	if !x.bucketOf(f, p).take(x.now) {
+	if !x.answers[x.bucketOf(f, p)].take(x.now, answersPerSecond, answersBurst) {
 		return nil, drop.RateLimited
 	}
 	if c := x.copyOf(f, limit); c != nil {

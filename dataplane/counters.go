@@ -13,8 +13,12 @@ type Counters struct {
 	Ports []PortCounters
 	// Rules counts the connections that each rule decided (sessions opened or
 	// judged again, and denials), by policy.RuleID of the snapshot in force;
-	// the last element counts the default deny.
+	// the last element counts the default deny. A stateless rule decides each
+	// packet.
 	Rules []uint64
+	// Audits counts, by policy.RuleID, what rules under audit would have
+	// denied, as Rules counts what rules decided.
+	Audits []uint64
 }
 
 // PortCounters are the accounts of one port, by the frames that came in by it.

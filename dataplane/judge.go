@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"bulkhead/dataplane/classify"
 	"bulkhead/dataplane/conntrack"
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/identity"
@@ -36,8 +37,13 @@ func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *
 		return x.judgeNew(table, hash, s, f, p)
 	}
 	if s.Generation != x.s.Generation {
-		if reason := x.judgeAgain(table, s, dir, f, p); reason != drop.None {
+		reason, kept := x.judgeAgain(table, s, dir, f, p)
+		if reason != drop.None {
 			return reason
+		}
+		if !kept {
+			f.Rule = 0 // it is of the other direction, perhaps
+			return x.judgeNew(table, hash, nil, f, p)
 		}
 	}
 	if s.Generation == x.s.Generation {
@@ -71,8 +77,12 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Ses
 		x.rec.note("known", "no open session")
 	}
 	p.dst = x.destination(p.seg.Zone, &h.Key.Dst)
-	if reason := x.decide(f, p.src, p.dst, &h.Key, h.ICMPType); reason != drop.None {
+	if reason := x.decide(f, p, p.src, p.dst, &h.Key, h.ICMPType); reason != drop.None {
 		return reason
+	}
+	marks := x.s.Policy.Marks(policy.RuleID(f.Rule - 1))
+	if marks&classify.Stateless != 0 {
+		return x.passStateless(table, over, marks, f, p)
 	}
 	if !packet.VerifyChecksum(f) {
 		return drop.BadChecksum
@@ -89,13 +99,17 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Ses
 	}
 	s.Generation, s.Rule = x.s.Generation, f.Rule
 	x.hit(policy.RuleID(f.Rule - 1))
+	if marks&classify.Logged != 0 {
+		x.report(SessionOpened, policy.RuleID(f.Rule-1), f, p, &h.Key, h.ICMPType)
+	}
 	return drop.None
 }
 
 // judgeAgain asks the policy about a session that an older generation judged,
 // in the direction in which it was opened. Where the answer has become no the
-// session is gone.
-func (x *walk) judgeAgain(table *conntrack.Table, s *conntrack.Session, dir conntrack.Direction, f *packet.Frame, p *passage) drop.Reason {
+// session is gone; and so it is where the rule has become stateless, and then
+// the packet is still to be judged.
+func (x *walk) judgeAgain(table *conntrack.Table, s *conntrack.Session, dir conntrack.Direction, f *packet.Frame, p *passage) (reason drop.Reason, kept bool) {
 	key, icmp, from := f.Headers.Key, f.Headers.ICMPType, p.src
 	to := x.destination(p.seg.Zone, &key.Dst)
 	if dir == conntrack.Reply {
@@ -105,17 +119,17 @@ func (x *walk) judgeAgain(table *conntrack.Table, s *conntrack.Session, dir conn
 	if x.rec != nil {
 		x.rec.note("known", "open session of generation %d: judged again by %d", s.Generation, x.s.Generation)
 	}
-	if reason := x.decide(f, from, to, &key, icmp); reason != drop.None {
-		if x.rec == nil {
-			table.Remove(s)
-		}
-		return reason
-	}
-	if x.rec == nil {
+	reason = x.decide(f, p, from, to, &key, icmp)
+	kept = reason == drop.None && x.s.Policy.Marks(policy.RuleID(f.Rule-1))&classify.Stateless == 0
+	switch {
+	case x.rec != nil:
+	case !kept:
+		table.Remove(s)
+	default:
 		s.Generation, s.Rule = x.s.Generation, f.Rule
 		x.hit(policy.RuleID(f.Rule - 1))
 	}
-	return drop.None
+	return reason, kept
 }
 
 // requestFor returns the type of the ICMP message that a reply answers.
@@ -132,7 +146,7 @@ func requestFor(reply uint8) uint8 {
 // decide asks the compiled policy about a connection and keeps the rule that
 // answered with the frame. A denial is counted here, an allowance by who opens
 // a session on it.
-func (x *walk) decide(f *packet.Frame, from, to identity.ID, key *packet.Key, icmp uint8) drop.Reason {
+func (x *walk) decide(f *packet.Frame, p *passage, from, to identity.ID, key *packet.Key, icmp uint8) drop.Reason {
 	if x.s.Policy == nil {
 		if x.rec != nil {
 			x.rec.note("decide", "no policy is loaded: everything is denied")
@@ -146,9 +160,15 @@ func (x *walk) decide(f *packet.Frame, from, to identity.ID, key *packet.Key, ic
 	rule, verdict := x.s.Policy.Decide(from, to, key.Proto, sport, dport)
 	if verdict == policy.Deny {
 		x.hit(rule)
+		if x.s.Policy.Marks(rule)&classify.Logged != 0 {
+			x.report(Denied, rule, f, p, key, icmp)
+		}
 	}
 	if x.rec != nil {
 		x.noteDecision(from, to, rule, verdict, key.Proto, sport, dport)
+	}
+	if audit, found := x.s.Policy.WouldDeny(from, to, key.Proto, sport, dport); found {
+		x.audit(audit, f, p, key, icmp)
 	}
 	if rule == policy.NoRule {
 		return drop.NoRule
@@ -184,7 +204,7 @@ func (x *walk) judgeError(f *packet.Frame, p *passage) drop.Reason {
 	defer sessions.done(shard)
 	s := shard.table.ICMPError(f, hash, x.now)
 	if s == nil || s.Generation != x.s.Generation {
-		return drop.ICMPUnmatched
+		return x.statelessError(f, p)
 	}
 	f.Rule = s.Rule
 	if x.rec != nil {

@@ -33,6 +33,17 @@ func (r *scriptRun) show(f *packet.Frame, wrong bool) string {
 	return text
 }
 
+// reported takes the events from the journal, as whoever owns a worker does.
+func (r *scriptRun) reported() (lines []string) {
+	for _, e := range r.worker.Journal.Events {
+		k := &e.Key
+		lines = append(lines, fmt.Sprintf("report %s by rule %s: %s %s:%d > %s:%d proto %d icmp %d/%d", e.Kind, r.ruleName(uint32(e.Rule)+1),
+			r.w.portName(e.Ingress), k.Src, k.SrcPort, k.Dst, k.DstPort, k.Proto, e.ICMPType, e.ICMPCode))
+	}
+	r.worker.Journal.Events = r.worker.Journal.Events[:0]
+	return lines
+}
+
 func (r *scriptRun) ruleName(rule uint32) string {
 	if r.snapshot.Rules == nil || int(rule) > len(r.snapshot.Rules.Rules) {
 		return fmt.Sprint(rule)
@@ -142,6 +153,10 @@ func (r *scriptRun) look() counters {
 	for i, n := range r.worker.Counters.Rules {
 		c["rules "+r.ruleCounter(i)] = n
 	}
+	for i, n := range r.worker.Counters.Audits {
+		c["audits "+r.ruleName(uint32(i+1))] = n
+	}
+	c["journal lost"] = r.worker.Journal.Lost
 	r.worker.State.Sessions.Each(func(t *conntrack.Table) { c.fields("sessions", reflect.ValueOf(t.Stats())) })
 	c.fields("macs", reflect.ValueOf(r.worker.State.FDB.Stats()))
 	c["neighbours known-or-asked"] = uint64(r.worker.State.Neighbours.Len())
@@ -195,7 +210,7 @@ func (r *scriptRun) moved(before, after counters) []string {
 			left[name] = n - before[name]
 		}
 	}
-	for _, account := range append(accounts, "rules", "sessions", "macs", "neighbours") {
+	for _, account := range append(accounts, "rules", "audits", "journal", "sessions", "macs", "neighbours") {
 		if text := left.take(account); text != "" {
 			lines = append(lines, "count "+account+text)
 		}

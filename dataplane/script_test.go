@@ -48,6 +48,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts give as what t
 // left, and asks Explain beforehand: it must say what Run then does, and move
 // nothing.
 //
+// A rule that is declared with +log, +audit, +stateless or +dormant at its end is
+// that; what the walk reports of it stands under the step as report lines.
+//
 // Steps: send PORT FRAME (times=N sends it N times), explain PORT FRAME,
 // time DURATION, sessions, generation. A declaration behind the first step
 // counts from the next generation on; revoke RULE, remove ENDPOINT, move
@@ -195,7 +198,7 @@ func (r *scriptRun) link() error {
 	if s.Rules != nil {
 		rules = len(s.Rules.Rules)
 	}
-	r.worker.Counters.Rules = make([]uint64, rules+1)
+	r.worker.Counters.Rules, r.worker.Counters.Audits = make([]uint64, rules+1), make([]uint64, rules)
 	return nil
 }
 
@@ -259,6 +262,7 @@ func (r *scriptRun) send(s *sent, ingress packet.PortID, times int) []string {
 		for n := range r.batch.Len() {
 			lines = append(lines, r.show(r.batch.Frame(n), s.wrong))
 		}
+		lines = append(lines, r.reported()...)
 	}
 	r.balance(before, times)
 	return append(fold(lines), r.moved(before, r.look())...)

@@ -67,6 +67,7 @@ type rule struct {
 	verdict  policy.Verdict
 	from, to []string
 	ports    []policy.Port
+	marks    []string // log, audit, stateless, dormant
 }
 
 var (
@@ -244,7 +245,7 @@ func (w *world) declareRoute(l *line) {
 	w.routes = append(w.routes, r)
 }
 
-// declareRule reads "allow NAME: FROM[,FROM] -> TO[,TO] PORT ...".
+// declareRule reads "allow NAME: FROM[,FROM] -> TO[,TO] PORT ... +MARK ...".
 func (w *world) declareRule(l *line) {
 	r := rule{verdict: policy.Deny}
 	if l.word() == "allow" {
@@ -255,6 +256,10 @@ func (w *world) declareRule(l *line) {
 	l.expect("->")
 	r.to = strings.Split(l.word(), ",")
 	for _, p := range l.rest() {
+		if mark, is := strings.CutPrefix(p, "+"); is {
+			r.marks = append(r.marks, mark)
+			continue
+		}
 		r.ports = append(r.ports, l.ports(p))
 	}
 	w.rules = replace(w.rules, r, func(x rule) bool { return x.name == r.name })
@@ -353,7 +358,12 @@ func (w *world) ruleset() *policy.Ruleset {
 		rs.Rules = append(rs.Rules, policy.Rule{
 			Name: r.name, Verdict: r.verdict, From: setsNamed(rs, r.from), To: setsNamed(rs, r.to), Ports: r.ports,
 			File: "policy.toml", Line: uint32(i + 1),
+			Log: slices.Contains(r.marks, "log"), Audit: slices.Contains(r.marks, "audit"),
+			Stateless: slices.Contains(r.marks, "stateless"),
 		})
+		if slices.Contains(r.marks, "dormant") {
+			rs.Rules[i].Valid, rs.Rules[i].Dormant = policy.Period{Until: 1}, true
+		}
 	}
 	return rs
 }

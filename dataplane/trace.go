@@ -16,6 +16,9 @@ type Recorder struct {
 	Steps []Step
 	// Rule is the name of the rule that decided; empty if none did.
 	Rule string
+	// Audit is the name of the rule under audit that would have denied the
+	// frame; empty if none would.
+	Audit string
 	// Nearest says which allow rule a denied frame came nearest to, and how it
 	// differs; empty if none is near.
 	Nearest string
@@ -48,6 +51,7 @@ func (x *walk) noteDecision(from, to identity.ID, rule policy.RuleID, verdict po
 	asked := policy.Port{Proto: uint16(proto), DstLo: dport, DstHi: dport}
 	x.rec.note("decide", "asked: %s to %s, %s", x.setNames(from), x.setNames(to), asked)
 	rs, source, dest := x.s.Rules, setIDs(x.s.Identity.Sets(from)), setIDs(x.s.Identity.Sets(to))
+	x.rec.Rule, x.rec.Nearest = "", "" // of an answer that this one replaces
 	if rule == policy.NoRule {
 		x.rec.note("decide", "denied: no rule allows it")
 		if near, found := rs.Nearest(source, dest, proto, sport, dport); found {
@@ -60,13 +64,38 @@ func (x *walk) noteDecision(from, to identity.ID, rule policy.RuleID, verdict po
 	x.rec.Rule = r.Name
 	if verdict == policy.Allow {
 		x.rec.note("decide", "allowed by rule %s (%s)", r.Name, placeOf(r))
+		if r.Stateless {
+			x.rec.note("decide", "the rule is stateless: each packet is judged by itself, and so are replies")
+		}
+		x.noteRemarks(r)
 		return
 	}
 	x.rec.note("decide", "denied by rule %s (%s)", r.Name, placeOf(r))
+	x.noteRemarks(r)
 	if beaten, found := rs.Overruled(source, dest, proto, sport, dport); found {
 		b := &rs.Rules[beaten]
 		x.rec.note("decide", "rule %s (%s) allows it, but %s", b.Name, placeOf(b), rs.Why(rule, beaten))
 	}
+}
+
+// noteRemarks writes down whose rule it is and what it is for.
+func (x *walk) noteRemarks(r *policy.Rule) {
+	switch {
+	case r.Owner != "" && r.Reason != "":
+		x.rec.note("decide", "owner of the rule: %s; reason: %s", r.Owner, r.Reason)
+	case r.Owner != "":
+		x.rec.note("decide", "owner of the rule: %s", r.Owner)
+	case r.Reason != "":
+		x.rec.note("decide", "reason of the rule: %s", r.Reason)
+	}
+}
+
+// noteAudit writes down that a rule under audit would have denied the frame.
+func (x *walk) noteAudit(rule policy.RuleID) {
+	r := &x.s.Rules.Rules[rule]
+	x.rec.Audit = r.Name
+	x.rec.note("decide", "rule %s (%s) would have denied it (audit)", r.Name, placeOf(r))
+	x.noteRemarks(r)
 }
 
 // placeOf says where the source states a rule.

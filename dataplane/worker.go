@@ -14,9 +14,11 @@ import (
 type Worker struct {
 	State    *State
 	Counters *Counters
+	Journal  Journal
 
 	copies  []byte // memory for the copies of one batch
 	answers []bucket
+	reports []bucket
 	turn    uint32 // which shard of the sessions to expire next
 	mine    uint32 // the worker's number, and how many there are
 	workers uint32
@@ -31,7 +33,9 @@ func NewWorker(state *State, mine, workers int) *Worker {
 		State:    state,
 		Counters: NewCounters(),
 		copies:   make([]byte, packet.BatchCopies*copySize),
+		Journal:  Journal{Events: make([]Event, 0, journalSize)},
 		answers:  make([]bucket, packet.MaxPorts+peerBuckets),
+		reports:  make([]bucket, packet.MaxPorts+peerBuckets),
 		turn:     uint32(mine),
 		mine:     uint32(mine),
 		workers:  uint32(workers),
