@@ -60,6 +60,9 @@ func allocationCases() map[string]allocationCase {
 	cases := map[string]allocationCase{
 		"routed_tcp4":        {"p1", "tcp 10.0.0.1:40000 > 10.0.1.3:5432 syn", drop.None, 0},
 		"routed_udp6":        {"p1", "udp [fd00::1]:7 > [fd00:1::3]:8053", drop.None, 0},
+		"stateless_tcp4":     {"p1", "tcp 10.0.0.1:40000 > 10.0.0.2:9000 ack", drop.None, 0},
+		"stateless_udp6":     {"p1", "udp [fd00::1]:7 > [fd00::2]:9000", drop.None, 0},
+		"denied_logged":      {"p1", "tcp 10.0.0.1:40000 > 10.0.0.2:23 syn", drop.Denied, 0},
 		"superframe":         {"p1", "udp 10.0.0.1:7 > 10.0.0.2:8053 data=4000 gso=1000", drop.None, 0},
 		"superframe_tunnel":  {"p1", "udp 10.0.0.1:7 > 10.0.0.4:8053 data=4000 gso=1000", drop.None, 0},
 		"ttl4":               {"p1", "udp 10.0.0.1:7 > 10.0.1.3:8053 ttl=1", drop.TTLExceeded, 1},

@@ -37,9 +37,11 @@ endpoint api p3 10.0.1.3 fd00:1::3
 endpoint away  host2 segment=shop 10.0.0.4 fd00::4
 endpoint away6 host6 segment=shop 10.0.0.6 fd00::6
 endpoint loud1 l1 10.0.2.1 fd00:2::1
-deny  no-telnet: any -> any tcp/23
+deny  no-telnet: any -> any tcp/23 +log
 allow calls: web,db,away,away6 -> web,db,api,away,away6 tcp/5432 udp/8053 icmp/8 icmp6/128
 allow noise: loud1 -> any udp/8053
+allow free: web,db -> web,db tcp/9000 udp/9000 +stateless +log
+deny  suspect: web,db -> any udp/9000 tcp/5432 +audit
 `
 
 // newSwitch makes a switch with the threeTier network, its underlay resolved.

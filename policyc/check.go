@@ -9,17 +9,20 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	return &cobra.Command{
+	at := &moment{}
+	cmd := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Report every mistake in policies, and run their tests",
 		Long: `Reports every mistake at once: where, what, the nearest right name, the cure.
 A FILE may be a folder: its .toml files and those of the folders in it.
 Warnings do not fail the check. When nothing is wrong the tests that the files
-carry are run.
+carry are run; a test that states no time is asked of all times. Rules that have
+expired are warned of.
 
 Exit codes: 0 good, 1 mistakes or a test failed, 2 error.`,
 		Example: `  policyc check policy.toml
   policyc check platform.toml shop.toml
+  policyc check policy.toml --at 2027-01-01T00:00:00Z
   cat policy.toml | policyc check -`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -27,7 +30,11 @@ Exit codes: 0 good, 1 mistakes or a test failed, 2 error.`,
 			if err != nil {
 				return err
 			}
-			p, findings := compile.Check(sources)
+			now, err := at.second()
+			if err != nil {
+				return err
+			}
+			p, findings := compile.CheckAt(sources, compile.Moments{Now: now})
 			if err := report(cmd, findings); err != nil {
 				return err
 			}
@@ -36,4 +43,6 @@ Exit codes: 0 good, 1 mistakes or a test failed, 2 error.`,
 			return err
 		},
 	}
+	at.flag(cmd, "warn of what has expired at")
+	return cmd
 }

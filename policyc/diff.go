@@ -13,15 +13,18 @@ import (
 
 func diffCommand() *cobra.Command {
 	out := &answerForm{}
+	at := &moment{}
 	cmd := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "What do two policies allow and deny differently?",
 		Long: `Compares what two policies mean, not how they are written: what becomes allowed
 and what becomes denied, by service and port, each with a connection that shows
-it. OLD and NEW are a file each, or a folder of files. The comparison is exact,
-also for endpoints and addresses that are not there yet. A name that the two
-define differently is marked (old) or (new); "a & !b" are those in a and not in
-b, "others" those in nothing that a rule names.
+it; and what stays allowed and becomes stateless, or is so no more. OLD and NEW
+are a file each, or a folder of files. The comparison is exact, also for
+endpoints and addresses that are not there yet. A name that the two define
+differently is marked (old) or (new); "a & !b" are those in a and not in b,
+"others" those in nothing that a rule names. Where rules have times the two are
+compared at all times, and each change says when it holds.
 
 Exit codes: 0 they mean the same, 1 they differ, 2 error.`,
 		Example: `  policyc diff policy.toml new.toml
@@ -32,7 +35,7 @@ Exit codes: 0 they mean the same, 1 they differ, 2 error.`,
 			if err := out.check(); err != nil {
 				return err
 			}
-			d, err := compare(cmd, args[0], args[1])
+			d, err := compare(cmd, args[0], args[1], at)
 			if err != nil {
 				return err
 			}
@@ -40,6 +43,8 @@ Exit codes: 0 they mean the same, 1 they differ, 2 error.`,
 		},
 	}
 	out.flag(cmd, "text", "json", "markdown")
+	cmd.Flags().StringVar(&at.text, "at", "", "compare what they mean at `TIME`, as 2026-01-01T00:00:00Z; at all times")
+	_ = cmd.RegisterFlagCompletionFunc("at", cobra.NoFileCompletions)
 	return cmd
 }
 
@@ -53,17 +58,17 @@ func twoPolicies(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-func compare(cmd *cobra.Command, old, new string) (*difference, error) {
+func compare(cmd *cobra.Command, old, new string, at *moment) (*difference, error) {
+	now, err := at.stated()
+	if err != nil {
+		return nil, err
+	}
 	a, err1 := policyOf(cmd, []string{old})
 	b, err2 := policyOf(cmd, []string{new})
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	d, err := analyze.Diff(a, b)
-	if err != nil {
-		return nil, err
-	}
-	return &difference{Same: d.Empty(), Allowed: changesOf(d.Allowed), Denied: changesOf(d.Denied)}, nil
+	return compareOver(a, b, now)
 }
 
 // difference is what diff prints as JSON.
@@ -71,6 +76,8 @@ type difference struct {
 	Same    bool     `json:"same"`
 	Allowed []change `json:"allowed"`
 	Denied  []change `json:"denied"`
+	// Sessions are allowed by both, and by one of them without a session.
+	Sessions []change `json:"sessions"`
 }
 
 type change struct {
@@ -80,14 +87,23 @@ type change struct {
 	Witness *packetJSON `json:"witness"`
 	Old     string      `json:"old,omitempty"` // the rule that decides the witness; none: the default deny
 	New     string      `json:"new,omitempty"`
+	When    string      `json:"when,omitempty"` // a period; none: at all times, or at that of --at
 }
 
 func changesOf(all []analyze.Change) []change {
 	out := make([]change, 0, len(all))
 	for _, c := range all {
-		out = append(out, change{c.From, c.To, c.Ports, packetOf(&c.Witness), ruleOr(c.Old.By, ""), ruleOr(c.New.By, "")})
+		out = append(out, change{c.From, c.To, c.Ports, packetOf(&c.Witness), calledBy(c.Old), calledBy(c.New), ""})
 	}
 	return out
+}
+
+// calledBy names a rule, and says that it is stateless.
+func calledBy(s analyze.Said) string {
+	if s.Allow && s.By.Stateless {
+		return s.By.Name + " (stateless)"
+	}
+	return ruleOr(s.By, "")
 }
 
 func (d *difference) print(w io.Writer, output string) error {
@@ -123,7 +139,11 @@ func (d *difference) text() string {
 
 // because says by which rules a witness changed.
 func (c *change) because() string {
-	return fmt.Sprintf("%s, now %s", or(c.Old, "no rule"), or(c.New, "no rule"))
+	text := fmt.Sprintf("%s, now %s", or(c.Old, "no rule"), or(c.New, "no rule"))
+	if c.When != "" {
+		text += ", " + c.When
+	}
+	return text
 }
 
 func or(text, otherwise string) string {
@@ -147,6 +167,9 @@ func (d *difference) parts() []part {
 	if len(d.Denied) > 0 {
 		out = append(out, part{"becomes denied", "-", d.Denied})
 	}
+	if len(d.Sessions) > 0 {
+		out = append(out, part{"stays allowed, and changes whether replies need a rule", "~", d.Sessions})
+	}
 	return out
 }
 
@@ -156,7 +179,11 @@ func (d *difference) markdown() string {
 		return "**Policy:** no connection is decided differently.\n"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "**Policy:** %s allowed, %s denied.\n", becomes(d.Allowed), becomes(d.Denied))
+	fmt.Fprintf(&b, "**Policy:** %s allowed, %s denied", becomes(d.Allowed), becomes(d.Denied))
+	if len(d.Sessions) > 0 {
+		fmt.Fprintf(&b, ", %s to sessions", count(len(d.Sessions), "change"))
+	}
+	b.WriteString(".\n")
 	for _, part := range d.parts() {
 		fmt.Fprintf(&b, "\n### %s%s\n\n| from | to | ports | for example | by |\n|---|---|---|---|---|\n", strings.ToUpper(part.title[:1]), part.title[1:])
 		for _, c := range part.changes {

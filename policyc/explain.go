@@ -29,6 +29,7 @@ range of ports the first that is denied is explained, else the first.
 Exit codes: 0 allowed, 1 denied, 2 error.`,
 		Example: `  policyc explain policy.toml --from web --to db --port tcp/5432
   policyc explain policy.toml --from 192.0.2.7 --to web --port tcp/443 --all
+  policyc explain policy.toml --from web --to db --port tcp/5432 --at 2026-07-01T00:00:00Z
   policyc explain policy.toml --from web --to db --port tcp/23 -o json`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -38,7 +39,7 @@ Exit codes: 0 allowed, 1 denied, 2 error.`,
 			if err := out.check(); err != nil {
 				return err
 			}
-			p, err := policyOf(cmd, args)
+			p, err := q.at.policy(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -83,6 +84,14 @@ type stepJSON struct {
 	Matches bool     `json:"matches"`
 	Decides bool     `json:"decides"`
 	Misses  []string `json:"misses,omitempty"` // from, to, port
+
+	Audit     bool   `json:"audit,omitempty"`      // it decides nothing
+	Would     bool   `json:"would_deny,omitempty"` // it would have denied
+	Dormant   string `json:"valid,omitempty"`      // when it speaks, if not at this time
+	Stateless bool   `json:"stateless,omitempty"`
+	Log       bool   `json:"log,omitempty"`
+	Owner     string `json:"owner,omitempty"`
+	Reason    string `json:"reason,omitempty"`
 }
 
 func explain(p *compile.Policy, from, to check.Subject, ports []policy.Port) *explanation {
@@ -95,9 +104,21 @@ func explain(p *compile.Policy, from, to check.Subject, ports []policy.Port) *ex
 			c.end = chain.End.String()
 		}
 		for _, s := range chain.Steps {
-			c.steps = append(c.steps, stepJSON{s.Rule.Name, c.end, placeOf(s.Rule.At), s.Rule.Verdict().String(), !s.After, s.Matches(), s.Decides, misses(&s)})
+			c.steps = append(c.steps, stepOf(&s, c.end))
 		}
 		out.chains, out.Rules = append(out.chains, c), append(out.Rules, c.steps...)
+	}
+	return out
+}
+
+func stepOf(s *analyze.Step, end string) stepJSON {
+	r := s.Rule
+	out := stepJSON{
+		Rule: r.Name, End: end, Place: placeOf(r.At), Says: r.Verdict().String(), Asked: !s.After && !r.Dormant, Matches: s.Matches(), Decides: s.Decides, Misses: misses(s),
+		Audit: r.Audit, Would: s.Would, Stateless: r.Stateless, Log: r.Log, Owner: r.Owner, Reason: r.Reason,
+	}
+	if r.Dormant {
+		out.Dormant = r.Valid.String()
 	}
 	return out
 }
@@ -165,6 +186,9 @@ func (c *chainText) text(all bool) string {
 			continue
 		}
 		fmt.Fprintf(&b, "  %-5s %s (%s): %s\n", s.Says, s.Rule, s.Place, s.fate())
+		if s.Decides || s.Would {
+			b.WriteString(s.remarks())
+		}
 	}
 	if skipped > 0 {
 		fmt.Fprintf(&b, "  and %s with less to do with it\n", count(skipped, "rule"))
@@ -175,9 +199,29 @@ func (c *chainText) text(all bool) string {
 	return b.String()
 }
 
+// remarks are whose the rule is and what it is for.
+func (s *stepJSON) remarks() string {
+	text := ""
+	if s.Owner != "" {
+		text += fmt.Sprintf("        owner: %s\n", s.Owner)
+	}
+	if s.Reason != "" {
+		text += fmt.Sprintf("        reason: %s\n", s.Reason)
+	}
+	return text
+}
+
 // fate says what became of a rule.
 func (s *stepJSON) fate() string {
 	switch {
+	case s.Dormant != "":
+		return "not asked at this time: it is valid " + s.Dormant
+	case s.Would:
+		return "matches, and would have denied it (audit)"
+	case s.Audit && s.Matches && s.Asked:
+		return "matches, and only says so (audit)"
+	case s.Decides && s.Stateless:
+		return "matches, and decides; it is stateless, so replies need a rule of their own"
 	case s.Decides:
 		return "matches, and decides"
 	case s.Matches && s.Asked && s.Says == "pass":

@@ -55,13 +55,15 @@ are asked; the first that matches decides.`,
 
 func exportNftables() *cobra.Command {
 	list := ""
+	at := &moment{}
 	cmd := &cobra.Command{
 		Use:   "nftables FILE... --endpoints LIST",
 		Short: "A ruleset of nftables with the same meaning",
 		Long: `Writes a ruleset that a Linux kernel loads and that forwards exactly what the
-policy allows, for endpoints whose addresses are known. LIST has them, as TOML
-or JSON: [[endpoints]] with name, labels and ips; a configuration of vswitchd,
-with its [[ports]], is such a list, too.`,
+policy allows at one time, for endpoints whose addresses are known. LIST has them,
+as TOML or JSON: [[endpoints]] with name, labels and ips; a configuration of
+vswitchd, with its [[ports]], is such a list, too. A stateless rule is refused:
+the ruleset tracks connections.`,
 		Example: `  policyc export nftables policy.toml --endpoints endpoints.toml
   policyc export nftables policy.toml --endpoints endpoints.toml > /tmp/policy.nft
   policyc export nftables platform.toml shop.toml --endpoints endpoints.toml`,
@@ -74,7 +76,7 @@ with its [[ports]], is such a list, too.`,
 			if err != nil {
 				return err
 			}
-			p, err := policyOf(cmd, args)
+			p, err := at.policy(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -86,6 +88,7 @@ with its [[ports]], is such a list, too.`,
 			return err
 		},
 	}
+	at.flag(cmd, "write the policy of")
 	cmd.Flags().StringVar(&list, "endpoints", "", "take addresses and labels from `LIST`")
 	return cmd
 }
@@ -130,6 +133,14 @@ type exportedRule struct {
 	To    []string `json:"to"`
 	Ports []string `json:"ports"`
 	Place string   `json:"place"`
+
+	Log       bool   `json:"log,omitempty"`
+	Audit     bool   `json:"audit,omitempty"`
+	Stateless bool   `json:"stateless,omitempty"`
+	Since     string `json:"valid_from,omitempty"`  // the first moment at which it speaks
+	Until     string `json:"valid_until,omitempty"` // the first at which it does not any more
+	Owner     string `json:"owner,omitempty"`
+	Reason    string `json:"reason,omitempty"`
 }
 
 // rulesetJSON writes a ruleset with names for numbers.
@@ -144,6 +155,13 @@ func rulesetJSON(rs *policy.Ruleset) any {
 	}
 	for _, r := range rs.Rules {
 		e := exportedRule{Name: r.Name, Says: r.Verdict.String(), Tier: check.TierNames[r.Tier], Rank: r.Precedence, Ends: r.Direction.String(), Place: fmt.Sprintf("%s:%d", r.File, r.Line)}
+		e.Log, e.Audit, e.Stateless, e.Owner, e.Reason = r.Log, r.Audit, r.Stateless, r.Owner, r.Reason
+		if r.Valid.From != 0 {
+			e.Since = policy.FormatTime(r.Valid.From)
+		}
+		if r.Valid.Until != 0 {
+			e.Until = policy.FormatTime(r.Valid.Until)
+		}
 		for _, id := range r.From {
 			e.From = append(e.From, rs.Sets[id].Name)
 		}

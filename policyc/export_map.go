@@ -11,7 +11,8 @@ import (
 )
 
 func exportDot() *cobra.Command {
-	return &cobra.Command{
+	at := &moment{}
+	cmd := &cobra.Command{
 		Use:   "dot FILE...",
 		Short: "The service map, for graphviz",
 		Long:  `Writes who may connect to whom as a graph: an arrow a pair, with its ports.`,
@@ -20,7 +21,7 @@ func exportDot() *cobra.Command {
   policyc export dot policy.toml > /tmp/policy.dot`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := matrixOf(cmd, args)
+			m, err := matrixOf(cmd, args, at)
 			if err != nil {
 				return err
 			}
@@ -28,6 +29,8 @@ func exportDot() *cobra.Command {
 			return err
 		},
 	}
+	at.flag(cmd, "draw the policy of")
+	return cmd
 }
 
 func exportSVG() *cobra.Command {
@@ -58,10 +61,10 @@ needs nothing else.`,
 
 // mapCommand makes the command that draws the map of some files.
 func mapCommand(cmd *cobra.Command, draw func(*servicemap.Map, io.Writer) error) *cobra.Command {
-	scope := ""
+	scope, at := "", &moment{}
 	cmd.Args, cmd.ValidArgsFunction, cmd.DisableFlagsInUseLine = files, completeFiles, true
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		m, err := matrixOf(cmd, args)
+		m, err := matrixOf(cmd, args, at)
 		if err != nil {
 			return err
 		}
@@ -73,6 +76,7 @@ func mapCommand(cmd *cobra.Command, draw func(*servicemap.Map, io.Writer) error)
 		}
 		return draw(picture.Linked(), cmd.OutOrStdout())
 	}
+	at.flag(cmd, "draw the policy of")
 	cmd.Flags().StringVar(&scope, "scope", "", "draw only the ends of scope `NAME`, and whoever they have to do with")
 	return cmd
 }

@@ -13,6 +13,7 @@ import (
 func lintCommand() *cobra.Command {
 	out := &answerForm{}
 	strict := false
+	at := &moment{}
 	cmd := &cobra.Command{
 		Use:   "lint FILE...",
 		Short: "Find rules that do nothing, clash, or allow too much",
@@ -26,10 +27,13 @@ and the rules that are involved:
   hidden-deny    rules that come before it let some of what it denies by
   over-broad     it allows everybody to connect to everybody, or every port
   unused         no rule names the service or network, itself or by a group
+  expired        the rule's time is over
+  one-way        a stateless rule, and no stateless rule for the way back
   conflict       (a note) it denies some of what rules of its own rank allow
   guard          (a note) it denies what no rule allows
 
-All rules that do nothing can be taken away together: it means the same.
+All rules that do nothing can be taken away together: it means the same. Rules
+that are not valid at the time are as if they were not there.
 
 Exit codes: 0 nothing but notes, 1 findings (with --strict also notes), 2 error.`,
 		Example: `  policyc lint policy.toml
@@ -44,7 +48,11 @@ Exit codes: 0 nothing but notes, 1 findings (with --strict also notes), 2 error.
 			if err != nil {
 				return err
 			}
-			found, err := analyze.Lint(p)
+			now, err := at.second()
+			if err != nil {
+				return err
+			}
+			found, err := analyze.Lint(p, now)
 			if err != nil {
 				return err
 			}
@@ -52,6 +60,7 @@ Exit codes: 0 nothing but notes, 1 findings (with --strict also notes), 2 error.
 		},
 	}
 	out.flag(cmd, "text", "json")
+	at.flag(cmd, "judge the policy of")
 	cmd.Flags().BoolVar(&strict, "strict", false, "let notes fail, too")
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 
 func matrixCommand() *cobra.Command {
 	out := &answerForm{}
+	at := &moment{}
 	cmd := &cobra.Command{
 		Use:   "matrix FILE...",
 		Short: "Show which service may connect to which, as a table",
@@ -28,7 +29,7 @@ Exit codes: 0 done, 2 error.`,
 			if err := out.check(); err != nil {
 				return err
 			}
-			m, err := matrixOf(cmd, args)
+			m, err := matrixOf(cmd, args, at)
 			if err != nil {
 				return err
 			}
@@ -36,11 +37,12 @@ Exit codes: 0 done, 2 error.`,
 		},
 	}
 	out.flag(cmd, "text", "json", "html", "svg")
+	at.flag(cmd, "show the policy of")
 	return cmd
 }
 
-func matrixOf(cmd *cobra.Command, args []string) (*analyze.Matrix, error) {
-	p, err := policyOf(cmd, args)
+func matrixOf(cmd *cobra.Command, args []string, at *moment) (*analyze.Matrix, error) {
+	p, err := at.policy(cmd, args)
 	if err != nil {
 		return nil, err
 	}

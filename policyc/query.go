@@ -15,7 +15,10 @@ import (
 )
 
 // question is what query is asked.
-type question struct{ from, to, port string }
+type question struct {
+	from, to, port string
+	at             moment
+}
 
 func queryCommand() *cobra.Command {
 	q := &question{}
@@ -37,7 +40,8 @@ Exit codes: 0 allowed (something is), 1 denied (also in part), 2 error.`,
 		Example: `  policyc query policy.toml --from web --to db --port tcp/5432
   policyc query policy.toml --from 192.0.2.7 --to web --port tcp/443
   policyc query policy.toml --from app=shop,tier=api --to db --port tcp/5432 -o json
-  policyc query policy.toml --to db`,
+  policyc query policy.toml --to db
+  policyc query policy.toml --from web --to db --port tcp/5432 --at 2026-07-01T00:00:00Z`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if q.from == "" && q.to == "" && q.port == "" {
@@ -60,6 +64,7 @@ func (q *question) flags(cmd *cobra.Command) {
 	f.StringVar(&q.from, "from", "", "`WHO` connects")
 	f.StringVar(&q.to, "to", "", "to `WHO`")
 	f.StringVar(&q.port, "port", "", "on `PORT`, as tcp/443")
+	q.at.flag(cmd, "ask of")
 	_ = cmd.RegisterFlagCompletionFunc("from", completeServices)
 	_ = cmd.RegisterFlagCompletionFunc("to", completeServices)
 }
@@ -67,7 +72,7 @@ func (q *question) flags(cmd *cobra.Command) {
 // run answers a question: about one connection where all is given, else about
 // what is left out.
 func (q *question) run(cmd *cobra.Command, args []string, output string) error {
-	p, err := policyOf(cmd, args)
+	p, err := q.at.policy(cmd, args)
 	if err != nil {
 		return err
 	}
@@ -165,6 +170,11 @@ type answer struct {
 	Nearest string `json:"nearest,omitempty"`
 	Beaten  string `json:"beaten,omitempty"` // the allow rule that the deny beats
 	Why     string `json:"why,omitempty"`    // why it does
+
+	Owner     string `json:"owner,omitempty"`     // of the rule
+	Reason    string `json:"reason,omitempty"`    // of the rule
+	Audit     string `json:"audit,omitempty"`     // the rule under audit that would have denied some of it
+	Stateless bool   `json:"stateless,omitempty"` // the rule opens no session
 }
 
 func (q *question) answer(got compile.Answer) *answer {
@@ -179,6 +189,10 @@ func (q *question) answer(got compile.Answer) *answer {
 	if got.By != nil {
 		out.Rule = got.By.Name
 		out.Place = fmt.Sprintf("%s:%d", got.By.At.File(), got.By.At.Line())
+		out.Owner, out.Reason, out.Stateless = got.By.Owner, got.By.Reason, got.By.Stateless
+	}
+	if got.Audit != nil {
+		out.Audit = got.Audit.Name
 	}
 	return out
 }
@@ -203,6 +217,18 @@ func (a *answer) text() string {
 	}
 	if a.Beaten != "" {
 		text += fmt.Sprintf("rule %s allows it, but %s\n", a.Beaten, a.Why)
+	}
+	if a.Stateless {
+		text += "stateless: replies need a rule of their own\n"
+	}
+	if a.Audit != "" {
+		text += fmt.Sprintf("rule %s would have denied it (audit)\n", a.Audit)
+	}
+	if a.Owner != "" {
+		text += fmt.Sprintf("owner: %s\n", a.Owner)
+	}
+	if a.Reason != "" {
+		text += fmt.Sprintf("reason: %s\n", a.Reason)
 	}
 	return text
 }

@@ -24,6 +24,7 @@ type replaying struct {
 	endpoints, output string
 	top               int
 	quiet             bool
+	at                moment
 }
 
 func replayCommand() *cobra.Command {
@@ -67,6 +68,7 @@ Exit codes: 0 all allowed, 1 some denied, 2 error.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&r.endpoints, "endpoints", "", "whose an address is, by `FILE`")
+	r.at.flag(cmd, "replay to the policy of")
 	f.IntVar(&r.top, "top", 10, "show the `N` kinds that are denied most")
 	quietFlag(cmd, &r.quiet)
 	outputFlag(cmd, &r.output)
@@ -105,11 +107,16 @@ func (r *replaying) run(cmd *cobra.Command, sources []string, name string) (*jud
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", shown(name), err)
 	}
-	j := replay.New(p.rules, who)
+	now, err := r.at.second()
+	if err != nil {
+		return nil, err
+	}
+	rules := p.rules.At(now)
+	j := replay.New(rules, who)
 	for {
 		f, err := record.Next()
 		if errors.Is(err, io.EOF) {
-			return judgedBy(j, p.rules, record.Skipped(), r.top), nil
+			return judgedBy(j, rules, record.Skipped(), r.top), nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", shown(name), err)
@@ -140,6 +147,7 @@ type ruleCount struct {
 	Place   string `json:"place"`
 	Verdict string `json:"verdict"`
 	Count   uint64 `json:"count"`
+	Would   uint64 `json:"would_deny,omitempty"` // under audit: what it would have denied
 }
 
 // deniedKind is a kind of connection that would have been denied.
@@ -166,7 +174,7 @@ type judged struct {
 func judgedBy(j *replay.Judge, rs *policy.Ruleset, skipped map[string]uint64, top int) *judged {
 	out := &judged{Allowed: j.Allowed, Denied: j.Denied, NoRule: j.Default, Rules: []ruleCount{}, Top: []deniedKind{}, Skipped: skipped}
 	for i, n := range j.ByRule {
-		if n == 0 {
+		if n == 0 && j.Audits[i] == 0 {
 			continue
 		}
 		r := &rs.Rules[i]
@@ -174,7 +182,7 @@ func judgedBy(j *replay.Judge, rs *policy.Ruleset, skipped map[string]uint64, to
 		if r.Verdict == policy.Allow {
 			verdict = "allow"
 		}
-		out.Rules = append(out.Rules, ruleCount{r.Name, fmt.Sprintf("%s:%d", r.File, r.Line), verdict, n})
+		out.Rules = append(out.Rules, ruleCount{r.Name, fmt.Sprintf("%s:%d", r.File, r.Line), verdict, n, j.Audits[i]})
 	}
 	for _, d := range j.Top(top) {
 		k := deniedKind{From: d.From, To: d.To, Port: d.Port.String(), Count: d.Count, AtMost: d.AtMost, Nearest: d.Near}
@@ -216,16 +224,25 @@ func (v *judged) text() string {
 
 func (v *judged) writeRules(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "\nRULE\tALLOWS\tDENIES\tPLACE\n")
+	audits := slices.ContainsFunc(v.Rules, func(r ruleCount) bool { return r.Would > 0 })
+	fmt.Fprint(t, "\nRULE\tALLOWS\tDENIES\tPLACE"+also(audits, "\tWOULD DENY")+"\n")
 	for _, r := range v.Rules {
 		allows, denies := r.Count, uint64(0)
 		if r.Verdict == "deny" {
 			allows, denies = 0, r.Count
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\n", r.Rule, allows, denies, r.Place)
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s%s\n", r.Rule, allows, denies, r.Place, also(audits, fmt.Sprintf("\t%d", r.Would)))
 	}
-	fmt.Fprintf(t, "(no rule)\t0\t%d\t-\n", v.NoRule)
+	fmt.Fprintf(t, "(no rule)\t0\t%d\t-%s\n", v.NoRule, also(audits, "\t-"))
 	_ = t.Flush()
+}
+
+// also is a column that is there only where there is something to say in it.
+func also(there bool, column string) string {
+	if there {
+		return column
+	}
+	return ""
 }
 
 func (v *judged) writeTop(w io.Writer) {

@@ -9,17 +9,20 @@ import (
 
 	"bulkhead/policyc/compile"
 	"bulkhead/policyc/internal/analyze"
+	"bulkhead/policyc/internal/check"
 )
 
 func testCommand() *cobra.Command {
 	out := &answerForm{}
 	least := 0
+	at := &moment{}
 	cmd := &cobra.Command{
 		Use:   "test FILE...",
 		Short: "Run a policy's own tests, and say which rules they exercise",
 		Long: `Runs the tests that the files carry and prints which rules decide none of what
 they ask. A rule that matches and is beaten is not exercised: the test would pass
-without it.
+without it. Rules under audit decide nothing and are not counted. A test that
+states no time must hold at all times, or with --at at that one.
 
 Exit codes: 0 all passed, 1 a test failed or less than --min-coverage percent of
 the rules are exercised, 2 error.`,
@@ -38,11 +41,15 @@ the rules are exercised, 2 error.`,
 			if err != nil {
 				return err
 			}
-			p, findings := compile.Check(sources)
+			now, err := at.stated()
+			if err != nil {
+				return err
+			}
+			p, findings := compile.CheckAt(sources, compile.Moments{Tests: now})
 			if err := report(cmd, findings); err != nil {
 				return err
 			}
-			c, err := analyze.Cover(p)
+			c, err := analyze.Cover(p, func(t *check.Test) []int64 { return compile.TimesOf(p, t, now) })
 			if err != nil {
 				return err
 			}
@@ -50,6 +57,8 @@ the rules are exercised, 2 error.`,
 		},
 	}
 	out.flag(cmd, "text", "json")
+	cmd.Flags().StringVar(&at.text, "at", "", "ask tests that state no time of `TIME`, as 2026-01-01T00:00:00Z; all times")
+	_ = cmd.RegisterFlagCompletionFunc("at", cobra.NoFileCompletions)
 	cmd.Flags().IntVar(&least, "min-coverage", 0, "ask for at least `N` percent of the rules")
 	return cmd
 }

@@ -3,8 +3,8 @@ package policy
 import (
 	"net/netip"
 	"slices"
-	"unicode"
 	"strings"
+	"unicode"
 
 	"pgregory.net/rapid"
 )

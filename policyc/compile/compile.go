@@ -84,10 +84,23 @@ func Read(sources []Source) (*Policy, Findings) {
 }
 
 // Check is Read, and runs the policy's own tests where nothing failed.
-func Check(sources []Source) (*Policy, Findings) {
+func Check(sources []Source) (*Policy, Findings) { return CheckAt(sources, Moments{}) }
+
+// Moments are times that a check may depend on, in seconds since 1970; 0 is
+// none, and then it depends on the sources alone.
+type Moments struct {
+	Now   int64 // rules that have expired by then are warned of
+	Tests int64 // when tests ask that state no time; otherwise they ask of all times
+}
+
+// CheckAt is Check as of a time.
+func CheckAt(sources []Source, at Moments) (*Policy, Findings) {
 	p, list, texts := read(sources)
 	if !list.Failed() {
-		runTests(p, list)
+		runTests(p, at.Tests, list)
+	}
+	if at.Now != 0 {
+		check.Expired(p, at.Now, list)
 	}
 	list.Sort(texts)
 	return p, Findings{list}
@@ -121,7 +134,7 @@ func Compile(sources []Source, o Options) (*policy.Ruleset, Findings) {
 	p, list, texts := read(sources)
 	if !list.Failed() {
 		o.step("test")
-		runTests(p, list)
+		runTests(p, 0, list)
 	}
 	list.Sort(texts)
 	if list.Failed() {

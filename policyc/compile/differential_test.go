@@ -69,7 +69,9 @@ func TestCompiledMeansWhatTheSourceMeans(t *testing.T) {
 		text := w.text + strings.Join(w.drawRules(t), "")
 		p, rs := mustCompile(t, text)
 		people := drawSubjects(t)
-		x := link(t, throughFile(t, rs), people)
+		now := rapid.SampledFrom(seconds).Draw(t, "now")
+		p = p.At(now)
+		x := link(t, throughFile(t, rs).At(now), people)
 		edges := flows(p)
 		for from := range people {
 			for to := range people {
@@ -96,12 +98,58 @@ func (x *tables) differs(p *Policy, people []Subject, from, to int, f eval.Flow)
 		name = by.Name
 	}
 	lr, lv := classify.Linear{Rules: x.rules}.Decide(x.sets[from], x.sets[to], f.Proto, 0, f.Dst)
+	if problem := x.auditsDiffer(p, people, from, to, f); problem != "" {
+		return problem
+	}
 	er, ev := x.engine.Decide(x.ids[from], x.ids[to], f.Proto, 0, f.Dst)
 	if allow == (lv == policy.Allow) && ruleName(x.rules, lr) == name && er == lr && ev == lv {
 		return ""
 	}
 	return fmt.Sprintf("%+v -> %+v %v: meant %v by %q, list %v by %q, tables %v by %q", people[from], people[to], f,
 		allow, name, lv, ruleName(x.rules, lr), ev, ruleName(x.rules, er))
+}
+
+// auditsDiffer asks all three who would have denied.
+func (x *tables) auditsDiffer(p *Policy, people []Subject, from, to int, f eval.Flow) string {
+	name := ""
+	if by := eval.WouldDeny(p, people[from], people[to], f); by != nil {
+		name = by.Name
+	}
+	lr, lfound := classify.Linear{Rules: x.rules}.WouldDeny(x.sets[from], x.sets[to], f.Proto, 0, f.Dst)
+	er, efound := x.engine.WouldDeny(x.ids[from], x.ids[to], f.Proto, 0, f.Dst)
+	if lfound == (name != "") && efound == lfound && (!lfound || er == lr && ruleName(x.rules, lr) == name) {
+		return ""
+	}
+	return fmt.Sprintf("%+v -> %+v %v: %q is meant to have denied it, list %v, tables %v", people[from], people[to], f, name, lfound, efound)
+}
+
+// A view of a time says of both ends the same throughout the stretch that Times
+// cuts time into: a test that states no time is asked of all.
+func TestTimesCutWhereAnAnswerChanges(t *testing.T) {
+	changed := 0
+	many(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		text := w.text + strings.Join(w.drawRules(t), "")
+		p, _ := mustCompile(t, text)
+		people := drawSubjects(t)
+		from, to := rapid.SampledFrom(people).Draw(t, "from"), rapid.SampledFrom(people).Draw(t, "to")
+		times := eval.Times(p, from, to)
+		for _, f := range flows(p) {
+			for _, now := range seconds {
+				at, _ := slices.BinarySearch(times, now+1)
+				allow, _ := eval.Decide(p.At(now), from, to, f)
+				if same, _ := eval.Decide(p.At(times[at-1]), from, to, f); same != allow {
+					t.Fatalf("%v -> %v %v: at %d another answer than at %d, of %v\n%s", from, to, f, now, times[at-1], times, text)
+				}
+				if always, _ := eval.Decide(p, from, to, f); always != allow {
+					changed++
+				}
+			}
+		}
+	})
+	if changed == 0 {
+		t.Error("no answer depended on the time")
+	}
 }
 
 func ruleName(rs *policy.Ruleset, id policy.RuleID) string {

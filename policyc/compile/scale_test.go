@@ -140,7 +140,7 @@ func BenchmarkTests(b *testing.B) {
 	b.Run("relevant", func(b *testing.B) {
 		for b.Loop() {
 			list := &diag.List{}
-			if runTests(p, list); list.Failed() {
+			if runTests(p, 0, list); list.Failed() {
 				b.Fatal("a test failed")
 			}
 		}

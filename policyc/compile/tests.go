@@ -1,7 +1,11 @@
 package compile
 
 import (
+	"cmp"
+
+	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/check"
 	"bulkhead/policyc/internal/diag"
 	"bulkhead/policyc/internal/relevant"
 )
@@ -10,33 +14,84 @@ import (
 // each, and nobody reads more.
 const maxExplained = 50
 
-// runTests asks the policy its own questions: each of the rules alone that name
-// both of its ends. A range must be answered as expected throughout. Why one was
-// not is worked out only where one was not: that takes the whole policy.
-func runTests(p *Policy, list *diag.List) {
-	if len(p.Tests) == 0 {
-		return
-	}
-	rules, failed := relevant.New(p), 0
-	ask := asker{p: p}
+// view is a policy at one time, and how it is asked.
+type view struct {
+	asker
+	rules *relevant.Index
+}
+
+// runTests asks the policy its own questions, each of the rules alone that name
+// both of its ends. A range must be answered as expected throughout. So must a
+// test that states no time, at all times: what a build says must not depend on
+// when it is done. otherwise is the time of such tests if it is not 0. Why one
+// was not is worked out only where one was not: that takes the whole policy.
+func runTests(p *Policy, otherwise int64, list *diag.List) {
+	views, failed := map[int64]*view{}, 0
 	for _, t := range p.Tests {
-		a := Answer{Answer: eval.Ask(rules.Between(t.From, t.To), t.From, t.To, t.Ports)}
-		if a.Allow && t.Allow || !a.Allow && !a.Part && !t.Allow {
-			continue
+		times := TimesOf(p, t, otherwise)
+		for i, now := range times {
+			if views[now] == nil {
+				at := p.At(now)
+				views[now] = &view{asker{p: at}, relevant.New(at)}
+			}
+			a, fine := views[now].test(t)
+			if fine {
+				continue
+			}
+			if failed++; failed <= maxExplained {
+				views[now].explain(&a, t.From, t.To)
+			}
+			wrong(t, a, when(times, i), list)
+			break
 		}
-		if failed++; failed <= maxExplained {
-			ask.explain(&a, t.From, t.To)
-		}
-		d := list.Errorf(t.At, "test %q: expected %s, but it is %s", t.Name, word(t.Allow), verdict(a))
-		if a.By != nil {
-			d.Note(a.By.At, "by rule %q", a.By.Name)
-		}
-		if t.Allow && a.Near != "" {
-			d.With("the nearest rule is %s", a.Near)
-		}
-		if t.Allow && a.Beaten != "" {
-			d.With("rule %q allows it, but %s", a.Beaten, a.Why)
-		}
+	}
+}
+
+// TimesOf are the times, in seconds since 1970, that a test asks about: its own,
+// else otherwise if that is not 0, else one of each stretch of time in which the
+// policy says the same of its ends.
+func TimesOf(p *Policy, t *check.Test, otherwise int64) []int64 {
+	if at := cmp.Or(t.When, otherwise); at != 0 {
+		return []int64{at}
+	}
+	return eval.Times(p, t.From, t.To)
+}
+
+// test asks one question, and tells whether the answer is as expected.
+func (v *view) test(t *check.Test) (Answer, bool) {
+	a := Answer{Answer: eval.Ask(v.rules.Between(t.From, t.To), t.From, t.To, t.Ports)}
+	return a, a.Allow && t.Allow || !a.Allow && !a.Part && !t.Allow
+}
+
+// when says at which of its times a test failed, where it has several.
+func when(times []int64, i int) string {
+	switch {
+	case len(times) == 1:
+		return ""
+	case i == 0:
+		return "before " + policy.FormatTime(times[1])
+	}
+	return "at " + policy.FormatTime(times[i])
+}
+
+// wrong reports a test that failed.
+func wrong(t *check.Test, a Answer, when string, list *diag.List) {
+	var d *diag.Diagnostic
+	if when == "" {
+		d = list.Errorf(t.At, "test %q: expected %s, but it is %s", t.Name, word(t.Allow), verdict(a))
+	} else {
+		d = list.Errorf(t.At, "test %q: expected %s, but %s it is %s", t.Name, word(t.Allow), when, verdict(a))
+	}
+	if a.By != nil {
+		d.Note(a.By.At, "by rule %q", a.By.Name)
+	}
+	switch {
+	case when != "":
+		d.With("a test without a time must hold at all times; at = 2026-01-01T00:00:00Z states one")
+	case t.Allow && a.Near != "":
+		d.With("the nearest rule is %s", a.Near)
+	case t.Allow && a.Beaten != "":
+		d.With("rule %q allows it, but %s", a.Beaten, a.Why)
 	}
 }
 

@@ -140,6 +140,21 @@ var ranks = [][]string{
 	{"direction", "", "", `"ingress"`, `"egress"`},
 }
 
+// drawMarks draws what a rule says beside its verdict.
+func drawMarks(t *rapid.T, verdict string) string {
+	out := ""
+	if mark := map[string]string{"allow": "stateless", "deny": "audit"}[verdict]; mark != "" && rapid.IntRange(0, 2).Draw(t, mark) == 0 {
+		out += mark + " = true\n"
+	}
+	return out + rapid.SampledFrom([]string{
+		"", "", "", "valid = { from = 1970-01-01T00:01:40Z }\n", "valid = { until = 1970-01-01T00:01:40Z }\n",
+		"valid = { from = 1970-01-01T00:01:40Z, until = 1970-01-01T01:03:20+01:00 }\n", "valid = { until = 1970-01-01T00:03:20Z }\n",
+	}).Draw(t, "valid")
+}
+
+// seconds are before, at and after the times of drawMarks.
+var seconds = []int64{1, 99, 100, 199, 200, 201}
+
 // drawTiers draws defaults of tiers.
 func drawTiers(t *rapid.T) string {
 	out := ""
@@ -185,6 +200,7 @@ func (w *world) drawScopedRule(t *rapid.T, i int) string {
 		to = side("to")
 	}
 	rank := rapid.SampledFrom([]string{"", "tier = \"baseline\"\n", "priority = 999\n"}).Draw(t, "rank")
+	rank += drawMarks(t, verdict)
 	if direction != "" {
 		rank += fmt.Sprintf("direction = %q\n", direction)
 	}
@@ -204,7 +220,7 @@ func (w *world) drawRules(t *rapid.T) []string {
 		}
 		verdict := rapid.SampledFrom([]string{"allow", "allow", "deny", "pass"}).Draw(t, "verdict")
 		rules = append(rules, fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s%s = { from = [%s], to = [%s], ports = [%s] }\n",
-			i, drawRank(t), verdict, quoted(drawSome(t, "from", w.sets)), quoted(drawSome(t, "to", w.sets)), quoted(drawSome(t, "ports", portWords))))
+			i, drawRank(t)+drawMarks(t, verdict), verdict, quoted(drawSome(t, "from", w.sets)), quoted(drawSome(t, "to", w.sets)), quoted(drawSome(t, "ports", portWords))))
 	}
 	return rules
 }

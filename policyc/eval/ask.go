@@ -14,6 +14,7 @@ type Answer struct {
 	Part  bool        // some of it is allowed and some is not
 	By    *check.Rule // the rule that decided At; nil: the default deny
 	At    Flow        // the first part that is denied, else the first
+	Audit *check.Rule // the first rule under audit that would have denied a part; nil: none
 }
 
 // Ask answers for every port of a question: the ranges are cut wherever a rule
@@ -22,12 +23,16 @@ type Answer struct {
 func Ask(p *check.Policy, from, to check.Subject, ports []policy.Port) Answer {
 	var out Answer
 	allowed, denied := 0, 0
+	audits := slices.ContainsFunc(p.Rules, func(r *check.Rule) bool { return r.Audit })
 	for _, port := range applicable(ports, from, to) {
 		for _, f := range pieces(p, port) {
 			if port.Proto == policy.AnyProto && foreign(uint16(f.Proto), from, to) {
 				continue // any is what there can be
 			}
 			allow, by := Decide(p, from, to, f)
+			if audits && out.Audit == nil {
+				out.Audit = WouldDeny(p, from, to, f)
+			}
 			if allow {
 				allowed++
 			} else {

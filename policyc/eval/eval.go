@@ -24,7 +24,12 @@
 //   - A network is the addresses in one of its cidrs and in none of its
 //     exceptions, whoever holds them. IPv4 and IPv6 never meet.
 //   - any is everybody.
-//   - Replies are part of the connection that was allowed.
+//   - Replies are part of the connection that was allowed, unless the rule of
+//     either end is stateless: then each packet is asked about by itself.
+//   - A deny under audit decides nothing. It would have denied a connection if,
+//     were every audit enforced, it would be the rule that decides.
+//   - A rule speaks only while it is valid. A policy means what its view of a
+//     time says ([check.Policy.At]); without one every rule speaks.
 package eval
 
 import (
@@ -46,19 +51,44 @@ type Flow struct {
 // Decide says whether from may connect to, and which rule says so; a nil rule
 // is the default deny. Both ends must allow it, where the connection leaves and
 // where it arrives; the rule is that of the end that denies, the first of two,
-// else that of the end where it arrives.
+// else that of the end where it arrives, or where it leaves if that one alone is
+// stateless.
 func Decide(p *check.Policy, from, to check.Subject, f Flow) (allow bool, by *check.Rule) {
-	if allow, by = DecideAt(p, policy.Egress, from, to, f); !allow {
-		return allow, by
+	allow, left := DecideAt(p, policy.Egress, from, to, f)
+	if !allow {
+		return allow, left
 	}
-	return DecideAt(p, policy.Ingress, from, to, f)
+	allow, by = DecideAt(p, policy.Ingress, from, to, f)
+	if allow && left.Stateless && !by.Stateless {
+		by = left
+	}
+	return allow, by
 }
 
 // DecideAt says what one end of the connection says: the first tier that does
 // not pass.
 func DecideAt(p *check.Policy, end policy.Direction, from, to check.Subject, f Flow) (allow bool, by *check.Rule) {
+	return decideAt(p, end, from, to, f, false)
+}
+
+// WouldDeny is the rule under audit that would deny a connection if every audit
+// were enforced; nil if none would.
+func WouldDeny(p *check.Policy, from, to check.Subject, f Flow) *check.Rule {
+	for _, end := range []policy.Direction{policy.Egress, policy.Ingress} {
+		allow, by := decideAt(p, end, from, to, f, true)
+		if !allow && by != nil && by.Audit {
+			return by
+		}
+		if !allow {
+			return nil
+		}
+	}
+	return nil
+}
+
+func decideAt(p *check.Policy, end policy.Direction, from, to check.Subject, f Flow, enforced bool) (allow bool, by *check.Rule) {
 	for tier, otherwise := range p.Defaults {
-		by := First(p, uint32(tier), end, from, to, f)
+		by := First(p, uint32(tier), end, from, to, f, enforced)
 		if by == nil {
 			by = otherwise
 		}
@@ -69,10 +99,11 @@ func DecideAt(p *check.Policy, end policy.Direction, from, to check.Subject, f F
 	return false, nil
 }
 
-// First is the rule that decides in a tier, nil if none matches.
-func First(p *check.Policy, tier uint32, end policy.Direction, from, to check.Subject, f Flow) (by *check.Rule) {
+// First is the rule that decides in a tier, nil if none matches; rules under audit
+// decide only if they are to be enforced.
+func First(p *check.Policy, tier uint32, end policy.Direction, from, to check.Subject, f Flow, enforced bool) (by *check.Rule) {
 	for _, r := range p.Rules {
-		if r.Tier == tier && Matches(r, end, from, to, f) && (by == nil || before(r, by)) {
+		if r.Tier == tier && (enforced || !r.Audit) && Matches(r, end, from, to, f) && (by == nil || before(r, by)) {
 			by = r
 		}
 	}
@@ -85,9 +116,10 @@ func before(a, b *check.Rule) bool {
 	return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Verdict(), b.Verdict()), cmp.Compare(a.Name, b.Name)) < 0
 }
 
-// Matches tells whether a rule speaks at one end of a connection, and of it.
+// Matches tells whether a rule speaks at one end of a connection, and of it, at
+// the time of the view that it is of.
 func Matches(r *check.Rule, end policy.Direction, from, to check.Subject, f Flow) bool {
-	if !r.Direction.SpeaksAt(end) {
+	if r.Dormant || !r.Direction.SpeaksAt(end) {
 		return false
 	}
 	source, dest := r.From, r.To

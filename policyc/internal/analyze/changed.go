@@ -96,11 +96,22 @@ func (c *comparison) twofold() map[string]bool {
 	return out
 }
 
+// marks are what a rule says beside its verdict that changes what passes, and
+// how. Its time does not: a view of one time knows who is dormant in it.
+func marks(r *check.Rule) (out byte) {
+	for i, mark := range []bool{r.Audit, r.Stateless, r.Dormant} {
+		if mark {
+			out |= 1 << i
+		}
+	}
+	return out
+}
+
 // ruleKey is all that a rule means, and not what it is called or where it is.
 // TestRuleKeyHasAllThatARuleMeans knows its fields.
 func ruleKey(r *check.Rule, number byte, twofold map[string]bool) string {
 	out := make([]byte, 0, 96)
-	out = append(out, byte(r.Verdict()), byte(r.Tier), byte(r.Direction))
+	out = append(out, byte(r.Verdict()), byte(r.Tier), byte(r.Direction), marks(r))
 	out = binary.LittleEndian.AppendUint32(out, r.Priority)
 	word := func(name string) {
 		out = append(append(out, name...), 0)

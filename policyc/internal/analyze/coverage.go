@@ -43,28 +43,51 @@ func (c *Coverage) Percent() int {
 
 // Cover finds which rules decide what the policy's tests ask. A rule that
 // matches and is beaten is not exercised: a test that would pass without it
-// proves nothing about it. Each test has a space of its own, of the rules that
-// name both of its ends: the whole policy's may be too large to be cut.
-func Cover(p *check.Policy) (*Coverage, error) {
+// proves nothing about it. A rule under audit decides nothing, and is not asked
+// for. times are when a test asks, in seconds since 1970. Each test has a space of
+// its own, of the rules that name both of its ends: the whole policy's may be too
+// large to be cut.
+func Cover(p *check.Policy, times func(*check.Test) []int64) (*Coverage, error) {
 	out := &Coverage{}
-	tests := map[*check.Rule]int{}
-	rules := relevant.New(p)
+	views := map[int64]*relevant.Index{}
+	tests := map[string]int{} // by name: a view of one time has rules of its own
 	for _, t := range p.Tests {
-		s, err := New(rules.Between(t.From, t.To))
+		decide, err := exercisedAt(p, t, times(t), views)
 		if err != nil {
 			return nil, err
 		}
 		byDefault := false
-		for r := range s.exercised(t) {
-			tests[r]++
-			byDefault = byDefault || !written(p, r)
+		for name, written := range decide {
+			tests[name]++
+			byDefault = byDefault || !written
 		}
 		if byDefault {
 			out.Default++
 		}
 	}
 	for _, r := range p.Rules {
-		out.Rules = append(out.Rules, RuleCoverage{r, tests[r]})
+		if !r.Audit {
+			out.Rules = append(out.Rules, RuleCoverage{r, tests[r.Name]})
+		}
+	}
+	return out, nil
+}
+
+// exercisedAt names the rules that decide a part of a test at one of its times,
+// and tells of each whether the source states it.
+func exercisedAt(p *check.Policy, t *check.Test, times []int64, views map[int64]*relevant.Index) (map[string]bool, error) {
+	out := map[string]bool{}
+	for _, now := range times {
+		if views[now] == nil {
+			views[now] = relevant.New(p.At(now))
+		}
+		s, err := New(views[now].Between(t.From, t.To))
+		if err != nil {
+			return nil, err
+		}
+		for r := range s.exercised(t) {
+			out[name(r)] = written(s.policies[0], r)
+		}
 	}
 	return out, nil
 }

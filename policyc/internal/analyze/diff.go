@@ -19,11 +19,13 @@ type Change struct {
 	spans           []Span
 }
 
-// Difference is all that two policies decide differently.
-type Difference struct{ Allowed, Denied []Change }
+// Difference is all that two policies decide differently: what becomes allowed,
+// what becomes denied, and of what stays allowed that which has a session, and so
+// its replies, in one of the two only.
+type Difference struct{ Allowed, Denied, Sessions []Change }
 
 // Empty tells whether the policies mean the same.
-func (d *Difference) Empty() bool { return len(d.Allowed)+len(d.Denied) == 0 }
+func (d *Difference) Empty() bool { return len(d.Allowed)+len(d.Denied)+len(d.Sessions) == 0 }
 
 // Diff compares two policies cell by cell, where a rule is that one of them has
 // and the other has not.
@@ -41,10 +43,10 @@ func diffOf(whole, parts []*check.Policy) (*Difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	allowed, denied := s.gather(), s.gather()
+	allowed, denied, sessions := s.gather(), s.gather(), s.gather()
 	differs := func(c *cell, _ families) bool {
 		for i := range c.pieces {
-			if c.pieces[i].allow[0] != c.pieces[i].allow[1] {
+			if q := &c.pieces[i]; q.allow[0] != q.allow[1] || q.sessions() {
 				return true
 			}
 		}
@@ -57,10 +59,17 @@ func diffOf(whole, parts []*check.Policy) (*Difference, error) {
 				allowed.add(p.from, p.to, q.Span)
 			case q.allow[0] && !q.allow[1]:
 				denied.add(p.from, p.to, q.Span)
+			case q.sessions():
+				sessions.add(p.from, p.to, q.Span)
 			}
 		}
 	})
-	return &Difference{s.changes(allowed), s.changes(denied)}, nil
+	return &Difference{s.changes(allowed), s.changes(denied), s.changes(sessions)}, nil
+}
+
+// sessions tells whether both policies allow a piece, and one without state.
+func (q *piece) sessions() bool {
+	return q.allow[0] && q.allow[1] && q.by[0].Stateless != q.by[1].Stateless
 }
 
 // gather collects pairs of classes.

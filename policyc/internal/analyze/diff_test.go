@@ -60,7 +60,7 @@ func TestDiffIsWhatDiffers(t *testing.T) {
 			for _, c := range []struct {
 				changes []analyze.Change
 				want    bool
-			}{{d.Allowed, is && !was}, {d.Denied, was && !is}} {
+			}{{d.Allowed, is && !was}, {d.Denied, was && !is}, {d.Sessions, was && is && p.stateless(a) != p.stateless(b)}} {
 				told := slices.ContainsFunc(c.changes, func(c analyze.Change) bool {
 					return c.Holds(p.flow, namedBy(a, b)) && words.in(c.From, p.from) && words.in(c.To, p.to)
 				})

@@ -16,6 +16,7 @@ type Step struct {
 	From, To, Port bool
 	Decides        bool
 	After          bool // it is not asked: another decided, or a pass left its tier
+	Would          bool // it is under audit, and would have denied it
 }
 
 // Matches tells whether the rule matches the connection.
@@ -60,6 +61,7 @@ func explainAt(p *check.Policy, rs *policy.Ruleset, end policy.Direction, w Pack
 	source := sourceRules(p)
 	from, to := setsIn(rs, w.From), setsIn(rs, w.To)
 	allow, by := eval.DecideAt(p, max(end, policy.Egress), w.From, w.To, w.Flow)
+	audit := eval.WouldDeny(p, w.From, w.To, w.Flow)
 	decided, passed, left := false, false, uint32(0)
 	var out []Step
 	for i := range rs.Rules {
@@ -73,7 +75,8 @@ func explainAt(p *check.Policy, rs *policy.Ruleset, end policy.Direction, w Pack
 			After: decided || passed && r.Tier == left,
 		}
 		s.Decides = s.Rule == by && s.Matches() && !s.After
-		if s.Matches() && !s.After && r.Verdict == policy.Pass {
+		s.Would = r.Audit && s.Rule == audit && s.Matches() && !s.After
+		if s.Matches() && !r.Dormant && !s.After && r.Verdict == policy.Pass {
 			passed, left = true, r.Tier
 		}
 		decided = decided || s.Decides

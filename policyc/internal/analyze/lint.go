@@ -26,6 +26,8 @@ const (
 	Hidden    Kind = "hidden-deny"   // allows of a higher rank overlap a deny
 	Broad     Kind = "over-broad"    // an allow for everybody, or of every port
 	Unused    Kind = "unused"        // a service or network that no rule names
+	Expired   Kind = "expired"       // a rule whose time is over
+	OneWay    Kind = "one-way"       // a stateless allow without a rule for the way back
 )
 
 // Finding is one thing that lint has to say. A note is worth knowing and often
@@ -60,8 +62,11 @@ type lintRule struct {
 // seen is a cell and a pair that has it.
 type seen struct{ pair }
 
-// Lint looks for rules that do nothing, or something else than they seem to.
-func Lint(p *check.Policy) ([]Finding, error) {
+// Lint looks for rules that do nothing, or something else than they seem to,
+// as of a time, in seconds since 1970: rules that are not valid then are as if
+// they were not there.
+func Lint(whole *check.Policy, now int64) ([]Finding, error) {
+	p := whole.At(now)
 	s, err := New(p)
 	if err != nil {
 		return nil, err
@@ -72,8 +77,10 @@ func Lint(p *check.Policy) ([]Finding, error) {
 	for i, r := range p.Rules {
 		out = append(out, l.broad(i, r)...)
 		out = append(out, l.clashes(i, r)...)
+		out = append(out, l.oneWay(i, r)...)
+		out = append(out, expired(r, now)...)
 	}
-	out = append(append(out, l.idle()...), unused(p)...)
+	out = append(append(out, l.idle()...), unused(whole)...)
 	slices.SortStableFunc(out, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.At.File(), b.At.File()), cmp.Compare(a.At.Off, b.At.Off), cmp.Compare(a.Kind, b.Kind))
 	})
@@ -127,7 +134,7 @@ func (l *linter) piece(few *check.Policy, c *cell, q *piece, w *Packet) {
 		if q.allow[0] && (q.by[0] == e.src || leaves == e.src) {
 			first(&r.lets, w)
 		}
-		if !e.src.Allow && !e.src.Pass {
+		if !e.src.Allow && !e.src.Pass && !e.src.Audit {
 			l.denies(r, e, few, c, q, w)
 		}
 	}
@@ -155,7 +162,7 @@ func (l *linter) denies(r *lintRule, e *rule, few *check.Policy, c *cell, q *pie
 func hider(few *check.Policy, deny *rule, w *Packet) *check.Rule {
 	end := max(deny.speaks, policy.Egress)
 	for tier := range deny.src.Tier + 1 {
-		if by := eval.First(few, tier, end, w.From, w.To, w.Flow); by != nil && (!by.Pass || tier == deny.src.Tier) {
+		if by := eval.First(few, tier, end, w.From, w.To, w.Flow, false); by != nil && (!by.Pass || tier == deny.src.Tier) {
 			return by
 		}
 		if by := few.Defaults[tier]; by != nil && tier < deny.src.Tier {
@@ -297,7 +304,7 @@ func (l *linter) idle() []Finding {
 	var out []Finding
 	for i := range again(order, &out) {
 		r, x := p.Rules[i], &l.rules[i]
-		if gone[r] {
+		if gone[r] || r.Dormant {
 			continue
 		}
 		f := Finding{Name: r.Name, At: r.At, Witness: x.match}
@@ -306,6 +313,9 @@ func (l *linter) idle() []Finding {
 			f.Kind, f.Text = Never, "no connection can match it"
 			out = append(out, f)
 			continue
+		}
+		if r.Audit {
+			continue // it is to change no answer
 		}
 		if _, idle := l.without(i, map[*check.Rule]bool{r: true}); !idle {
 			continue
@@ -377,7 +387,7 @@ func (l *linter) without(i int, gone map[*check.Rule]bool) (by map[*check.Rule]*
 				continue
 			}
 			allow, who := eval.Decide(few, w.From, w.To, w.Flow)
-			if allow != q.allow[0] {
+			if allow != q.allow[0] || allow && who.Stateless != q.by[0].Stateless {
 				return nil, false
 			}
 			if by[who] == nil {

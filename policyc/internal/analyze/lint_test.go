@@ -13,7 +13,7 @@ import (
 )
 
 func lint(t interface{ Fatal(...any) }, p *check.Policy) []analyze.Finding {
-	found, err := analyze.Lint(p)
+	found, err := analyze.Lint(p, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,9 +47,11 @@ func TestLintWitnesses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := drawPolicy(t)
 		p := must(t, text)
-		for _, f := range lint(t, p) {
+		found := lint(t, p)
+		p = p.At(1)
+		for _, f := range found {
 			kinds[f.Kind]++
-			if f.Kind == analyze.Unused || f.Kind == analyze.Never {
+			if f.Kind == analyze.Unused || f.Kind == analyze.Never || f.Kind == analyze.Expired {
 				continue
 			}
 			r := ruleOf(p, f.Name)
@@ -78,6 +80,9 @@ func TestLintWitnesses(t *testing.T) {
 				fine = !r.Allow && allow && met && !slices.ContainsFunc(f.Others, func(o *check.Rule) bool {
 					return o.Tier > r.Tier || o.Tier == r.Tier && o.Priority >= r.Priority || !o.Allow && !(o.Pass && o.Tier == r.Tier)
 				})
+			case analyze.OneWay:
+				back, over := decides(p, &analyze.Packet{From: f.Witness.To, To: f.Witness.From, Flow: f.Witness.Flow})
+				fine = by == r && allow && r.Stateless && !(back && over.Stateless)
 			case analyze.Broad:
 				_, leaves := eval.DecideAt(p, policy.Egress, f.Witness.From, f.Witness.To, f.Witness.Flow)
 				fine = (by == r || leaves == r) && allow
@@ -87,7 +92,7 @@ func TestLintWitnesses(t *testing.T) {
 			}
 		}
 	})
-	for _, kind := range []analyze.Kind{analyze.Never, analyze.Shadowed, analyze.Redundant, analyze.Guard, analyze.Idle, analyze.Conflict, analyze.Hidden, analyze.Broad, analyze.Unused} {
+	for _, kind := range []analyze.Kind{analyze.Never, analyze.Shadowed, analyze.Redundant, analyze.Guard, analyze.Idle, analyze.Conflict, analyze.Hidden, analyze.Broad, analyze.Unused, analyze.Expired, analyze.OneWay} {
 		if kinds[kind] == 0 {
 			t.Errorf("%s was never found", kind)
 		}
@@ -107,11 +112,15 @@ func TestLintFindsAllThatCanGo(t *testing.T) {
 				gone = append(gone, f.Name)
 			}
 		}
+		p = p.At(1)
 		rest := less(p, gone...)
 		if d := diff(t, p, rest); !d.Empty() {
 			t.Fatalf("without %v it means something else: %+v\n%s", gone, d, text)
 		}
 		for _, r := range rest.Rules {
+			if r.Audit || r.Dormant {
+				continue // it is to decide nothing, or nothing now
+			}
 			if diff(t, rest, less(rest, r.Name)).Empty() && diff(t, p, less(p, r.Name)).Empty() {
 				t.Fatalf("without %v %s can go, too\n%s", gone, r.Name, text)
 			}

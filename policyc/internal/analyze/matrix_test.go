@@ -126,7 +126,7 @@ to = "a"
 port = "ip/99"
 expect = "deny"
 `)
-	c, err := analyze.Cover(p)
+	c, err := analyze.Cover(p, func(t *check.Test) []int64 { return []int64{1} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,24 +141,30 @@ expect = "deny"
 func TestExplainEndsWhereEvalDecides(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := drawPolicy(t)
-		p := must(t, text)
+		p := must(t, text).At(1)
 		for _, x := range probes(t, p) {
 			_, by := eval.Decide(p, x.from, x.to, x.flow)
-			var decided *check.Rule
+			var decided, left *check.Rule
 			for i, chain := range analyze.Explain(p, analyze.Packet{From: x.from, To: x.to, Flow: x.flow}) {
 				if i > 0 && (decided == nil || !decided.Allow) {
 					t.Fatalf("%+v: the other end is asked although one denies\n%s", x, text)
 				}
-				decided = nil
+				decided, left = nil, decided
 				for _, s := range chain.Steps {
+					if s.Rule.Dormant && !s.Decides && !s.Would {
+						continue
+					}
 					matched := eval.Matches(s.Rule, max(chain.End, policy.Egress), x.from, x.to, x.flow)
-					if matched != s.Matches() || matched && !s.Decides && !s.After && !s.Rule.Pass {
+					if matched != s.Matches() || matched && !s.Decides && !s.After && !s.Rule.Pass && !s.Rule.Audit {
 						t.Fatalf("%+v of %+v, decided by %v\n%s", s, x, by, text)
 					}
 					if s.Decides {
 						decided = s.Rule
 					}
 				}
+			}
+			if by != nil && by == left && by.Stateless && decided.Allow && !decided.Stateless {
+				decided = by // of two that allow it is the one that wants no session that is named
 			}
 			if decided != by {
 				t.Fatalf("%+v: decided by %v, want %v\n%s", x, decided, by, text)

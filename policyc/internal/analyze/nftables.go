@@ -25,6 +25,11 @@ type Endpoint struct {
 //
 // The kernel decides what is forwarded; an endpoint's identity is its address.
 func Nftables(p *check.Policy, endpoints []Endpoint) (string, error) {
+	for _, r := range p.Rules {
+		if r.Stateless && !r.Dormant {
+			return "", fmt.Errorf("%s:%d: rule %s is stateless, and this ruleset tracks connections: it would let its replies pass; take stateless out, and the rule for the way back", r.At.File(), r.At.Line(), r.Name)
+		}
+	}
 	s, err := New(p)
 	if err != nil {
 		return "", err

@@ -100,6 +100,9 @@ func (s *Space) take(number int, p *check.Policy, known map[string]int32) {
 		if !stated {
 			continue // the default of a tier tells nobody apart; eval asks it
 		}
+		if r.Dormant {
+			continue // at this time it says nothing
+		}
 		rank := uint64(r.Tier)<<32 | uint64(r.Precedence)
 		s.rules = append(s.rules, rule{number, i, p.Rules[i], rank, r.Direction, sideOf(r.From, ids), sideOf(r.To, ids), r.Ports})
 	}

@@ -65,12 +65,25 @@ func drawScoped(t *rapid.T, sets []string) string {
 // ranks are what a rule can state beside its verdict: mostly nothing.
 var ranks = []string{"", "", "", "tier = \"security\"\n", "tier = \"baseline\"\n", "priority = 10\n", "direction = \"egress\"\n", "direction = \"ingress\"\n"}
 
+// drawMarks draws what a rule says beside its verdict: mostly nothing. Second 1
+// is the time of the tests.
+func drawMarks(t *rapid.T, verdict string) string {
+	marks := []string{"", "", "", "valid = { from = 1970-01-01T00:00:05Z }\n", "valid = { until = 1970-01-01T00:00:01Z }\n"}
+	switch verdict {
+	case "deny":
+		marks = append(marks, "audit = true\n")
+	case "allow":
+		marks = append(marks, "stateless = true\n")
+	}
+	return rapid.SampledFrom(marks).Draw(t, "marks")
+}
+
 func drawRules(t *rapid.T, sets []string, most int) string {
 	text := ""
 	for i := range rapid.IntRange(0, most).Draw(t, "rules") {
 		verdict := rapid.SampledFrom([]string{"allow", "allow", "allow", "deny", "deny", "pass"}).Draw(t, "verdict")
 		text += fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s%s = { from = [%s], to = [%s], ports = [%s] }\n",
-			i, rapid.SampledFrom(ranks).Draw(t, "rank"), verdict, drawSome(t, sets), drawSome(t, sets), drawSome(t, portWords))
+			i, rapid.SampledFrom(ranks).Draw(t, "rank")+drawMarks(t, verdict), verdict, drawSome(t, sets), drawSome(t, sets), drawSome(t, portWords))
 	}
 	return text
 }
@@ -146,4 +159,10 @@ type packet struct {
 func (p packet) allowed(by *check.Policy) bool {
 	allow, _ := eval.Decide(by, p.from, p.to, p.flow)
 	return allow
+}
+
+// stateless tells whether what is allowed has no session.
+func (p *packet) stateless(by *check.Policy) bool {
+	_, rule := eval.Decide(by, p.from, p.to, p.flow)
+	return rule.Stateless
 }

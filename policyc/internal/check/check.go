@@ -184,6 +184,7 @@ func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
 		return
 	}
 	c.rank(out, r)
+	c.marks(out, r)
 	out.From = c.sets(clause, &clause.From, "from")
 	out.To = c.sets(clause, &clause.To, "to")
 	out.Ports = c.ports(clause)
@@ -258,11 +259,12 @@ func (c *checker) test(t *source.Test) {
 	if t.Name.Value == "" && !t.Name.Bad {
 		c.list.Errorf(t.At, "a test has no name").With("name = \"...\"")
 	}
-	var fine [4]bool
+	var fine [5]bool
 	out.From, fine[0] = c.subject(&t.From, t.At, "from")
 	out.To, fine[1] = c.subject(&t.To, t.At, "to")
 	out.Ports, fine[2] = c.port(t)
 	fine[3] = c.expect(t)
+	out.When, fine[4] = c.second(t.When)
 	OneFamily(&out.From, &out.To)
 	if out.From.Addr.IsValid() && out.To.Addr.IsValid() && out.From.Addr.Is4() != out.To.Addr.Is4() {
 		c.list.Errorf(t.To.Text.At, "from and to are addresses of two families").With("a connection is of one")

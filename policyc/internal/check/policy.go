@@ -8,6 +8,7 @@ package check
 
 import (
 	"net/netip"
+	"slices"
 
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/internal/diag"
@@ -88,6 +89,16 @@ type Rule struct {
 	From, To []Set
 	Ports    []policy.Port
 	At       diag.Span
+	// Log has the switch report what the rule decides; Audit, of a deny, has it
+	// say what it would deny, and decide nothing; Stateless, of an allow, opens
+	// no session.
+	Log, Audit, Stateless bool
+	// Valid is when the rule speaks, and Dormant says that in a view of another
+	// time it does not.
+	Valid   policy.Period
+	Dormant bool
+	// Owner and Reason are whose it is and what for.
+	Owner, Reason string
 }
 
 // Verdict is what the rule says.
@@ -108,6 +119,8 @@ type Test struct {
 	Ports    []policy.Port
 	Allow    bool
 	At       diag.Span
+	// When is the time that it asks about, in seconds since 1970; 0: all times.
+	When int64
 }
 
 // Subject is one end of a connection as people describe it.
@@ -122,6 +135,25 @@ type Subject struct {
 const anyName = "any"
 
 var reserved = map[string]bool{anyName: true, "host": true, "outside": true}
+
+// At is the policy as it is at a time, in seconds since 1970: rules that are not
+// valid then are Dormant. It is the policy itself where that is none.
+func (p *Policy) At(now int64) *Policy {
+	dormant := func(r *Rule) bool { return !r.Valid.Has(now) }
+	if !slices.ContainsFunc(p.Rules, dormant) {
+		return p
+	}
+	out := *p
+	out.Rules = slices.Clone(p.Rules)
+	for i, r := range out.Rules {
+		if dormant(r) {
+			sleeping := *r
+			sleeping.Dormant = true
+			out.Rules[i] = &sleeping
+		}
+	}
+	return &out
+}
 
 // Lookup finds a service or network by name, or any.
 func (p *Policy) Lookup(name string) (Set, bool) {

@@ -120,7 +120,9 @@ func set(s check.Set) policy.Set {
 func (l *lowering) rule(r *check.Rule) policy.Rule {
 	return policy.Rule{
 		Name: r.Name, Verdict: r.Verdict(), Tier: r.Tier, Precedence: r.Priority, Direction: r.Direction,
-		From: l.side(r.From), To: l.side(r.To), Ports: merge(r.Ports), File: filepath.Base(r.At.File()), Line: uint32(r.At.Line()),
+		From: l.side(r.From), To: l.side(r.To), Ports: merge(r.Ports),
+		Log: r.Log, Audit: r.Audit, Stateless: r.Stateless, Valid: r.Valid, Dormant: r.Dormant, Owner: r.Owner, Reason: r.Reason,
+		File: filepath.Base(r.At.File()), Line: uint32(r.At.Line()),
 	}
 }
 
@@ -171,6 +173,9 @@ func hash(rs *policy.Ruleset) [32]byte {
 	}
 	for _, r := range rs.Rules {
 		fmt.Fprintf(h, "%q %d %d %d %d %v %v %v\n", r.Name, r.Verdict, r.Tier, r.Precedence, r.Direction, r.From, r.To, r.Ports)
+		if r.Log || r.Audit || r.Stateless || !r.Valid.Always() || r.Owner != "" || r.Reason != "" {
+			fmt.Fprintf(h, "%t %t %t %d %d %q %q\n", r.Log, r.Audit, r.Stateless, r.Valid.From, r.Valid.Until, r.Owner, r.Reason)
+		}
 	}
 	return [32]byte(h.Sum(nil))
 }

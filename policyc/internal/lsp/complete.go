@@ -27,11 +27,12 @@ var keys = map[string][]string{
 	"tiers":       {"default"},
 	"networks":    {"cidrs", "except"},
 	"endpoints":   {"labels", "addresses"},
-	"rules":       {"name", "tier", "priority", "direction", "allow", "deny", "pass"},
+	"rules":       {"name", "owner", "reason", "tier", "priority", "direction", "log", "audit", "stateless", "valid", "allow", "deny", "pass"},
+	"rules.valid": {"from", "until"},
 	"rules.allow": {"from", "to", "ports"},
 	"rules.deny":  {"from", "to", "ports"},
 	"rules.pass":  {"from", "to", "ports"},
-	"tests":       {"name", "from", "to", "port", "expect"},
+	"tests":       {"name", "from", "to", "port", "at", "expect"},
 	"tests.from":  {"labels"},
 	"tests.to":    {"labels"},
 }
@@ -43,6 +44,9 @@ var words = map[string][]string{
 	"tier":      check.TierNames[:],
 	"direction": {"egress", "ingress"},
 }
+
+// flags are the keys of a rule that are true or not there.
+var flags = []string{"log", "audit", "stateless"}
 
 // place is where a cursor stands: in which table, behind which key, and whether
 // in a string. It is read from the text before the cursor alone, for what stands
@@ -76,6 +80,8 @@ func (s *Server) complete(p *positionParams) (any, *fault) {
 		items = itemsOf(check.PortNames(), kindValue)
 	case at.inText:
 		items = itemsOf(words[at.key], kindKeyword)
+	case at.table == "rules" && slices.Contains(flags, at.key):
+		items = itemsOf([]string{"true"}, kindKeyword)
 	case at.key == "":
 		path := strings.Trim(at.table+"."+at.inner, ".")
 		items = itemsOf(keys[path], kindProperty)
@@ -88,7 +94,7 @@ func (s *Server) complete(p *positionParams) (any, *fault) {
 }
 
 func namesKey(at place) bool {
-	ends := (at.table == "rules" || at.table == "tests") && (at.key == "from" || at.key == "to")
+	ends := at.inner != "valid" && (at.table == "rules" || at.table == "tests") && (at.key == "from" || at.key == "to")
 	return ends || at.table == "services" && at.key == "services"
 }
 

@@ -3,6 +3,7 @@ package lsp
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"bulkhead/policyc/compile"
 	"bulkhead/policyc/internal/diag"
@@ -36,7 +37,7 @@ func (s *Server) check(docs []*document, done map[string]bool) {
 		by[d.uri] = d
 		sources = append(sources, compile.Source{Name: d.uri, Text: []byte(d.text)})
 	}
-	_, findings := compile.Check(sources)
+	_, findings := compile.CheckAt(sources, compile.Moments{Now: time.Now().Unix()})
 	found := map[string][]diagnostic{}
 	for _, f := range findings.All() {
 		uri := f.At.File()

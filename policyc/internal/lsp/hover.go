@@ -23,6 +23,10 @@ func (s *Server) hover(p *positionParams) (any, *fault) {
 	switch last := w.path[len(w.path)-1]; {
 	case w.names():
 		text = s.aboutName(d, w)
+	case w.isKey && w.path[0] == "rules" && len(w.path) == 2:
+		text = aboutKeys[last]
+	case w.isKey && w.path[0] == "tests" && last == "at":
+		text = "the time that the test asks about; a test without one must hold at all times"
 	case !w.isKey && w.path[0] == "rules" && last == "name":
 		text = d.indexed().aboutRule(w)
 	case !w.isKey && (last == "ports" || last == "port"):
@@ -32,6 +36,16 @@ func (s *Server) hover(p *positionParams) (any, *fault) {
 		return nil, nil
 	}
 	return hover{markup{"markdown", text}, d.span(w.off, w.n)}, nil
+}
+
+// aboutKeys says what a rule says beside its verdict.
+var aboutKeys = map[string]string{
+	"log":       "the switch logs each session that the rule opens, and each packet that it denies, up to a rate",
+	"audit":     "of a deny: the switch counts and logs what the rule would deny, and lets the rest of the policy decide",
+	"stateless": "of an allow: it opens no session; each packet is judged by itself, and replies need a rule of their own",
+	"valid":     "when the rule speaks: from the time `from` on, and at `until` not any more; either may be left out",
+	"owner":     "whose rule it is, for traces, logs and tables",
+	"reason":    "what the rule is for, for traces, logs and tables",
 }
 
 // aboutName shows a service's or network's own words, and what uses it.

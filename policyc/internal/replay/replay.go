@@ -32,6 +32,8 @@ type Judge struct {
 	Allowed, Denied uint64
 	ByRule          []uint64 // flows that a rule decided
 	Default         uint64   // flows that none did
+	Audits          []uint64 // flows that a rule under audit would have denied
+	audits          bool     // a rule is
 	top             top
 }
 
@@ -51,7 +53,8 @@ const (
 // New makes a judge of a policy. The list says whose an address is; one that
 // it has not is of no workload.
 func New(rs *policy.Ruleset, who []endpoints.Endpoint) *Judge {
-	j := &Judge{rs: rs, index: policy.NewIndex(rs), labels: map[netip.Addr]*endpoints.Endpoint{}, ByRule: make([]uint64, len(rs.Rules))}
+	j := &Judge{rs: rs, index: policy.NewIndex(rs), labels: map[netip.Addr]*endpoints.Endpoint{}, ByRule: make([]uint64, len(rs.Rules)), Audits: make([]uint64, len(rs.Rules)),
+		audits: slices.ContainsFunc(rs.Rules, func(r policy.Rule) bool { return r.Audit })}
 	for i := range who {
 		for _, a := range who[i].IPs {
 			j.labels[a.Unmap()] = &who[i]
@@ -72,13 +75,16 @@ func (j *Judge) Flow(f *flows.Flow) {
 		j.forget()
 	}
 	from, to := j.ends(f.Src, f.SrcLabels), j.ends(f.Dst, f.DstLabels)
-	rule, verdict := j.decide(from, to, f)
+	rule := j.decide(from, to, f)
+	if j.audits {
+		j.wouldDeny(from, to, f)
+	}
 	if rule != policy.NoRule {
 		j.ByRule[rule] += f.Count
 	} else {
 		j.Default += f.Count
 	}
-	if verdict == policy.Allow {
+	if j.allows(rule) {
 		j.Allowed += f.Count
 		return
 	}
@@ -146,31 +152,54 @@ func (j *Judge) name(sets []policy.SetID) string {
 	return strings.Join(names[1], "+")
 }
 
-// decide says what the list of rules says, read as policy.Ruleset.Decide reads
-// it: where the connection leaves, and if it may, where it arrives.
-func (j *Judge) decide(from, to *ends, f *flows.Flow) (policy.RuleID, policy.Verdict) {
-	list := j.between(from, to)
-	rule, verdict := j.decideAt(policy.Egress, list, f)
-	if verdict == policy.Deny {
-		return rule, verdict
+// decide returns the rule that decides, as policy.Ruleset.Decide does.
+func (j *Judge) decide(from, to *ends, f *flows.Flow) policy.RuleID {
+	rules := j.between(from, to)
+	left := j.decideAt(policy.Egress, rules, f, false)
+	if !j.allows(left) {
+		return left
 	}
-	return j.decideAt(policy.Ingress, list, f)
+	rule := j.decideAt(policy.Ingress, rules, f, false)
+	if j.allows(rule) && j.rs.Rules[left].Stateless && !j.rs.Rules[rule].Stateless {
+		return left
+	}
+	return rule
 }
 
-// decideAt is what one end says. A pass takes its tier out of the reading.
-func (j *Judge) decideAt(end policy.Direction, list []uint32, f *flows.Flow) (policy.RuleID, policy.Verdict) {
-	left, passed := uint32(0), false
-	for _, i := range list {
+// wouldDeny counts a flow for the rule under audit that would have denied it.
+func (j *Judge) wouldDeny(from, to *ends, f *flows.Flow) {
+	rules := j.between(from, to)
+	for _, end := range [2]policy.Direction{policy.Egress, policy.Ingress} {
+		rule := j.decideAt(end, rules, f, true)
+		if j.allows(rule) {
+			continue
+		}
+		if rule != policy.NoRule && j.rs.Rules[rule].Audit {
+			j.Audits[rule] += f.Count
+		}
+		return
+	}
+}
+
+func (j *Judge) allows(rule policy.RuleID) bool {
+	return rule != policy.NoRule && j.rs.Rules[rule].Verdict == policy.Allow
+}
+
+// decideAt reads the rules between two ends that speak at one of them, those
+// under audit only if they are to be enforced, as policy.Ruleset.DecideAt does.
+func (j *Judge) decideAt(end policy.Direction, rules []uint32, f *flows.Flow, enforced bool) policy.RuleID {
+	left, passed := uint32(0), false // the tier that a pass has left
+	for _, i := range rules {
 		r := &j.rs.Rules[i]
-		if passed && r.Tier == left || !r.Direction.SpeaksAt(end) || !matches(r, f) {
+		if passed && r.Tier == left || !r.Speaks(end, enforced) || !matches(r, f) {
 			continue
 		}
 		if r.Verdict != policy.Pass {
-			return policy.RuleID(i), r.Verdict
+			return policy.RuleID(i)
 		}
 		left, passed = r.Tier, true
 	}
-	return policy.NoRule, policy.Deny
+	return policy.NoRule
 }
 
 func matches(r *policy.Rule, f *flows.Flow) bool {

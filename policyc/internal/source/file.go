@@ -1,6 +1,10 @@
 package source
 
-import "bulkhead/policyc/internal/diag"
+import (
+	"time"
+
+	"bulkhead/policyc/internal/diag"
+)
 
 // Bad, in what follows, says that what was written there could not be read and
 // has been reported: nobody need report again that something is missing.
@@ -95,6 +99,26 @@ type Number struct {
 	Set, Bad bool
 }
 
+// Flag is true or false in the source.
+type Flag struct {
+	Value, Set, Bad bool
+	At              diag.Span
+}
+
+// Time is a date and time of the source, with its zone.
+type Time struct {
+	Value    time.Time
+	At       diag.Span
+	Set, Bad bool
+}
+
+// Valid is valid = {} of a rule.
+type Valid struct {
+	At          diag.Span
+	Set, Bad    bool
+	From, Until Time
+}
+
 // Rule is one of [[rules]]. Exactly one of Allow, Deny and Pass should be there;
 // check says so where it is not.
 type Rule struct {
@@ -102,6 +126,10 @@ type Rule struct {
 	Name              Text
 	Tier, Direction   Text
 	Priority          Number
+	Owner, Reason     Text
+	Log, Audit        Flag
+	Stateless         Flag
+	Valid             Valid
 	Allow, Deny, Pass *Clause
 	Bad               bool // it has a key that may have been meant for one it lacks
 }
@@ -118,6 +146,7 @@ type Test struct {
 	Name         Text
 	From, To     Endpoint
 	Port, Expect Text
+	When         Time
 }
 
 // Endpoint is one side of a test: a service or an address by Text, or an

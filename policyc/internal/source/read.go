@@ -197,11 +197,13 @@ func (r *reader) network(e entry) Network {
 }
 
 func (r *reader) rule(n *node) Rule {
-	strange := r.keys(n, "a rule", "name", "tier", "priority", "direction", "allow", "deny", "pass")
+	strange := r.keys(n, "a rule", "name", "owner", "reason", "tier", "priority", "direction", "log", "audit", "stateless", "valid", "allow", "deny", "pass")
 	return Rule{
 		At: n.at, Name: r.textOf(n, "name", strange), Tier: r.textOf(n, "tier", false), Priority: r.number(n, "priority"),
 		Direction: r.textOf(n, "direction", false),
-		Allow:     r.clause(n, "allow"), Deny: r.clause(n, "deny"), Pass: r.clause(n, "pass"), Bad: strange,
+		Owner:     r.textOf(n, "owner", false), Reason: r.textOf(n, "reason", false),
+		Log: r.flag(n, "log"), Audit: r.flag(n, "audit"), Stateless: r.flag(n, "stateless"), Valid: r.valid(n),
+		Allow: r.clause(n, "allow"), Deny: r.clause(n, "deny"), Pass: r.clause(n, "pass"), Bad: strange,
 	}
 }
 
@@ -223,11 +225,11 @@ func (r *reader) clause(rule *node, key string) *Clause {
 }
 
 func (r *reader) test(n *node) Test {
-	strange := r.keys(n, "a test", "name", "from", "to", "port", "expect")
+	strange := r.keys(n, "a test", "name", "from", "to", "port", "at", "expect")
 	return Test{
 		At: n.at, Name: r.textOf(n, "name", strange),
 		From: r.endpoint(n, "from", strange), To: r.endpoint(n, "to", strange),
-		Port: r.textOf(n, "port", strange), Expect: r.textOf(n, "expect", strange),
+		Port: r.textOf(n, "port", strange), Expect: r.textOf(n, "expect", strange), When: r.time(n, "at"),
 	}
 }
 
