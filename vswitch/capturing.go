@@ -81,7 +81,14 @@ func (c *captured) comment() string {
 		text = "taken in by the switch"
 	}
 	if rs := l.snapshot.Rules; c.rule != 0 && rs != nil && int(c.rule) <= len(rs.Rules) {
-		text += " rule " + rs.Rules[c.rule-1].Name
+		r := &rs.Rules[c.rule-1]
+		text += " rule " + r.Name
+		if r.Owner != "" {
+			text += ", owner " + r.Owner
+		}
+		if r.Reason != "" {
+			text += ", reason " + r.Reason
+		}
 	}
 	return text
 }

@@ -5,17 +5,22 @@ import (
 
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/port"
 )
 
 // live is what the workers go by: one snapshot and the open ports that belong
 // to it, published together by one pointer store. A worker loads it once a
-// batch. It is never changed after that, but for the rule hits, which each
-// worker writes in a row of its own.
+// batch. It is never changed after that, but for the rule hits and audits, which
+// each worker writes in rows of its own.
 type live struct {
 	snapshot *dataplane.Snapshot
 	ports    []openPort // by packet.PortID
 	ruleHits [][]uint64 // by worker, then rule; the last of a row is the default deny
+	audits   [][]uint64 // by worker, then rule: what rules under audit would have denied
+	// around is the period in which the policy is as the snapshot has it; after
+	// it, and before it if the clock is set back, other rules speak.
+	around policy.Period
 }
 
 // openPort is a port as workers see it.

@@ -128,7 +128,9 @@ func (sw *Switch) mendOnce(now time.Time) {
 func (sw *Switch) release(id packet.PortID, why error) {
 	old := sw.live.Load()
 	gone := old.ports[id]
-	next := &live{snapshot: old.snapshot, ports: append([]openPort(nil), old.ports...), ruleHits: old.ruleHits}
+	again := *old
+	next := &again
+	next.ports = append([]openPort(nil), old.ports...)
 	next.ports[id] = openPort{name: gone.name, port: absentFor(gone.name, sw.portConfig(gone.name), why)}
 	sw.live.Store(next)
 	sw.settle()

@@ -60,7 +60,9 @@ func (sw *Switch) forgetLearned() {
 	for i := range deaf.Segments {
 		deaf.Segments[i].Learning = false
 	}
-	sw.live.Store(&live{snapshot: &deaf, ports: old.ports, ruleHits: old.ruleHits})
+	again := *old
+	again.snapshot = &deaf
+	sw.live.Store(&again)
 	sw.settle()
 	sw.state.FDB.Flush(func(fdb.Dest) bool { return true })
 }

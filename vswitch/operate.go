@@ -142,9 +142,9 @@ func (o *Operator) Workers() ([]api.Worker, error) {
 // counters adds up the workers' accounts of what is live. Who also adds what
 // was before holds mu from before he asked what is live: a reload moves the
 // one to the other.
-func (o *Operator) counters(l *live) ([]dataplane.PortCounters, []uint64, error) {
-	ports := make([]dataplane.PortCounters, len(l.ports))
-	rules := make([]uint64, len(l.ruleHits[0]))
+func (o *Operator) counters(l *live) (ports []dataplane.PortCounters, rules, audits []uint64, err error) {
+	ports = make([]dataplane.PortCounters, len(l.ports))
+	rules, audits = make([]uint64, len(l.ruleHits[0])), make([]uint64, len(l.audits[0]))
 	for i := range o.sw.workers {
 		if !o.sw.onWorker(i, func(w *worker) {
 			for p := range ports {
@@ -153,11 +153,14 @@ func (o *Operator) counters(l *live) ([]dataplane.PortCounters, []uint64, error)
 			for r, n := range l.ruleHits[i] {
 				rules[r] += n
 			}
+			for r, n := range l.audits[i] {
+				audits[r] += n
+			}
 		}) {
-			return nil, nil, errStopping
+			return nil, nil, nil, errStopping
 		}
 	}
-	return ports, rules, nil
+	return ports, rules, audits, nil
 }
 
 // Ports lists the ports.
@@ -168,7 +171,7 @@ func (o *Operator) Ports() ([]api.Port, error) {
 	if err != nil {
 		return nil, err
 	}
-	counters, _, err := o.counters(l)
+	counters, _, _, err := o.counters(l)
 	if err != nil {
 		return nil, err
 	}
@@ -330,10 +333,11 @@ func (o *Operator) Endpoints() ([]api.Endpoint, error) {
 		for _, ip := range e.IPs {
 			a.IPs = append(a.IPs, ip.String())
 		}
-		if o.sw.rules != nil {
-			for _, s := range o.sw.indexOf(o.sw.rules).ServicesOf(e.Labels) {
+		if l := o.sw.live.Load(); l != nil && l.snapshot.Rules != nil {
+			rules := l.snapshot.Rules
+			for _, s := range o.sw.indexOf(rules).ServicesOf(e.Labels) {
 				if s != policy.Any {
-					a.Services = append(a.Services, o.sw.rules.Sets[s].Name)
+					a.Services = append(a.Services, rules.Sets[s].Name)
 				}
 			}
 		}
@@ -350,7 +354,7 @@ func (o *Operator) Policy() (*api.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, hits, err := o.counters(l)
+	_, hits, audits, err := o.counters(l)
 	if err != nil {
 		return nil, err
 	}
@@ -370,7 +374,8 @@ func (o *Operator) Policy() (*api.Policy, error) {
 		}
 	}
 	for i := range rs.Rules {
-		out.Rules = append(out.Rules, describeRule(rs, i, hits[i]+o.sw.ruleTotals[countedAs(&rs.Rules[i])]))
+		rule := countedAs(&rs.Rules[i])
+		out.Rules = append(out.Rules, describeRule(rs, i, hits[i]+o.sw.ruleTotals[rule], audits[i]+o.sw.auditTotals[rule], o.sw.wall().Unix()))
 	}
 	t := l.snapshot.Policy.Stats()
 	out.Tables = api.Tables{
@@ -380,12 +385,25 @@ func (o *Operator) Policy() (*api.Policy, error) {
 	return out, nil
 }
 
-func describeRule(rs *policy.Ruleset, i int, hits uint64) api.Rule {
+func describeRule(rs *policy.Ruleset, i int, hits, audits uint64, now int64) api.Rule {
 	r := &rs.Rules[i]
 	out := api.Rule{
 		Name: r.Name, Verdict: r.Verdict.String(), Place: fmt.Sprintf("%s:%d", r.File, r.Line), Hits: hits,
 		Tier: policy.TierNames[r.Tier], Priority: r.Precedence, Direction: r.Direction.String(),
 		From: []string{}, To: []string{}, Ports: []string{},
+		Log: r.Log, Audit: r.Audit, WouldDeny: audits, Stateless: r.Stateless, Owner: r.Owner, Reason: r.Reason, State: "in-force",
+	}
+	switch {
+	case r.Dormant && r.Valid.Over(now):
+		out.State = "expired"
+	case r.Dormant:
+		out.State = "not-yet"
+	}
+	if r.Valid.From != 0 {
+		out.ValidFrom = policy.FormatTime(r.Valid.From)
+	}
+	if r.Valid.Until != 0 {
+		out.ValidUntil = policy.FormatTime(r.Valid.Until)
 	}
 	for _, s := range r.From {
 		out.From = append(out.From, rs.Sets[s].Name)
@@ -407,16 +425,25 @@ func (o *Operator) Counters() (*api.Counters, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, hits, err := o.counters(l)
+	ports, hits, audits, err := o.counters(l)
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Counters{Rules: map[string]uint64{}, Drops: []api.Drop{}, DefaultDeny: hits[len(hits)-1] + o.sw.defaultDeny}
+	out := &api.Counters{
+		Rules: map[string]uint64{}, Audits: map[string]uint64{}, Drops: []api.Drop{},
+		DefaultDeny: hits[len(hits)-1] + o.sw.defaultDeny, LogLost: o.sw.journal.Lost(),
+	}
 	o.addAccounts(out, l, ports)
 	if rs := l.snapshot.Rules; rs != nil {
 		for i := range rs.Rules {
 			out.Rules[rs.Rules[i].Name] += hits[i]
+			if rs.Rules[i].Audit {
+				out.Audits[rs.Rules[i].Name] += audits[i]
+			}
 		}
+	}
+	for rule, n := range o.sw.auditTotals {
+		out.Audits[rule.name] += n
 	}
 	for rule, n := range o.sw.ruleTotals {
 		out.Rules[rule.name] += n

@@ -101,11 +101,12 @@ func (sw *Switch) relink(r roster, rules *policy.Ruleset) error {
 // If it fails nothing has happened, and the plan is still to be undone.
 func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p *plan) error {
 	zones := sw.zones.follow(cfg)
-	snapshot, err := link(cfg, r, sw.indexOf(rules), p.ids, p.open, zones, sw.generation+1)
+	view, around := sw.viewOf(rules)
+	snapshot, err := link(cfg, r, sw.indexOf(view), p.ids, p.open, zones, sw.generation+1)
 	if err != nil {
 		return err
 	}
-	next := &live{snapshot: snapshot, ports: p.open, ruleHits: sw.hitRows(rules)}
+	next := &live{snapshot: snapshot, ports: p.open, ruleHits: sw.rows(view, 1), audits: sw.rows(view, 0), around: around}
 	before := sw.live.Load()
 	if before != nil && renumbered(&before.snapshot.Names, &snapshot.Names) {
 		sw.forgetLearned()
@@ -127,9 +128,9 @@ func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p
 	return nil
 }
 
-// hitRows makes a row of hits for each worker.
-func (sw *Switch) hitRows(rules *policy.Ruleset) [][]uint64 {
-	n := 1
+// rows makes a row for each worker: a counter for each rule, and so many more.
+func (sw *Switch) rows(rules *policy.Ruleset, more int) [][]uint64 {
+	n := more
 	if rules != nil {
 		n += len(rules.Rules)
 	}
@@ -174,8 +175,18 @@ func (sw *Switch) keepRuleHits(old *live, next *policy.Ruleset) {
 			}
 		}
 	}
+	for _, row := range old.audits {
+		for i, n := range row {
+			if n != 0 {
+				sw.auditTotals[countedAs(&rules.Rules[i])] += n
+			}
+		}
+	}
 	if len(sw.ruleTotals) > maxRuleTotals {
-		sw.forgetRules(next)
+		sw.ruleTotals = known(sw.ruleTotals, next)
+	}
+	if len(sw.auditTotals) > maxRuleTotals {
+		sw.auditTotals = known(sw.auditTotals, next)
 	}
 }
 
@@ -183,19 +194,19 @@ func (sw *Switch) keepRuleHits(old *live, next *policy.Ruleset) {
 // policies long gone included: with more, these are forgotten.
 const maxRuleTotals = 1 << 17
 
-// forgetRules forgets the hits of rules that a policy, or none, has not.
-func (sw *Switch) forgetRules(rules *policy.Ruleset) {
+// known leaves of the totals those of the rules that a policy, or none, has.
+func known(totals map[countedRule]uint64, rules *policy.Ruleset) map[countedRule]uint64 {
 	kept := map[countedRule]uint64{}
 	if rules == nil {
 		rules = &policy.Ruleset{}
 	}
 	for i := range rules.Rules {
 		rule := countedAs(&rules.Rules[i])
-		if n, counted := sw.ruleTotals[rule]; counted {
+		if n, counted := totals[rule]; counted {
 			kept[rule] = n
 		}
 	}
-	sw.ruleTotals = kept
+	return kept
 }
 
 // readWhole reads a file that has its bytes already, and no more of it than it

@@ -74,7 +74,7 @@ func (w *worker) adopt(live *live) {
 			delete(w.failing, s)
 		}
 	}
-	w.lane.Counters.Rules = live.ruleHits[w.number]
+	w.lane.Counters.Rules, w.lane.Counters.Audits = live.ruleHits[w.number], live.audits[w.number]
 }
 
 // follow has the worker receive from a queue from now on.

@@ -50,9 +50,13 @@ type Switch struct {
 	failed      sync.Map // packet.PortID -> string: why a port cannot be read
 	notUp       sync.Map // packet.PortID -> string: why its link could not be set up
 	mendEvery   time.Duration
-	ill         chan struct{} // tells the mender that a device has gone
-	done        chan struct{} // closed by Close: the mender ends
-	mended      chan struct{} // closed by the mender as its last act
+	ill         chan struct{}    // tells the mender that a device has gone
+	done        chan struct{}    // closed by Close: the mender ends
+	mended      chan struct{}    // closed by the mender as its last act
+	timed       chan struct{}    // closed by the keeper of the time as its last act
+	reported    chan struct{}    // closed by the reporter as its last act
+	wall        func() time.Time // the clock that rules with times go by
+	journal     journal
 
 	// What follows is the declared state, from which live is linked. A change
 	// holds mu from reading it to publishing what came of it.
@@ -73,7 +77,11 @@ type Switch struct {
 	nextPort   packet.PortID
 	zones      zones
 	ruleTotals map[countedRule]uint64 // hits of rules of earlier snapshots
-	retired    retired
+	// auditTotals is the same for what rules under audit would have denied.
+	auditTotals map[countedRule]uint64
+	view        view
+	shut        bool // the rules of now cannot be linked: nothing is allowed
+	retired     retired
 	// defaultDeny is the same for what no rule decided.
 	defaultDeny uint64
 	closed      bool
@@ -84,7 +92,8 @@ type Switch struct {
 func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
 	sw := &Switch{
 		log: log, open: open, started: time.Now(), workerCount: cfg.Workers,
-		cfg: cfg, ports: map[string]packet.PortID{}, ruleTotals: map[countedRule]uint64{}, retired: retired{},
+		cfg: cfg, ports: map[string]packet.PortID{}, ruleTotals: map[countedRule]uint64{}, auditTotals: map[countedRule]uint64{}, retired: retired{},
+		timed: make(chan struct{}), reported: make(chan struct{}), wall: time.Now, journal: newJournal(),
 		mendEvery: mendEvery, ill: make(chan struct{}, 1), done: make(chan struct{}), mended: make(chan struct{}),
 	}
 	if err := sw.makeTables(cfg); err != nil {
@@ -159,6 +168,8 @@ func (sw *Switch) Start() error {
 		return err
 	}
 	go sw.mend()
+	go sw.keepTime()
+	go sw.report()
 	return nil
 }
 
@@ -173,12 +184,15 @@ func (sw *Switch) Close() error {
 		return nil
 	}
 	<-sw.mended
+	<-sw.timed
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	for _, w := range sw.workers {
 		w.halt()
 		<-w.stopped
 	}
+	sw.journal.close()
+	<-sw.reported
 	var errs []error
 	for i := range sw.opened {
 		if p := sw.opened[i].port; p != nil {

@@ -43,15 +43,16 @@ func (o *Operator) Trace(r *api.TraceRequest) (*api.Trace, error) {
 }
 
 func traceOf(l *live, rec *dataplane.Recorder, end *packet.Frame) *api.Trace {
-	t := &api.Trace{Steps: []api.Step{}, Rule: rec.Rule, Nearest: rec.Nearest, Allowed: end.Reason == drop.None}
+	t := &api.Trace{Steps: []api.Step{}, Rule: rec.Rule, Audit: rec.Audit, Nearest: rec.Nearest, Allowed: end.Reason == drop.None}
 	for _, s := range rec.Steps {
 		if s.Stage == "parse" && t.Frame == "" {
 			t.Frame = s.Text
 		}
 		t.Steps = append(t.Steps, api.Step{Stage: s.Stage, Text: s.Text})
 	}
-	if rs := l.snapshot.Rules; t.Rule == "" && rs != nil && end.Rule > 0 && int(end.Rule) <= len(rs.Rules) {
-		t.Rule = rs.Rules[end.Rule-1].Name // of the session that was known
+	if rs := l.snapshot.Rules; rs != nil && end.Rule > 0 && int(end.Rule) <= len(rs.Rules) {
+		r := &rs.Rules[end.Rule-1] // also of a session that was known
+		t.Rule, t.Owner, t.RuleReason, t.Stateless = r.Name, r.Owner, r.Reason, r.Stateless
 	}
 	if end.Reason != drop.None {
 		t.Reason, t.Sentence = end.Reason.String(), end.Reason.Sentence()

@@ -30,6 +30,7 @@ type worker struct {
 	lastBusy time.Time // when it last had a queue with frames
 	askedAll time.Time // when it last asked every queue
 	load     load
+	lostTold uint64 // of the lane's journal: how many lost events have been told
 	stopped  chan struct{}
 	stop     atomic.Bool
 }
@@ -176,6 +177,7 @@ func (w *worker) serve(s source) bool {
 	w.load.frames += uint64(w.batch.Len())
 	dataplane.Run(w.lane, w.live.snapshot, w.sw.now(), &w.batch)
 	w.sw.captures.see(&w.batch, w.live)
+	w.report()
 	w.send()
 	return true
 }
@@ -184,4 +186,5 @@ func (w *worker) serve(s source) bool {
 func (w *worker) tick() {
 	w.batch.Reset()
 	dataplane.Run(w.lane, w.live.snapshot, w.sw.now(), &w.batch)
+	w.report()
 }

@@ -14,6 +14,7 @@ package metrics
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -70,13 +71,15 @@ var (
 	drops        = desc("drops_total", "Frames that came in by the port and were dropped, by reason.", "port", "reason")
 	ruleHits     = desc("rule_hits_total", "Connections that the rule decided.", "rule")
 	defaultDeny  = desc("default_deny_total", "Connections that no rule decided.")
+	ruleAudits   = desc("rule_audits_total", "What the rule, which is under audit, would have denied.", "rule")
+	ruleLogLost  = desc("rule_log_lost_total", "Events of rules that were not logged one by one, because there were too many.")
 	rulesLeftOut = desc("rules_left_out", "Rules without a series of their own, because there are more than 1000.")
 )
 
 var all = []*prometheus.Desc{
 	up, buildInfo, started, generation, policyLoaded, policyFailed, policyGen, rules, sessions, sessionsMax, endpoints,
 	frames, framesFree, workerIdle, workerBusy, workerBatch, workerFrames, portUp, rxFrames, rxBytes, txFrames, txBytes,
-	portEvents, in, copies, out, consumed, drops, ruleHits, defaultDeny, rulesLeftOut,
+	portEvents, in, copies, out, consumed, drops, ruleHits, defaultDeny, ruleAudits, ruleLogLost, rulesLeftOut,
 }
 
 // collector reads the switch at each scrape.
@@ -187,5 +190,10 @@ func collectRules(ch chan<- prometheus.Metric, c *api.Counters) {
 		count(ch, ruleHits, c.Rules[name], name)
 	}
 	count(ch, defaultDeny, c.DefaultDeny)
+	count(ch, ruleLogLost, c.LogLost)
+	audits := slices.Sorted(maps.Keys(c.Audits))
+	for _, name := range audits[:min(len(audits), maxRules)] {
+		count(ch, ruleAudits, c.Audits[name], name)
+	}
 	gauge(ch, rulesLeftOut, float64(len(names)-len(shown)))
 }

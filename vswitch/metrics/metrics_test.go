@@ -40,7 +40,7 @@ func (f *fixed) Ports() ([]api.Port, error) {
 }
 
 func (f *fixed) Counters() (*api.Counters, error) {
-	c := &api.Counters{Rules: map[string]uint64{}, DefaultDeny: 3}
+	c := &api.Counters{Rules: map[string]uint64{}, Audits: map[string]uint64{"no-admin": 4}, DefaultDeny: 3}
 	for i := range f.rules {
 		c.Rules[fmt.Sprintf("r%05d", i)] = uint64(i)
 	}

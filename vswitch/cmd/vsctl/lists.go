@@ -181,9 +181,11 @@ func priorityText(priority uint32) string {
 }
 
 func policyCommand(v *view) *cobra.Command {
-	cmd := list(v, "policy", "The policy in force, rule by rule", `In the order of decision. Hits are connections that the rule decided. A rule of a
-scope that says one thing where a connection leaves and another where it arrives
-is here twice, with the end that each speaks for and the hits that each has.`,
+	cmd := list(v, "policy", "The policy in force, rule by rule", `In the order of decision. Hits are connections that the rule decided, or packets
+if it is stateless. Notes are what it says beside: an audit with what it would
+have denied, when it is valid, whose it is and what for. A rule of a scope that
+says one thing where a connection leaves and another where it arrives is here
+twice, with the end that each speaks for and the hits that each has.`,
 		"  vsctl policy\n  vsctl policy -o json\n  vsctl policy load /etc/bulkhead/policy.bhp", "/v1/policy", func(w io.Writer, p *api.Policy) {
 			if !p.Loaded {
 				fmt.Fprintln(w, "no policy is loaded: everything is denied")
@@ -193,14 +195,44 @@ is here twice, with the end that each speaks for and the hits that each has.`,
 			t := p.Tables
 			fmt.Fprintf(w, "tables: %d identities, %d x %d classes, %d port classes, %d programs, %d bytes, at most %d memory touches a lookup\n\n",
 				t.Identities, t.SourceClasses, t.DestClasses, t.PortClasses, t.Programs, t.Bytes, t.Touches)
-			columns(w, "RULE\tVERDICT\tTIER\tPRIORITY\tENDS\tFROM\tTO\tPORTS\tHITS\tPLACE", func(row func(...any)) {
+			columns(w, "RULE\tVERDICT\tTIER\tPRIORITY\tENDS\tFROM\tTO\tPORTS\tHITS\tPLACE\tNOTES", func(row func(...any)) {
 				for _, r := range p.Rules {
-					row(r.Name, r.Verdict, r.Tier, priorityText(r.Priority), r.Direction, strings.Join(r.From, ","), strings.Join(r.To, ","), strings.Join(r.Ports, ","), r.Hits, r.Place)
+					row(r.Name, r.Verdict, r.Tier, priorityText(r.Priority), r.Direction, strings.Join(r.From, ","), strings.Join(r.To, ","), strings.Join(r.Ports, ","), r.Hits, r.Place, ruleNotes(&r))
 				}
 			})
 		})
 	cmd.AddCommand(policyLoadCommand(v))
 	return cmd
+}
+
+// ruleNotes is what a rule says beside its verdict.
+func ruleNotes(r *api.Rule) string {
+	var out []string
+	if r.Audit {
+		out = append(out, fmt.Sprintf("audit: would deny %d", r.WouldDeny))
+	}
+	if r.Stateless {
+		out = append(out, "stateless")
+	}
+	if r.Log {
+		out = append(out, "log")
+	}
+	switch r.State {
+	case "expired":
+		out = append(out, "expired "+r.ValidUntil)
+	case "not-yet":
+		out = append(out, "not valid before "+r.ValidFrom)
+	default:
+		if r.ValidUntil != "" {
+			out = append(out, "until "+r.ValidUntil)
+		}
+	}
+	for _, remark := range []string{r.Owner, r.Reason} {
+		if remark != "" {
+			out = append(out, remark)
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 func countersCommand(v *view) *cobra.Command {
@@ -219,5 +251,16 @@ func countersCommand(v *view) *cobra.Command {
 				}
 				row("(default deny)", c.DefaultDeny)
 			})
+			if len(c.Audits) > 0 {
+				fmt.Fprintln(w)
+				columns(w, "RULE UNDER AUDIT\tWOULD DENY", func(row func(...any)) {
+					for _, name := range slices.Sorted(maps.Keys(c.Audits)) {
+						row(name, c.Audits[name])
+					}
+				})
+			}
+			if c.LogLost > 0 {
+				fmt.Fprintf(w, "\n%d events of rules were not logged one by one: there were too many\n", c.LogLost)
+			}
 		})
 }

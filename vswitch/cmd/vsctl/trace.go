@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -100,6 +101,23 @@ func steps(w io.Writer, t *api.Trace) {
 
 // inBrief is a trace in a line.
 func inBrief(t *api.Trace) string {
+	text := outcome(t)
+	if t.Audit != "" {
+		text += "; " + t.Audit + " would have denied it (audit)"
+	}
+	var remarks []string
+	for _, remark := range []string{t.Owner, t.RuleReason} {
+		if remark != "" {
+			remarks = append(remarks, remark)
+		}
+	}
+	if len(remarks) > 0 {
+		text += " (" + strings.Join(remarks, "; ") + ")"
+	}
+	return text
+}
+
+func outcome(t *api.Trace) string {
 	switch {
 	case t.Allowed && t.Rule != "":
 		return "allowed by " + t.Rule

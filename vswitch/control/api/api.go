@@ -252,8 +252,26 @@ type Rule struct {
 	Ports []string `json:"ports"`
 	// Where it stands in the source, as file:line.
 	Place string `json:"place"`
-	// Connections that it decided.
+	// Connections that it decided; packets, of a stateless rule.
 	Hits uint64 `json:"hits"`
+	// What it decides is logged.
+	Log bool `json:"log,omitempty"`
+	// It denies nothing, and counts and logs what it would deny.
+	Audit bool `json:"audit,omitempty"`
+	// Under audit: what it would have denied.
+	WouldDeny uint64 `json:"would_deny,omitempty"`
+	// It opens no session: replies need a rule of their own.
+	Stateless bool `json:"stateless,omitempty"`
+	// Whether it speaks now.
+	State string `json:"state" enum:"in-force,not-yet,expired"`
+	// The first moment at which it speaks.
+	ValidFrom string `json:"valid_from,omitempty"`
+	// The first moment at which it does not speak any more.
+	ValidUntil string `json:"valid_until,omitempty"`
+	// Whose it is.
+	Owner string `json:"owner,omitempty"`
+	// What it is for.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Tables is how large the linked policy is.
@@ -292,6 +310,10 @@ type Counters struct {
 	Rules map[string]uint64 `json:"rules"`
 	// Connections that no rule decided.
 	DefaultDeny uint64 `json:"default_deny"`
+	// What rules under audit would have denied.
+	Audits map[string]uint64 `json:"audits"`
+	// Events of rules that were not logged one by one: there were too many.
+	LogLost uint64 `json:"log_lost"`
 }
 
 // Drop is the frames of one port dropped for one reason.
@@ -353,6 +375,14 @@ type Trace struct {
 	Sentence string `json:"sentence,omitempty"`
 	// The rule that decides.
 	Rule string `json:"rule,omitempty"`
+	// Whose rule that is.
+	Owner string `json:"owner,omitempty"`
+	// What it is for.
+	RuleReason string `json:"rule_reason,omitempty"`
+	// It opens no session: replies need a rule of their own.
+	Stateless bool `json:"stateless,omitempty"`
+	// The rule under audit that would have denied it.
+	Audit string `json:"audit,omitempty"`
 	// The rule that comes nearest to allowing it.
 	Nearest string `json:"nearest,omitempty"`
 	// The port that it would leave by.
