@@ -102,9 +102,6 @@ func steps(w io.Writer, t *api.Trace) {
 // inBrief is a trace in a line.
 func inBrief(t *api.Trace) string {
 	text := outcome(t)
-	if t.Audit != "" {
-		text += "; " + t.Audit + " would have denied it (audit)"
-	}
 	var remarks []string
 	for _, remark := range []string{t.Owner, t.RuleReason} {
 		if remark != "" {
@@ -113,6 +110,9 @@ func inBrief(t *api.Trace) string {
 	}
 	if len(remarks) > 0 {
 		text += " (" + strings.Join(remarks, "; ") + ")"
+	}
+	if t.Audit != "" {
+		text += "; " + t.Audit + " would have denied it (audit)"
 	}
 	return text
 }
