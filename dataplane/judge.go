@@ -37,13 +37,8 @@ func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *
 		return x.judgeNew(table, hash, s, f, p)
 	}
 	if s.Generation != x.s.Generation {
-		reason, kept := x.judgeAgain(table, s, dir, f, p)
-		if reason != drop.None {
+		if reason, gone := x.judgeAgain(table, hash, s, dir, f, p); gone {
 			return reason
-		}
-		if !kept {
-			f.Rule = 0 // it is of the other direction, perhaps
-			return x.judgeNew(table, hash, nil, f, p)
 		}
 	}
 	if s.Generation == x.s.Generation {
@@ -108,8 +103,8 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Ses
 // judgeAgain asks the policy about a session that an older generation judged,
 // in the direction in which it was opened. Where the answer has become no the
 // session is gone; and so it is where the rule has become stateless, and then
-// the packet is still to be judged.
-func (x *walk) judgeAgain(table *conntrack.Table, s *conntrack.Session, dir conntrack.Direction, f *packet.Frame, p *passage) (reason drop.Reason, kept bool) {
+// the packet is judged by itself.
+func (x *walk) judgeAgain(table *conntrack.Table, hash uint64, s *conntrack.Session, dir conntrack.Direction, f *packet.Frame, p *passage) (reason drop.Reason, gone bool) {
 	key, icmp, from := f.Headers.Key, f.Headers.ICMPType, p.src
 	to := x.destination(p.seg.Zone, &key.Dst)
 	if dir == conntrack.Reply {
@@ -120,16 +115,21 @@ func (x *walk) judgeAgain(table *conntrack.Table, s *conntrack.Session, dir conn
 		x.rec.note("known", "open session of generation %d: judged again by %d", s.Generation, x.s.Generation)
 	}
 	reason = x.decide(f, p, from, to, &key, icmp)
-	kept = reason == drop.None && x.s.Policy.Marks(policy.RuleID(f.Rule-1))&classify.Stateless == 0
+	free := reason == drop.None && x.s.Policy.Marks(policy.RuleID(f.Rule-1))&classify.Stateless != 0
+	gone = reason != drop.None || free
 	switch {
 	case x.rec != nil:
-	case !kept:
+	case gone:
 		table.Remove(s)
 	default:
 		s.Generation, s.Rule = x.s.Generation, f.Rule
 		x.hit(policy.RuleID(f.Rule - 1))
 	}
-	return reason, kept
+	if free {
+		f.Rule = 0 // it is of the other direction, perhaps
+		return x.judgeNew(table, hash, nil, f, p), true
+	}
+	return reason, gone
 }
 
 // requestFor returns the type of the ICMP message that a reply answers.
