@@ -25,7 +25,6 @@ type journal struct {
 	mu      sync.Mutex // guards what follows; a worker holds it for a copy
 	entries []entry
 	lost    uint64 // events that were not written, in all
-	closed  bool
 
 	wake chan struct{}
 	over chan struct{}

@@ -30,6 +30,9 @@ func runTests(p *Policy, otherwise int64, list *diag.List) {
 	for _, t := range p.Tests {
 		times := TimesOf(p, t, otherwise)
 		for i, now := range times {
+			if len(views) == maxViews {
+				clear(views)
+			}
 			if views[now] == nil {
 				at := p.At(now)
 				views[now] = &view{asker{p: at}, relevant.New(at)}
@@ -46,6 +49,10 @@ func runTests(p *Policy, otherwise int64, list *diag.List) {
 		}
 	}
 }
+
+// maxViews bounds the views of a policy that are kept while tests run: each has
+// a list of all rules.
+const maxViews = 64
 
 // TimesOf are the times, in seconds since 1970, that a test asks about: its own,
 // else otherwise if that is not 0, else one of each stretch of time in which the

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"maps"
 	"slices"
 
 	"bulkhead/dataplane/policy"
@@ -49,15 +50,23 @@ func (c *Coverage) Percent() int {
 // large to be cut.
 func Cover(p *check.Policy, times func(*check.Test) []int64) (*Coverage, error) {
 	out := &Coverage{}
-	views := map[int64]*relevant.Index{}
-	tests := map[string]int{} // by name: a view of one time has rules of its own
-	for _, t := range p.Tests {
-		decide, err := exercisedAt(p, t, times(t), views)
-		if err != nil {
+	decided := make([]map[string]bool, len(p.Tests))
+	asked := map[int64][]int{} // by time: the tests that ask of it
+	for i, t := range p.Tests {
+		decided[i] = map[string]bool{}
+		for _, now := range times(t) {
+			asked[now] = append(asked[now], i)
+		}
+	}
+	for _, now := range slices.Sorted(maps.Keys(asked)) {
+		if err := exercisedAt(p.At(now), asked[now], decided); err != nil {
 			return nil, err
 		}
+	}
+	tests := map[string]int{} // by name: a view of one time has rules of its own
+	for _, names := range decided {
 		byDefault := false
-		for name, written := range decide {
+		for name, written := range names {
 			tests[name]++
 			byDefault = byDefault || !written
 		}
@@ -73,23 +82,22 @@ func Cover(p *check.Policy, times func(*check.Test) []int64) (*Coverage, error) 
 	return out, nil
 }
 
-// exercisedAt names the rules that decide a part of a test at one of its times,
-// and tells of each whether the source states it.
-func exercisedAt(p *check.Policy, t *check.Test, times []int64, views map[int64]*relevant.Index) (map[string]bool, error) {
-	out := map[string]bool{}
-	for _, now := range times {
-		if views[now] == nil {
-			views[now] = relevant.New(p.At(now))
-		}
-		s, err := New(views[now].Between(t.From, t.To))
+// exercisedAt notes, by name, the rules that decide a part of each of some tests
+// in the view of a time, and of each whether the source states it. One time's
+// index is gone before the next one's is made.
+func exercisedAt(p *check.Policy, tests []int, decided []map[string]bool) error {
+	rules := relevant.New(p)
+	for _, i := range tests {
+		t := p.Tests[i]
+		s, err := New(rules.Between(t.From, t.To))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for r := range s.exercised(t) {
-			out[name(r)] = written(s.policies[0], r)
+			decided[i][name(r)] = written(p, r)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // exercised are the rules that decide a part of a test; nil is the default. What

@@ -72,9 +72,42 @@ name = "telnet"
 allow = { from = ["web", "office"], to = ["db", "web"], ports = ["tcp/23", "tcp/22"] }
 `
 
-func compiled(t testing.TB, source string) (*compile.Policy, *policy.Ruleset) {
+// marked has a pass, rules of one end, an audit, stateless rules and times.
+const marked = source + `[[rules]]
+name = "leave-it"
+priority = 1
+pass = { from = ["web"], to = ["any"], ports = ["tcp/22", "udp"] }
+[[rules]]
+name = "suspect"
+priority = 2
+audit = true
+deny = { from = ["web"], to = ["db"], ports = ["tcp", "icmp"] }
+[[rules]]
+name = "out"
+tier = "baseline"
+direction = "egress"
+stateless = true
+allow = { from = ["any"], to = ["any"], ports = ["any"] }
+[[rules]]
+name = "in"
+tier = "baseline"
+direction = "ingress"
+allow = { from = ["any"], to = ["db"], ports = ["udp/53", "tcp/22"] }
+[[rules]]
+name = "over"
+valid = { until = 1970-01-01T00:20:00Z }
+priority = 0
+deny = { from = ["any"], to = ["any"], ports = ["any"] }
+`
+
+func compiled(t testing.TB) (*compile.Policy, *policy.Ruleset) {
 	t.Helper()
-	p, findings := compile.Check([]compile.Source{{Name: "p.toml", Text: []byte(source)}})
+	return compiledFrom(t, source)
+}
+
+func compiledFrom(t testing.TB, text string) (*compile.Policy, *policy.Ruleset) {
+	t.Helper()
+	p, findings := compile.Check([]compile.Source{{Name: "p.toml", Text: []byte(text)}})
 	if findings.Failed() {
 		t.Fatal("it does not compile")
 	}
@@ -92,16 +125,19 @@ func who() []endpoints.Endpoint {
 
 // What the judge says of each flow the meaning of the policy says as well.
 func TestJudgeAgreesWithTheMeaning(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
-	for name, text := range map[string]string{"plain": source, "ranked": ranked} {
-		t.Run(name, func(t *testing.T) { agrees(t, r, text) })
+	for _, text := range []string{source, ranked, marked} {
+		judgeAgrees(t, text)
 	}
 }
 
-func agrees(t *testing.T, r *rand.Rand, text string) {
-	p, rs := compiled(t, text)
+func judgeAgrees(t *testing.T, text string) {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	p, rs := compiledFrom(t, text)
+	const now = 1500
+	p, rs = p.At(now), rs.At(now)
 	j := New(rs, who())
 	labels := map[string]map[string]string{}
 	for _, e := range who() {
@@ -109,7 +145,7 @@ func agrees(t *testing.T, r *rand.Rand, text string) {
 	}
 	addrs := []string{"10.0.0.1", "10.0.0.2", "192.0.2.7", "192.0.2.8", "192.0.2.66", "198.51.100.1"}
 	var allowed, denied uint64
-	byRule := map[string]uint64{}
+	byRule, audits := map[string]uint64{}, map[string]uint64{}
 	for range 5000 {
 		src, dst := addrs[r.IntN(len(addrs))], addrs[r.IntN(len(addrs))]
 		f := &flows.Flow{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), Proto: []uint8{6, 17, 1}[r.IntN(3)],
@@ -128,9 +164,17 @@ func agrees(t *testing.T, r *rand.Rand, text string) {
 		if by != nil {
 			byRule[by.Name] += f.Count
 		}
+		if by := eval.WouldDeny(p, from, to, eval.Flow{Proto: f.Proto, Dst: f.Dport}); by != nil {
+			audits[by.Name] += f.Count
+		}
 		j.Flow(f)
 		if j.Allowed != allowed || j.Denied != denied {
 			t.Fatalf("%+v: the meaning allows it: %v", f, allow)
+		}
+	}
+	for i, n := range j.Audits {
+		if n != audits[rs.Rules[i].Name] {
+			t.Errorf("%s would have denied %d flows, by its meaning %d", rs.Rules[i].Name, n, audits[rs.Rules[i].Name])
 		}
 	}
 	for i, n := range j.ByRule {
@@ -141,7 +185,7 @@ func agrees(t *testing.T, r *rand.Rand, text string) {
 }
 
 func TestTopNamesTheNearestRule(t *testing.T) {
-	_, rs := compiled(t, source)
+	_, rs := compiled(t)
 	j := New(rs, who())
 	flow := func(src, dst string, port uint16, n uint64) {
 		j.Flow(&flows.Flow{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), Proto: 6, Dport: port, Count: n})
@@ -171,7 +215,7 @@ func TestTopNamesTheNearestRule(t *testing.T) {
 // However many kinds and ends come by, what is kept is bounded; what is most
 // frequent is found, and its count lies between its bounds.
 func TestMemoryIsBounded(t *testing.T) {
-	_, rs := compiled(t, source)
+	_, rs := compiled(t)
 	j := New(rs, nil)
 	const rounds = 3 * maxKnown
 	often := &flows.Flow{Src: netip.MustParseAddr("198.51.100.1"), Dst: netip.MustParseAddr("198.51.100.2"), Proto: 17, Dport: 9, Count: 1}
