@@ -40,6 +40,15 @@
 // tries by itself; the other ports, and changes of the policy, do not wait for
 // it.
 //
+// # Times, and what is logged
+//
+// Rules may have times. A goroutine of its own reads the clock of the wall, and
+// publishes the policy's next view when other rules speak (clock.go); workers
+// know no time but their own monotonic one. What rules want logged goes from the
+// workers to one goroutine that writes it, through lists of fixed size
+// (journal.go): a log that is slow loses events, and says how many, but holds up
+// no frame.
+//
 // # Fail closed
 //
 // A port's link goes up only when the snapshot that guards it is live, and a
