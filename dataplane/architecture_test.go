@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	// 6: the contract of ports, configuration, the kernel's door
 	"vswitch/internal/sys": {},
 	"vswitch/port":         {"dataplane/drop", "dataplane/packet", "vswitch/internal/sys"},
-	"vswitch/config":       {"dataplane/packet", "vswitch/cli/nearest"},
+	"vswitch/config":       {"dataplane/packet", "dataplane/policy", "vswitch/cli/nearest"},
 	// 7: drivers, which know nothing of each other
 	"vswitch/port/mem":    {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},
 	"vswitch/port/pcap":   {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},

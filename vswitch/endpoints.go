@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/control/api"
 )
@@ -130,6 +131,7 @@ func (e endpoint) changed(c *api.EndpointChange, cfg *config.Config) (endpoint, 
 		ips[i] = ip.String()
 	}
 	stated := config.Endpoint{Name: c.Name, Segment: e.Segment, Port: c.Port, Peer: c.Peer, Labels: e.Labels}
+	_, stated.Host = e.Labels[policy.HostLabel] // a host that moves stays one; none is added here
 	if c.Op == api.EndpointAdd {
 		stated.Segment, stated.Labels, mac, ips = c.Segment, c.Labels, c.MAC, c.IPs
 	}

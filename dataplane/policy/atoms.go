@@ -7,7 +7,7 @@ import (
 )
 
 // Atom is a prefix and the sets of every address in it that is in no longer
-// atom.
+// atom, and that no endpoint has.
 type Atom struct {
 	Prefix netip.Prefix
 	Sets   []SetID

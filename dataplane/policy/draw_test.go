@@ -19,6 +19,9 @@ func drawRuleset(t *rapid.T) *Ruleset {
 	for range rapid.IntRange(0, 4).Draw(t, "sets") {
 		rs.Sets = append(rs.Sets, drawSet(t))
 	}
+	if rapid.Bool().Draw(t, "outside") {
+		rs.Sets = append(rs.Sets, Set{Kind: KindOutside, Name: "outside", Prefixes: Everywhere()})
+	}
 	slices.SortFunc(rs.Sets[1:], compareSet)
 	rs.Sets = slices.CompactFunc(rs.Sets, func(a, b Set) bool { return compareSet(a, b) == 0 })
 	for range rapid.IntRange(0, 5).Draw(t, "rules") {

@@ -6,7 +6,7 @@ import (
 )
 
 // Index finds the sets of an endpoint without asking every set: what
-// ServicesOf and NetworksOf of its Ruleset answer, in time that follows the
+// ServicesOf, NetworksOf and OutsideOf of its Ruleset answer, in time that follows the
 // answer. With 10,000 services an endpoint's are found among the few that share
 // a label with it.
 //
@@ -155,7 +155,13 @@ func (x *Index) climb(i int32, a netip.Addr) int32 {
 	return i
 }
 
-// NetworksOf is Ruleset.NetworksOf.
+// OutsideOf is Ruleset.OutsideOf.
+func (x *Index) OutsideOf(a netip.Addr) []SetID {
+	return x.rs.withOutside(x.NetworksOf(a), a)
+}
+
+// NetworksOf is Ruleset.NetworksOf. The atoms are those of addresses that nobody
+// has, so Outside, which is the last of their sets, is taken off.
 func (x *Index) NetworksOf(a netip.Addr) []SetID {
 	if !a.IsValid() || a.Is4In6() {
 		return []SetID{Any}
@@ -167,7 +173,11 @@ func (x *Index) NetworksOf(a netip.Addr) []SetID {
 		return 1
 	})
 	if i := x.climb(int32(after)-1, a); i >= 0 {
-		return slices.Clone(x.atoms[i].Sets)
+		sets := slices.Clone(x.atoms[i].Sets)
+		if last := len(sets) - 1; x.rs.Sets[sets[last]].Kind == KindOutside {
+			sets = sets[:last]
+		}
+		return sets
 	}
 	return []SetID{Any}
 }

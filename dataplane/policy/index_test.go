@@ -50,6 +50,9 @@ func TestIndexAgreesWithEverySet(t *testing.T) {
 			if got, want := x.ServicesOf(labels), rs.ServicesOf(labels); !slices.Equal(got, want) {
 				t.Fatalf("%v: the index says %v, the sets say %v", labels, got, want)
 			}
+			if got, want := x.OutsideOf(a), rs.OutsideOf(a); !slices.Equal(got, want) {
+				t.Fatalf("%v of no endpoint: the index says %v, the sets say %v", a, got, want)
+			}
 			if got, want := x.NetworksOf(a), rs.NetworksOf(a); !slices.Equal(got, want) {
 				t.Fatalf("%v: the index says %v, the sets say %v", a, got, want)
 			}

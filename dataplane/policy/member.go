@@ -59,14 +59,33 @@ func (rs *Ruleset) ServicesOf(labels map[string]string) []SetID {
 	return sets
 }
 
-// NetworksOf returns the sets that an address belongs to, sorted: Any and every
-// network around it.
+// NetworksOf returns the sets that an address belongs to whoever has it, sorted:
+// Any and every network around it.
 func (rs *Ruleset) NetworksOf(a netip.Addr) []SetID {
 	sets := []SetID{Any}
 	for i := range rs.Sets {
 		if s := &rs.Sets[i]; s.Kind == KindNetwork && s.Contains(a) {
 			sets = append(sets, SetID(i))
 		}
+	}
+	return sets
+}
+
+// OutsideOf returns the sets that an address belongs to which no endpoint has,
+// sorted: NetworksOf, and Outside.
+func (rs *Ruleset) OutsideOf(a netip.Addr) []SetID {
+	return rs.withOutside(rs.NetworksOf(a), a)
+}
+
+// Outside returns the set Outside, if a rule names it.
+func (rs *Ruleset) Outside() (SetID, bool) {
+	last := len(rs.Sets) - 1
+	return SetID(max(last, 0)), last > 0 && rs.Sets[last].Kind == KindOutside
+}
+
+func (rs *Ruleset) withOutside(sets []SetID, a netip.Addr) []SetID {
+	if id, named := rs.Outside(); named && a.IsValid() && !a.Is4In6() {
+		return append(sets, id)
 	}
 	return sets
 }

@@ -18,9 +18,9 @@ type Ruleset struct {
 	Generation uint64
 	// SourceHash is the SHA-256 of the checked source in canonical form.
 	SourceHash [32]byte
-	// Sets is every service and network that a rule names, and the built-in
-	// Any at index 0; otherwise sorted by kind, then name. A SetID is an
-	// index into it.
+	// Sets is every service and network that a rule names, the built-in Any at
+	// index 0, and Outside if a rule names it; sorted by kind, then name. A
+	// SetID is an index into it.
 	Sets []Set
 	// Rules is in the order of decision, see DecideAt. A RuleID is an index
 	// into it. The order is by Tier and Precedence; at a tie every deny comes
@@ -51,7 +51,21 @@ const (
 	KindService
 	// KindNetwork is a set of addresses, found by prefix.
 	KindNetwork
+	// KindOutside is the set Outside: every address that no endpoint has. There
+	// is one at the most, and so it is the last of the sets.
+	KindOutside
 )
+
+// HostLabel is the label of the endpoints that are hosts, and of no others. Only
+// the configuration of a switch gives it, and no text but the compiler's asks
+// for it: so a workload that can choose its labels cannot become a host.
+const HostLabel = Reserved + "host"
+
+// HostValue is its value.
+const HostValue = "true"
+
+// Reserved is what the keys of labels begin with that nobody may write by hand.
+const Reserved = "bulkhead/"
 
 // Set is a service or a network.
 type Set struct {
@@ -60,8 +74,15 @@ type Set struct {
 	// Selector picks the members of a service.
 	Selector Selector
 	// Prefixes less Except are the members of a network. Masked, sorted,
-	// unique; each Except lies inside a prefix.
+	// unique; each Except lies inside a prefix. Outside has Everywhere.
 	Prefixes, Except []netip.Prefix
+}
+
+// Everywhere returns the prefixes of Outside: every address, which an endpoint's
+// is found before. So what maps addresses that no endpoint has by the longest
+// prefix finds Outside with no word about it.
+func Everywhere() []netip.Prefix {
+	return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
 }
 
 // Selector is a choice of alternatives: an endpoint is selected if at least

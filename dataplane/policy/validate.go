@@ -28,6 +28,9 @@ func (rs *Ruleset) Validate() error {
 	if !ascending(rs.Sets[1:], compareSet) {
 		return errors.New("sets not in order, or one twice")
 	}
+	if n := len(rs.Sets); n > 1 && rs.Sets[n-2].Kind == KindOutside {
+		return errors.New("two sets are outside")
+	}
 	for i := range rs.Rules {
 		if err := rs.Rules[i].validate(len(rs.Sets)); err != nil {
 			return fmt.Errorf("rule %d (%q): %w", i, rs.Rules[i].Name, err)
@@ -53,9 +56,11 @@ func (s *Set) validate(first bool) error {
 	switch {
 	case !prints(s.Name):
 		return errors.New("its name does not print")
-	case s.Kind > KindNetwork || (s.Kind == KindAny) != first:
+	case s.Kind > KindOutside || (s.Kind == KindAny) != first:
 		return fmt.Errorf("kind %d", s.Kind)
-	case s.Kind != KindService && len(s.Selector) > 0, s.Kind != KindNetwork && len(s.Prefixes)+len(s.Except) > 0:
+	case s.Kind == KindOutside && (!slices.Equal(s.Prefixes, Everywhere()) || len(s.Except) > 0):
+		return errors.New("outside is not every address")
+	case s.Kind != KindService && len(s.Selector) > 0, s.Kind < KindNetwork && len(s.Prefixes)+len(s.Except) > 0:
 		return errors.New("members of another kind")
 	}
 	for _, alternative := range s.Selector {

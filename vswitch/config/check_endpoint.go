@@ -2,10 +2,13 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"bulkhead/dataplane/policy"
 )
 
 // endpoints checks [[endpoints]]. Their names are apart from one another and
@@ -19,7 +22,7 @@ func (c *checker) endpoints(list []fileEndpoint) {
 
 func (c *checker) endpoint(i int, f *fileEndpoint) Endpoint {
 	key := func(k string) string { return fmt.Sprintf("endpoints[%d].%s", i, k) }
-	e := Endpoint{Name: f.Name, Segment: f.Segment, Port: f.Port, Peer: f.Peer, Labels: f.Labels}
+	e := Endpoint{Name: f.Name, Segment: f.Segment, Port: f.Port, Peer: f.Peer, Labels: f.Labels, Host: f.Host}
 	if p, is := c.ports.index[f.Name]; is && c.set[fmt.Sprintf("ports[%d].mac", p)] {
 		c.wrong(key("name"), "give it a name of its own", "%q is the endpoint on the port of that name", f.Name)
 	}
@@ -86,6 +89,27 @@ func (c *checker) workload(key func(string) string, e *Endpoint, mac string, ips
 		c.claim(c.addrs, at, vrf, a.String(), e.Name)
 	}
 	c.labels(key("labels"), e.Labels)
+	if e.Host {
+		e.Labels = withHost(e.Labels)
+	}
+}
+
+// withHost adds the label that the service host selects by. There is no other
+// way to get it.
+func withHost(labels map[string]string) map[string]string {
+	out := maps.Clone(labels)
+	if out == nil {
+		out = map[string]string{}
+	}
+	out[policy.HostLabel] = policy.HostValue
+	return out
+}
+
+// withoutHost takes it away again.
+func withoutHost(labels map[string]string) map[string]string {
+	out := maps.Clone(labels)
+	delete(out, policy.HostLabel)
+	return out
 }
 
 // behind reads the prefixes of which a router may send.
@@ -129,7 +153,7 @@ func (c *checker) inSegment(key string, a netip.Addr, s *Segment) {
 	}
 }
 
-// labels notes labels that no selector could name.
+// labels notes labels that no selector could name, or that nobody may give.
 func (c *checker) labels(key string, labels map[string]string) {
 	if len(labels) > maxLabels {
 		c.wrong(key, fmt.Sprintf("at most %d", maxLabels), "there are %d labels", len(labels))
@@ -137,6 +161,8 @@ func (c *checker) labels(key string, labels map[string]string) {
 	for k, v := range labels {
 		at := under(key, k)
 		switch {
+		case strings.HasPrefix(k, policy.Reserved):
+			c.wrong(at, "take it away; who is a host has host = true in the configuration", "labels that begin with %s are the switch's own", policy.Reserved)
 		case k == "" || len(k) > maxLabel || !printable(k) || strings.ContainsAny(k, "=, "):
 			c.wrong(at, fmt.Sprintf("1 to %d bytes without blanks, comma and equals sign", maxLabel), "%s is no label's key", short(k))
 		case len(v) > maxLabel || !printable(v):

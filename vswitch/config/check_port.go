@@ -50,7 +50,7 @@ func (c *checker) portMTU(key string, p *Port, s *Segment) {
 
 // noEndpoint notes what an uplink has no use for.
 func (c *checker) noEndpoint(key func(string) string) {
-	for _, k := range []string{"segment", "mac", "ips", "labels", "prefixes", "no_default_route"} {
+	for _, k := range []string{"segment", "mac", "ips", "labels", "host", "prefixes", "no_default_route"} {
 		if c.set[key(k)] {
 			c.wrong(key(k), "take it away; an uplink's addresses are those of [vtep]", "an uplink is in no segment and has no endpoint")
 		}
@@ -126,7 +126,7 @@ func (c *checker) deviceOnce(key, netns, name string) {
 // binding checks who is on a port: a MAC and IPs, or nobody.
 func (c *checker) binding(key func(string) string, p *Port, f *filePort) {
 	if !c.set[key("mac")] {
-		for _, k := range []string{"ips", "labels", "prefixes"} {
+		for _, k := range []string{"ips", "labels", "host", "prefixes"} {
 			if c.set[key(k)] {
 				c.wrong(key(k), "add mac and ips, or take it away", "%s without a mac are nobody's", k)
 			}
@@ -137,7 +137,7 @@ func (c *checker) binding(key func(string) string, p *Port, f *filePort) {
 		c.wrong(key("ips"), "add ips, or take mac away", "a mac without ips is nobody: nothing could be sent from it")
 	}
 	p.Prefixes = c.behind(key("prefixes"), f.Prefixes)
-	e := Endpoint{Name: f.Name, Segment: f.Segment, Labels: f.Labels}
+	e := Endpoint{Name: f.Name, Segment: f.Segment, Labels: f.Labels, Host: f.Host}
 	c.workload(key, &e, f.MAC, f.IPs)
-	p.MAC, p.IPs = e.MAC, e.IPs
+	p.MAC, p.IPs, p.Labels = e.MAC, e.IPs, e.Labels
 }

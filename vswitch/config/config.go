@@ -90,8 +90,8 @@ type Port struct {
 	File     string // pcap: the capture to replay
 	MAC      packet.MAC
 	IPs      []netip.Addr
-	Labels   map[string]string
-	Prefixes []netip.Prefix // sources allowed behind it: it is a router
+	Labels   map[string]string // of a host policy.HostLabel, too
+	Prefixes []netip.Prefix    // sources allowed behind it: it is a router
 	Queues   int
 	MTU      int
 	Mode     string // xdp: auto, native, generic
@@ -106,7 +106,8 @@ type Endpoint struct {
 	Peer    string // the peer it is behind
 	MAC     packet.MAC
 	IPs     []netip.Addr
-	Labels  map[string]string
+	Labels  map[string]string // of a host policy.HostLabel, too
+	Host    bool              // it is a host, and not on one
 	// Prefixes are sources allowed behind it, as Port.Prefixes.
 	Prefixes []netip.Prefix
 }

@@ -2,7 +2,8 @@ package config
 
 // ReadEndpoint reads a workload that somebody other than the file states, by
 // the rules of the file: name, MAC, addresses and labels, for its segment. Who
-// has the same name, MAC or address is for the caller to find.
+// has the same name, MAC or address is for the caller to find. A host's label is
+// kept where e.Host says that it is one, and refused elsewhere.
 func (cfg *Config) ReadEndpoint(e Endpoint, mac string, ips []string) (Endpoint, error) {
 	c := newChecker("", nil)
 	c.cfg, c.segments.index = cfg, map[string]int{}
@@ -13,6 +14,9 @@ func (cfg *Config) ReadEndpoint(e Endpoint, mac string, ips []string) (Endpoint,
 		for _, g := range s.Gateways {
 			c.gatewayAt("", s, g)
 		}
+	}
+	if e.Host {
+		e.Labels = withoutHost(e.Labels)
 	}
 	key := func(k string) string { return k }
 	for _, k := range []string{"name", "segment", "mac", "ips"} {

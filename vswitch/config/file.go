@@ -50,6 +50,7 @@ type filePort struct {
 	MAC      string            `toml:"mac"`
 	IPs      []string          `toml:"ips"`
 	Labels   map[string]string `toml:"labels"`
+	Host     bool              `toml:"host"`
 	Prefixes []string          `toml:"prefixes"`
 	Queues   int               `toml:"queues"`
 	MTU      int               `toml:"mtu"`
@@ -65,6 +66,7 @@ type fileEndpoint struct {
 	MAC      string            `toml:"mac"`
 	IPs      []string          `toml:"ips"`
 	Labels   map[string]string `toml:"labels"`
+	Host     bool              `toml:"host"`
 	Prefixes []string          `toml:"prefixes"`
 }
 

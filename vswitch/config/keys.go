@@ -86,6 +86,7 @@ var keys = map[string]rule{
 	"ports[].mac":              {derived: "none: nobody is on the port", form: macForm},
 	"ports[].ips":              {derived: "none; required with mac", form: "in the segment's prefixes"},
 	"ports[].labels":           {derived: none, form: labelForm},
+	"ports[].host":             {},
 	"ports[].prefixes":         {derived: none, form: prefixForm},
 	"ports[].queues":           {least: 1, most: maxWorkers, derived: "workers", unit: "queues"},
 	"ports[].mtu":              {least: 576, most: 9000, otherwise: DefaultMTU, derived: "the segment's; an uplink: 1500", unit: "bytes of IP"},
@@ -99,6 +100,7 @@ var keys = map[string]rule{
 	"endpoints[].mac":      {derived: required, form: macForm},
 	"endpoints[].ips":      {derived: required, form: "in the segment's prefixes"},
 	"endpoints[].labels":   {derived: none, form: labelForm},
+	"endpoints[].host":     {},
 	"endpoints[].prefixes": {derived: none, form: prefixForm},
 
 	"routes[].vrf":       {otherwise: DefaultVRF, form: nameForm},
