@@ -65,6 +65,7 @@ type explanation struct {
 	Rules   []stepJSON `json:"rules"`
 	Nearest string     `json:"nearest,omitempty"`
 	Beaten  string     `json:"beaten,omitempty"`
+	Self    bool       `json:"self,omitempty"` // one endpoint: it does not cross the switch
 
 	chains []chainText
 }
@@ -96,6 +97,9 @@ type stepJSON struct {
 
 func explain(p *compile.Policy, from, to check.Subject, ports []policy.Port) *explanation {
 	a := compile.Ask(p, from, to, ports)
+	if a.Self {
+		return &explanation{From: from.Text, To: to.Text, Port: ports[0].String(), Verdict: says(true), Self: true, Rules: []stepJSON{}}
+	}
 	w := analyze.Packet{From: from, To: to, Flow: a.At}
 	out := &explanation{From: from.Text, To: to.Text, Port: w.Port(), Verdict: says(a.Allow), Nearest: a.Near, Beaten: a.Beaten, Rules: []stepJSON{}}
 	for _, chain := range analyze.Explain(p, w) {
@@ -160,6 +164,9 @@ func (e *explanation) print(w io.Writer, output string, all bool) error {
 func (e *explanation) text(all bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s -> %s %s\n", e.From, e.To, e.Port)
+	if e.Self {
+		b.WriteString("  allowed: an endpoint reaches itself without the switch\n")
+	}
 	for _, c := range e.chains {
 		b.WriteString(c.text(all))
 	}

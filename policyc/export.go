@@ -177,7 +177,7 @@ func rulesetJSON(rs *policy.Ruleset) any {
 }
 
 func setOf(s *policy.Set) setJSON {
-	out := setJSON{Name: s.Name, Kind: [...]string{"any", "service", "network"}[s.Kind]}
+	out := setJSON{Name: s.Name, Kind: [...]string{"any", "service", "network", "outside"}[s.Kind]}
 	for _, all := range s.Selector {
 		list := []conditionJSON{}
 		for _, c := range all {

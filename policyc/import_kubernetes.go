@@ -31,7 +31,9 @@ and writes nothing.
 Read are NetworkPolicy, ClusterNetworkPolicy, AdminNetworkPolicy and
 BaselineAdminNetworkPolicy; of Namespaces, Pods, workloads (for the Pods they
 make) and Nodes their labels, named ports and addresses. Other objects are left
-out. A Pod can be asked about as pod:NAMESPACE/NAME.
+out. Questions name them, as policyc query imported.toml --from pod:shop/web --to
+pod:shop/db --port tcp/5432, and node:NAME. The Pods of a workload are one, under
+the workload's name: no policy tells them apart.
 
 An endpoint of a Pod needs these labels, for rules to find it:
   namespace         the Pod's namespace
@@ -39,10 +41,10 @@ An endpoint of a Pod needs these labels, for rules to find it:
   port/PROTO/NAME   the number of the container port NAME
   KEY               label KEY of the Pod (pod/KEY where KEY is one of the above)
 
-What the node and its Pods say to each other is allowed, as Kubernetes allows it
-for the kubelet's sake; --no-host leaves it to the policies. The compiler does
-not know host yet: what is to be built now is imported with --no-host. A block of
-addresses matches the Pods that have them, too.
+What a host and Pods say to each other is allowed, as Kubernetes allows it to the
+Pod's own node for the kubelet's sake; --no-host leaves it to the policies. A Pod
+on the host's network is the host. A block of addresses matches the Pods that
+have them, too.
 
 Exit codes: 0 imported, 1 mistakes, or it cannot be said, 2 error.`,
 		Example: `  policyc import kubernetes manifests/ -o imported.toml
@@ -150,7 +152,13 @@ func imported(out string, c *kube.Cluster, p *kube.Program, ignored int) string 
 }
 
 func rest(p *kube.Program, ignored int) string {
-	text := ", " + count(len(p.Endpoints), "pod")
+	pods := 0
+	for _, e := range p.Endpoints {
+		if strings.HasPrefix(e.Name, "pod:") {
+			pods++
+		}
+	}
+	text := ", " + count(pods, "pod")
 	if ignored > 0 {
 		text += "; " + count(ignored, "other object") + " left out"
 	}

@@ -29,8 +29,9 @@ func queryCommand() *cobra.Command {
 		Long: `Prints the verdict and the rule that decides; for a denial without a rule, the
 nearest rule that would have allowed it. WHO is a service (an endpoint with
 exactly the service's labels), an endpoint that the files name (pod:shop/web, of
-an import), an address (of no workload), or labels as app=shop,tier=db. A range
-of ports is allowed only if all of it is. The tests in the files are not run.
+an import) by name or address, an address of no endpoint, or labels as
+app=shop,tier=db. A range of ports is allowed only if all of it is. The tests in
+the files are not run.
 
 What is left out is asked for: who can reach db, what can web reach, on what, by
 which rule, also of endpoints that are not there yet. "a & !b" are those in a and
@@ -170,6 +171,7 @@ type answer struct {
 	Nearest string `json:"nearest,omitempty"`
 	Beaten  string `json:"beaten,omitempty"` // the allow rule that the deny beats
 	Why     string `json:"why,omitempty"`    // why it does
+	Self    bool   `json:"self,omitempty"`   // one endpoint: it does not cross the switch
 
 	Owner     string `json:"owner,omitempty"`     // of the rule
 	Reason    string `json:"reason,omitempty"`    // of the rule
@@ -178,7 +180,7 @@ type answer struct {
 }
 
 func (q *question) answer(got compile.Answer) *answer {
-	out := &answer{From: q.from, To: q.to, Port: q.port, Verdict: "deny", Nearest: got.Near, Beaten: got.Beaten, Why: got.Why}
+	out := &answer{From: q.from, To: q.to, Port: q.port, Verdict: "deny", Nearest: got.Near, Beaten: got.Beaten, Why: got.Why, Self: got.Self}
 	switch {
 	case got.Allow:
 		out.Verdict = "allow"
@@ -235,6 +237,8 @@ func (a *answer) text() string {
 
 func (a *answer) sentence() string {
 	switch {
+	case a.Self:
+		return "allowed: an endpoint reaches itself without the switch"
 	case a.Verdict == "allow":
 		return fmt.Sprintf("allowed by %s (%s)", a.Rule, a.Place)
 	case a.Verdict == "part" && a.Rule == "":

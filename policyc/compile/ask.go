@@ -55,7 +55,7 @@ func (k *asker) explain(a *Answer, from, to Subject) {
 // setsIn returns the sets that a subject belongs to.
 func setsIn(rs *policy.Ruleset, s Subject) []policy.SetID {
 	if s.Labels == nil {
-		return rs.NetworksOf(s.Addr) // an address of no endpoint is in no service
+		return rs.OutsideOf(s.Addr) // an address of no endpoint is in no service
 	}
 	return slices.Concat(rs.ServicesOf(s.Labels), rs.NetworksOf(s.Addr))
 }

@@ -18,6 +18,9 @@ import (
 // labelSets are what endpoints and services are drawn from.
 var labelSets = []map[string]string{{"a": "1"}, {"b": "1"}, {"a": "1", "b": "1"}, {"a": "2"}, {"b": "1", "c": "2"}, {"a": "1", "b": "1", "c": "2"}}
 
+// hostLabels are those of hosts, and none.
+var hostLabels = []map[string]string{{}, {policy.HostLabel: "true"}, {policy.HostLabel: "true", "a": "1"}}
+
 // blocks lie in each other, beside each other, and at the ends of both
 // families, so that their edges meet.
 var blocks = []string{
@@ -40,7 +43,7 @@ type world struct {
 
 // drawWorld draws services and networks.
 func drawWorld(t *rapid.T) *world {
-	w := &world{text: "version = 1\n", sets: []string{"any"}}
+	w := &world{text: "version = 1\n", sets: []string{"any", "outside", "host"}}
 	for i := range rapid.IntRange(1, 4).Draw(t, "services") {
 		w.add(fmt.Sprintf("s%d", i), "[services.s%d]\n%s", i, w.drawService(t))
 	}
@@ -69,8 +72,8 @@ func (w *world) drawService(t *rapid.T) string {
 	}
 	lines := func(s string) string { return strings.ReplaceAll(s, "}, match", "}\nmatch") + "\n" }
 	switch kind := rapid.IntRange(0, 3).Draw(t, "kind"); {
-	case kind == 0 && len(w.sets) > 1:
-		return "services = [" + quoted(drawSome(t, "members", w.sets[1:])) + "]\n"
+	case kind == 0:
+		return "services = [" + quoted(drawSome(t, "members", w.sets[2:])) + "]\n"
 	case kind == 1:
 		return "any = [{ " + plain() + " }, { " + plain() + " }]\n"
 	case kind == 2:
@@ -240,7 +243,7 @@ func drawSubjects(t *rapid.T) []Subject {
 	for i, a := range addrs {
 		s := Subject{Addr: a}
 		if i%2 == 0 {
-			s.Labels = rapid.SampledFrom(append(labelSets, map[string]string{})).Draw(t, "labels")
+			s.Labels = rapid.SampledFrom(append(hostLabels, labelSets...)).Draw(t, "labels")
 		}
 		out = append(out, s)
 	}

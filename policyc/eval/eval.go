@@ -23,7 +23,8 @@
 //     services. An address outside is in no service.
 //   - A network is the addresses in one of its cidrs and in none of its
 //     exceptions, whoever holds them. IPv4 and IPv6 never meet.
-//   - any is everybody.
+//   - any is everybody, host the endpoints that are hosts, outside every address
+//     that no endpoint has.
 //   - Replies are part of the connection that was allowed, unless the rule of
 //     either end is stateless: then each packet is asked about by itself.
 //   - A deny under audit decides nothing. It would have denied a connection if,
@@ -156,6 +157,8 @@ func In(set check.Set, s check.Subject) bool {
 	switch {
 	case set.Any:
 		return true
+	case set.Outside:
+		return s.Labels == nil
 	case set.Service != nil:
 		return s.Labels != nil && selects(set.Service, s.Labels)
 	default:

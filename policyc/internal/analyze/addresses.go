@@ -93,6 +93,9 @@ func corners(sets []policy.Set) []netip.Addr {
 	out := slices.Clone(plain)
 	var edges []netip.Addr
 	for _, s := range sets {
+		if s.Kind == policy.KindOutside {
+			continue // it is of who has the address, not of the address
+		}
 		for _, p := range slices.Concat(s.Prefixes, s.Except) {
 			out = append(out, p.Addr().Next())
 			edges = append(edges, p.Addr(), lastOf(p).Next())
@@ -102,11 +105,12 @@ func corners(sets []policy.Set) []netip.Addr {
 	return slices.DeleteFunc(out, func(a netip.Addr) bool { return !a.IsValid() || a.Is4In6() })
 }
 
+// networksOf are the networks that an address is in, whoever has it.
 func networksOf(sets []policy.Set, a netip.Addr) []int32 {
 	contains := func(p netip.Prefix) bool { return p.Contains(a) }
 	var in []int32
 	for i, s := range sets {
-		if slices.ContainsFunc(s.Prefixes, contains) && !slices.ContainsFunc(s.Except, contains) {
+		if s.Kind == policy.KindNetwork && slices.ContainsFunc(s.Prefixes, contains) && !slices.ContainsFunc(s.Except, contains) {
 			in = append(in, int32(i))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/internal/check"
 )
 
@@ -37,8 +38,12 @@ type class struct {
 // both.
 func (s *Space) combine(labels []labelAtom, addrs []addrAtom) {
 	for _, l := range labels {
+		own := l.sets
+		if l.labels == nil {
+			own = s.outsideSet() // nobody's
+		}
 		for _, a := range addrs {
-			s.atoms = append(s.atoms, atom{union(l.sets, a.sets), l.labels, a})
+			s.atoms = append(s.atoms, atom{union(own, a.sets), l.labels, a})
 		}
 	}
 	s.members = make([]bitset, len(s.sets))
@@ -50,6 +55,14 @@ func (s *Space) combine(labels []labelAtom, addrs []addrAtom) {
 			s.members[set].add(i)
 		}
 	}
+}
+
+// outsideSet is the set outside, if a rule names it.
+func (s *Space) outsideSet() []int32 {
+	if i := slices.IndexFunc(s.sets, func(set policy.Set) bool { return set.Kind == policy.KindOutside }); i >= 0 {
+		return []int32{int32(i)}
+	}
+	return nil
 }
 
 // classify joins the atoms that the same rules can meet.

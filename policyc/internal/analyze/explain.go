@@ -99,7 +99,7 @@ func sourceRules(p *check.Policy) map[string]*check.Rule {
 // setsIn returns the sets that a subject belongs to.
 func setsIn(rs *policy.Ruleset, x check.Subject) []policy.SetID {
 	if x.Labels == nil {
-		return rs.NetworksOf(x.Addr)
+		return rs.OutsideOf(x.Addr)
 	}
 	return slices.Concat(rs.ServicesOf(x.Labels), rs.NetworksOf(x.Addr))
 }

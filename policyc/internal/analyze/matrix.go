@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/internal/check"
 )
 
@@ -14,10 +15,10 @@ type Matrix struct {
 	Cells [][]Allowed // from, to
 }
 
-// End is a row and a column: a service, a network, or whoever is outside of
-// all.
+// End is a row and a column: a service, a network, the hosts if a rule names
+// them, or whoever is outside of all: an address of no endpoint and no network.
 type End struct {
-	Name, Kind string // service, network, outside
+	Name, Kind string // service, network, host, outside
 	subjects   []*known
 }
 
@@ -62,6 +63,9 @@ func (s *Space) Matrix() (*Matrix, error) {
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
+	if slices.ContainsFunc(s.sets, func(set policy.Set) bool { return set.Name == check.Host.Name }) {
+		m.Ends = append(m.Ends, End{check.Host.Name, "host", s.endpointsOf(p, check.Host)})
+	}
 	m.Ends = append(m.Ends, End{"outside", "outside", s.outside()})
 	for _, from := range m.Ends {
 		var row []Allowed
@@ -98,7 +102,7 @@ func (s *Space) addressesOf(n *check.Network) []*known {
 }
 
 func (s *Space) outside() []*known {
-	return s.addresses(func(a *atom) bool { return len(a.sets) == 0 })
+	return s.addresses(func(a *atom) bool { return len(a.witness.sets) == 0 })
 }
 
 func (s *Space) addresses(wanted func(*atom) bool) []*known {

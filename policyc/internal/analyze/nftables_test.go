@@ -46,6 +46,12 @@ allow = { from = ["gold"], to = ["any"], ports = ["any"] }
 name = "strangers"
 allow = { from = ["all6"], to = ["office"], ports = ["tcp/25", "gre", "ip/99"] }
 [[rules]]
+name = "host-anywhere"
+allow = { from = ["host"], to = ["outside", "db"], ports = ["udp/123", "icmp/echo"] }
+[[rules]]
+name = "outside-to-host"
+allow = { from = ["outside"], to = ["host"], ports = ["tcp/22"] }
+[[rules]]
 name = "no-telnet"
 deny = { from = ["any"], to = ["any"], ports = ["tcp/23", "tcp/6050"] }
 [[rules]]
@@ -58,6 +64,7 @@ var kernelEndpoints = []analyze.Endpoint{
 	{Name: "web-2", Labels: map[string]string{"tier": "web"}, IPs: addrs("192.0.2.66", "2001:db8:1::7")},
 	{Name: "db-1", Labels: map[string]string{"tier": "db"}, IPs: addrs("10.1.0.2", "fd01::2")},
 	{Name: "gold-web", Labels: map[string]string{"tier": "web", "class": "gold"}, IPs: addrs("10.1.0.3", "fd01::3")},
+	{Name: "node", Labels: map[string]string{"bulkhead/host": "true"}, IPs: addrs("10.1.0.4", "fd01::4")},
 	{Name: "plain", Labels: map[string]string{}, IPs: addrs("192.0.2.10")},
 }
 

@@ -72,7 +72,7 @@ func (m *Matrix) each(f func(from, to End, a Allowed)) {
 
 // Dot writes a matrix as a graph for graphviz.
 func (m *Matrix) Dot() string {
-	shapes := map[string]string{"service": "box", "network": "ellipse", "outside": "diamond"}
+	shapes := map[string]string{"service": "box", "network": "ellipse", "host": "box3d", "outside": "diamond"}
 	var b strings.Builder
 	b.WriteString("digraph policy {\n\trankdir=LR;\n")
 	for _, e := range m.Ends {

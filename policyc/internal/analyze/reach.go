@@ -134,6 +134,9 @@ func (s *Space) setsOf(x check.Subject) []int32 {
 	if x.Addr.IsValid() {
 		in = networksOf(s.sets, x.Addr)
 	}
+	if x.Labels == nil {
+		in = append(in, s.outsideSet()...)
+	}
 	for i, set := range s.sets {
 		if x.Labels != nil && set.Selector.Selects(x.Labels) {
 			in = append(in, int32(i))

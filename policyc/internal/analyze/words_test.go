@@ -58,7 +58,7 @@ func (r reader) named(s check.Subject) bool {
 				return true
 			}
 		}
-		if len(rs.NetworksOf(s.Addr)) > 1 { // any is one of them
+		if len(rs.NetworksOf(s.Addr)) > 1 || s.Labels == nil && len(rs.OutsideOf(s.Addr)) > 1 { // any is one of them
 			return true
 		}
 	}

@@ -25,7 +25,7 @@ var portWords = []string{"any", "tcp", "tcp/0", "tcp/65535", "tcp/80", "tcp/80-9
 
 // drawPolicy draws a policy of a few services, networks and rules.
 func drawPolicy(t *rapid.T) string {
-	text, sets := "version = 1\n", []string{"any"}
+	text, sets := "version = 1\n", []string{"any", "host", "outside"}
 	for i := range rapid.IntRange(1, 4).Draw(t, "services") {
 		sets = append(sets, fmt.Sprintf("s%d", i))
 		text += fmt.Sprintf("[services.s%d]\nlabels = { %s }\n", i, inline(rapid.SampledFrom(labelSets).Draw(t, "labels")))
@@ -137,7 +137,7 @@ func probes(t *rapid.T, policies ...*check.Policy) []packet {
 			}
 		}
 	}
-	labels := append([]map[string]string{nil, {}, {"a": "1", "b": "1", "c": "2", "d": "9"}, {"a": "7"}}, labelSets...)
+	labels := append([]map[string]string{nil, {}, {policy.HostLabel: "true"}, {policy.HostLabel: "true", "b": "1"}, {"a": "1", "b": "1", "c": "2", "d": "9"}, {"a": "7"}}, labelSets...)
 	who := func(name string) check.Subject {
 		return check.Subject{Labels: rapid.SampledFrom(labels).Draw(t, name), Addr: rapid.SampledFrom(addrs).Draw(t, name+" at")}
 	}

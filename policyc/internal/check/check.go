@@ -73,7 +73,7 @@ type checker struct {
 func (c *checker) define(name source.Text, s Set) {
 	full := c.qualified(name.Value)
 	switch first, taken := c.places[full]; {
-	case reserved[name.Value]:
+	case BuiltIn(name.Value) != "":
 		c.list.Errorf(name.At, "%q is a built-in name", name.Value).With("choose another name")
 	case !goodName(name.Value):
 		c.list.Errorf(name.At, "%q is no name", name.Value).With("begin with a letter; letters, digits, '_', '-' and '.' after that, at most %d in all", maxName)
@@ -323,6 +323,7 @@ func (c *checker) subject(e *source.Endpoint, whole diag.Span, side string) (Sub
 		return Subject{}, false
 	}
 	if e.Labels.Set {
+		c.notReserved(&e.Labels)
 		return Subject{Text: "labels", Labels: c.labelsOf(&e.Labels)}, true
 	}
 	if named, found := c.p.in(c.scope, e.Text.Value); found {

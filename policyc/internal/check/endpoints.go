@@ -2,15 +2,21 @@ package check
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
+	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/internal/source"
 )
 
 // known checks an endpoint that questions and tests can name. Rules cannot: a
 // policy names nobody in particular.
 func (c *checker) known(k *source.Known) {
-	s := Subject{Text: k.Name.Value, Labels: c.labelsOf(&k.Labels)}
+	c.notReserved(&k.Labels)
+	s := Subject{Text: k.Name.Value, Labels: c.labelsOf(&k.Labels), Named: true}
+	if k.Host {
+		s.Labels[policy.HostLabel] = policy.HostValue
+	}
 	if kind, rest, found := strings.Cut(k.Name.Value, ":"); !found || !goodName(kind) || rest == "" || !goodRuleName(rest) {
 		c.list.Errorf(k.Name.At, "%q is no name of an endpoint", k.Name.Value).With("a kind, a colon and a name, as \"pod:shop/web\"")
 	}
@@ -18,8 +24,8 @@ func (c *checker) known(k *source.Known) {
 		c.list.Errorf(k.Name.At, "%q is already defined", k.Name.Value).With("an endpoint is stated once, with all its addresses").Note(first, "first defined here")
 	}
 	c.places[k.Name.Value], c.used[k.Name.Value] = k.Name.At, true
-	if len(k.Labels.Items) == 0 && !k.Labels.Bad {
-		c.list.Errorf(k.Name.At, "endpoint %q has no labels, so it is in no service", k.Name.Value).With("labels = { app = \"...\" }")
+	if len(k.Labels.Items) == 0 && !k.Labels.Bad && !k.Host {
+		c.list.Errorf(k.Name.At, "endpoint %q has no labels, so it is in no service", k.Name.Value).With("labels = { app = \"...\" }; for a host host = true")
 	}
 	for _, text := range k.Addresses.Items {
 		a, err := netip.ParseAddr(text.Value)
@@ -39,6 +45,17 @@ func (c *checker) known(k *source.Known) {
 func (p *Policy) endpoint(name string) (Subject, bool) {
 	for _, s := range p.Endpoints {
 		if s.Text == name {
+			return s, true
+		}
+	}
+	return Subject{}, false
+}
+
+// holder finds the endpoint that has an address.
+func (p *Policy) holder(a netip.Addr) (Subject, bool) {
+	for _, s := range p.Endpoints {
+		if slices.Contains(s.Addrs, a) {
+			s.Addr = a
 			return s, true
 		}
 	}

@@ -8,7 +8,7 @@ import (
 // NewName tells what keeps a name from being that of a service or network.
 func NewName(name string) *Problem {
 	switch {
-	case reserved[name]:
+	case BuiltIn(name) != "":
 		return &Problem{Text: fmt.Sprintf("%q is a built-in name", name), Cure: "choose another name"}
 	case !goodName(name):
 		return &Problem{Text: fmt.Sprintf("%q is no name", name), Cure: fmt.Sprintf("begin with a letter; letters, digits, '_', '-' and '.' after that, at most %d in all", maxName)}

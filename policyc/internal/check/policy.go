@@ -57,9 +57,10 @@ type Network struct {
 	At               diag.Span
 }
 
-// Set is one member of a rule's from or to. One of the three holds.
+// Set is one member of a rule's from or to. One of the four holds.
 type Set struct {
 	Any     bool
+	Outside bool
 	Service *Service
 	Network *Network
 }
@@ -71,6 +72,8 @@ func (s Set) Name() string {
 		return s.Service.Name
 	case s.Network != nil:
 		return s.Network.Name
+	case s.Outside:
+		return outsideName
 	}
 	return anyName
 }
@@ -129,12 +132,20 @@ type Subject struct {
 	Labels map[string]string // an endpoint's; nil for an address outside
 	Addr   netip.Addr        // invalid for an endpoint without one
 	Addrs  []netip.Addr      // of a named endpoint: all of them
+	Named  bool              // by its own name: one endpoint, and not any with its labels
 }
 
-// anyName is the built-in set of every address. The others are kept for later.
-const anyName = "any"
+// Same tells whether two ends are one endpoint.
+func (s *Subject) Same(other *Subject) bool {
+	return s.Named && other.Named && s.Text == other.Text
+}
 
-var reserved = map[string]bool{anyName: true, "host": true, "outside": true}
+// The built-in names.
+const (
+	anyName     = "any"     // everybody
+	hostName    = "host"    // the endpoints that are hosts
+	outsideName = "outside" // the addresses of no endpoint
+)
 
 // At is the policy as it is at a time, in seconds since 1970: rules that are not
 // valid then are Dormant. It is the policy itself where that is none.
@@ -155,10 +166,26 @@ func (p *Policy) At(now int64) *Policy {
 	return &out
 }
 
-// Lookup finds a service or network by name, or any.
+var builtIn = map[string]Set{anyName: {Any: true}, hostName: {Service: Host}, outsideName: {Outside: true}}
+
+// Host is the service of the endpoints that are hosts. It is a service like
+// others, but for its label, which nobody can write.
+var Host = &Service{Name: hostName, Labels: map[string]string{policy.HostLabel: policy.HostValue}}
+
+// BuiltIn says what a built-in name means; empty: it is none.
+func BuiltIn(name string) string {
+	return map[string]string{
+		anyName: "everybody", hostName: "the endpoints that are hosts", outsideName: "every address that no endpoint has",
+	}[name]
+}
+
+// BuiltInNames lists them.
+func BuiltInNames() []string { return []string{anyName, hostName, outsideName} }
+
+// Lookup finds a service or network by name, or a built-in set.
 func (p *Policy) Lookup(name string) (Set, bool) {
-	if name == anyName {
-		return Set{Any: true}, true
+	if s, found := builtIn[name]; found {
+		return s, true
 	}
 	s, found := p.named[name]
 	return s, found
@@ -166,7 +193,7 @@ func (p *Policy) Lookup(name string) (Set, bool) {
 
 // Names lists what a rule can name.
 func (p *Policy) Names() []string {
-	names := []string{anyName}
+	names := BuiltInNames()
 	for name := range p.named {
 		names = append(names, name)
 	}

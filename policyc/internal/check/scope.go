@@ -52,6 +52,7 @@ func apart(a, b *Service) bool {
 func (c *checker) scopeOf(s *source.Scope, known map[string]*Service) *Service {
 	out := &Service{Name: s.Name.Value, Labels: c.labelsOf(&s.Labels), At: or(s.Name.At, s.At)}
 	out.Scope = out
+	c.notReserved(&s.Labels)
 	first := known[out.Name]
 	switch {
 	case s.Name.Value == "" && !s.Name.Bad:
@@ -99,7 +100,7 @@ func (c *checker) scoped(s *Service, labels *source.Labels) {
 // in finds a name as a scope's file uses it: its own first, then the names of
 // files without a scope, and those of other scopes by SCOPE/NAME.
 func (p *Policy) in(scope *Service, name string) (Set, bool) {
-	if s, found := p.named[qualify(scope, name)]; found && scope != nil && name != anyName {
+	if s, found := p.named[qualify(scope, name)]; found && scope != nil && BuiltIn(name) == "" {
 		return s, true
 	}
 	return p.Lookup(name)

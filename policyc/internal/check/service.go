@@ -5,10 +5,12 @@ import (
 	"strings"
 
 	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/internal/diag"
 	"bulkhead/policyc/internal/source"
 )
 
 func (c *checker) service(s *source.Service) {
+	c.notReserved(&s.Labels)
 	out := &Service{Name: c.qualified(s.Name.Value), Labels: c.labelsOf(&s.Labels), Match: c.match(&s.Match), At: s.Name.At}
 	for i := range s.Any.Items {
 		out.Any = append(out.Any, c.choice(&s.Any.Items[i]))
@@ -40,6 +42,7 @@ func nothing(labels *source.Labels, match *source.Texts) bool {
 }
 
 func (c *checker) choice(s *source.Choice) Choice {
+	c.notReserved(&s.Labels)
 	if nothing(&s.Labels, &s.Match) && !s.Bad {
 		c.list.Errorf(s.At, "an alternative without labels selects nothing").With("{ labels = { app = \"...\" } }")
 	}
@@ -54,9 +57,26 @@ func (c *checker) match(texts *source.Texts) []policy.Requirement {
 			c.list.Errorf(text.At, "%s", problem.Text).With("%s", problem.Cure)
 			continue
 		}
+		if strings.HasPrefix(r.Key, policy.Reserved) {
+			c.reserved(text.At, r.Key)
+		}
 		out = append(out, r)
 	}
 	return out
+}
+
+// notReserved holds labels that stand in a policy against those that nobody
+// writes by hand.
+func (c *checker) notReserved(labels *source.Labels) {
+	for _, l := range labels.Items {
+		if strings.HasPrefix(l.Key.Value, policy.Reserved) {
+			c.reserved(l.Key.At, l.Key.Value)
+		}
+	}
+}
+
+func (c *checker) reserved(at diag.Span, key string) {
+	c.list.Errorf(at, "label %q is the switch's own", key).With("name the built-in service %q where hosts are meant; labels of yours do not begin with %s", hostName, policy.Reserved)
 }
 
 // groups resolves the services that groups name, when all are known.

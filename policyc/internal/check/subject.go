@@ -25,7 +25,8 @@ func (p *Problem) Error() string {
 }
 
 // Subject reads one end of a connection: a service (an endpoint with exactly
-// the labels it asks for), an address, or labels as app=shop,tier=db.
+// the labels it asks for), an endpoint by name or address, an address of none, or
+// labels as app=shop,tier=db.
 func (p *Policy) Subject(text string) (Subject, *Problem) {
 	return p.subjectIn(nil, text, func(name string) string { return p.meant(nil, name) })
 }
@@ -37,6 +38,8 @@ func (p *Policy) subjectIn(scope *Service, text string, meant func(string) strin
 		switch {
 		case s.Service != nil:
 			return s.Service.example(text)
+		case s.Outside:
+			return Subject{}, &Problem{Text: fmt.Sprintf("%q is not one address", text), Cure: "name an address that no endpoint has"}
 		case s.Network != nil:
 			return Subject{}, &Problem{Text: fmt.Sprintf("%q is a network, not one address", text), Cure: "name an address in it"}
 		}
@@ -48,6 +51,9 @@ func (p *Policy) subjectIn(scope *Service, text string, meant func(string) strin
 	if a, err := netip.ParseAddr(text); err == nil {
 		if a.Is4In6() || a.Zone() != "" {
 			return Subject{}, &Problem{Text: fmt.Sprintf("%q is no address that a packet has", text), Cure: "write IPv4 as IPv4, and no zone"}
+		}
+		if s, found := p.holder(a); found {
+			return s, nil
 		}
 		return Subject{Text: text, Addr: a}, nil
 	}

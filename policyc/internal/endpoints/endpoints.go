@@ -7,8 +7,8 @@
 //	labels = { app = "shop", tier = "web" }
 //	ips = ["10.0.0.1", "fd00::1"]
 //
-// The configuration of vswitchd is such a list, too: its ports. So is what vsctl
-// endpoints -o json prints: the list alone.
+// A host has host = true. The configuration of vswitchd is such a list, too: its
+// ports. So is what vsctl endpoints -o json prints: the list alone.
 package endpoints
 
 import (
@@ -20,6 +20,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"bulkhead/dataplane/policy"
 )
 
 // Endpoint is who has some addresses.
@@ -38,6 +40,7 @@ type file struct {
 type entry struct {
 	Name   string            `toml:"name" json:"name"`
 	Labels map[string]string `toml:"labels" json:"labels"`
+	Host   bool              `toml:"host" json:"host"`
 	IPs    []string          `toml:"ips" json:"ips"`
 }
 
@@ -83,6 +86,9 @@ func check(name string, entries []entry) ([]Endpoint, error) {
 		end := Endpoint{Name: e.Name, Labels: map[string]string{}}
 		for key, value := range e.Labels {
 			end.Labels[key] = value
+		}
+		if e.Host {
+			end.Labels[policy.HostLabel] = policy.HostValue
 		}
 		for _, text := range e.IPs {
 			a, err := netip.ParseAddr(text)

@@ -19,9 +19,10 @@
 //	port/PROTO/NAME    the number of the container port NAME, as port/tcp/http
 //	KEY                label KEY of the Pod
 //	pod/KEY            the same, where KEY is namespace or begins with ns/,
-//	                   port/ or pod/
+//	                   port/, pod/ or bulkhead/
 //
-// A Pod on the host's network is no endpoint: its address is the node's.
+// A Pod on the host's network is no endpoint of its own: its address is the
+// node's. A node is a host, which no selector matches.
 //
 // # What cannot be told
 //

@@ -34,10 +34,11 @@ func EndpointLabels(p *Pod, n *Namespace) map[string]string {
 func namespaceKey(key string) string    { return "ns/" + key }
 func portKey(proto, name string) string { return "port/" + strings.ToLower(proto) + "/" + name }
 
-// podKey keeps a Pod's labels apart from what else is on its endpoint.
+// podKey keeps a Pod's labels apart from what else is on its endpoint, and from
+// the label that makes a host: a Pod chooses its labels.
 func podKey(key string) string {
 	prefix, _, _ := strings.Cut(key, "/")
-	if key == ownNamespace || strings.Contains(key, "/") && (prefix == "ns" || prefix == "port" || prefix == "pod") {
+	if key == ownNamespace || strings.HasPrefix(key, policy.Reserved) || strings.Contains(key, "/") && (prefix == "ns" || prefix == "port" || prefix == "pod") {
 		return "pod/" + key
 	}
 	return key

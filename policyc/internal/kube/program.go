@@ -13,8 +13,7 @@ import (
 type Program struct {
 	Sets  []Set
 	Rules []Rule
-	// Endpoints are the Pods of the manifests, as far as they have a name of
-	// their own on the network.
+	// Endpoints are the Pods and nodes of the manifests.
 	Endpoints []Endpoint
 }
 
@@ -36,10 +35,11 @@ type Rule struct {
 	Ports     []string
 }
 
-// Endpoint is a Pod.
+// Endpoint is a Pod, or a host: a node, or a Pod on its network.
 type Endpoint struct {
-	Name   string // pod:NAMESPACE/NAME
-	Labels map[string]string
+	Name   string // pod:NAMESPACE/NAME, node:NAME
+	Host   bool
+	Labels map[string]string // none of a host
 	Addrs  []string
 }
 

@@ -5,91 +5,56 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/compile"
+	"bulkhead/policyc/eval"
 	"bulkhead/policyc/internal/diag"
 )
 
-// allows reads a program as the language means it: a connection needs both
-// directions; in each the tiers are asked in order, in a tier the lowest
-// priority first, where a deny counts before an allow and that before a pass.
-func (p *Program) allows(c *Cluster, from, to End, f Flow) bool {
-	return p.chain(c, Egress, from, to, f) && p.chain(c, Ingress, from, to, f)
+// meant is a program read back by the language's own reader: package eval says
+// what it means.
+type meant struct {
+	policy *compile.Policy
+	labels map[*Pod]map[string]string // asked for before
 }
 
-func (p *Program) chain(c *Cluster, d Direction, from, to End, f Flow) bool {
-	for _, tier := range []string{"platform", "security", "application", "baseline"} {
-		verdict, at := "", 0
-		for _, r := range p.Rules {
-			if r.Tier != tier || r.Direction != d || !p.in(c, r.From, from) || !p.in(c, r.To, to) || !onPort(r.Ports, f) {
-				continue
-			}
-			if verdict == "" || r.Priority < at || r.Priority == at && r.Verdict == stricter(verdict, r.Verdict) {
-				verdict, at = r.Verdict, r.Priority
-			}
-		}
-		if verdict == "allow" || verdict == "deny" {
-			return verdict == "allow"
-		}
+func meaningOf(t testing.TB, p *Program) *meant {
+	t.Helper()
+	policy, findings := compile.Read([]compile.Source{{Name: "imported.toml", Text: Write(p)}})
+	if findings.Failed() {
+		var out strings.Builder
+		_ = findings.Render(&out)
+		t.Fatalf("what was imported is no policy:\n%s\n%s", out.String(), Write(p))
 	}
-	return false
+	return &meant{policy, map[*Pod]map[string]string{}}
 }
 
-func (p *Program) in(c *Cluster, names []string, e End) bool {
-	return slices.ContainsFunc(names, func(name string) bool {
-		switch name {
-		case "any":
-			return true
-		case "host":
-			return e.Node
-		}
-		s := p.Sets[slices.IndexFunc(p.Sets, func(s Set) bool { return s.Name == name })]
-		if s.in != nil {
-			holds := func(b netip.Prefix) bool { return b.Contains(e.Addr) }
-			return slices.ContainsFunc(s.in, holds) && !slices.ContainsFunc(s.out, holds)
-		}
-		return isEndpoint(e) && meets(s.need, labelsOf(c, e.Pod))
-	})
+var protocols = map[corev1.Protocol]uint8{"TCP": 6, "UDP": 17, "SCTP": 132, "ICMP": 1}
+
+func (m *meant) allows(c *Cluster, from, to End, f Flow) bool {
+	allow, _ := eval.Decide(m.policy, m.subject(c, from, to), m.subject(c, to, from), eval.Flow{Proto: protocols[f.Proto], Dst: f.Port})
+	return allow
 }
 
-// made are the labels of Pods that were asked for before.
-var made = map[*Pod]map[string]string{}
-
-func labelsOf(c *Cluster, p *Pod) map[string]string {
-	if made[p] == nil {
-		made[p] = EndpointLabels(p, c.namespace(p.Namespace))
+// subject shows an end as the switch does: a Pod on the host's network is the
+// host.
+func (m *meant) subject(c *Cluster, e, other End) compile.Subject {
+	s := compile.Subject{Addr: e.Addr}
+	switch {
+	case e.Node || isNode(e, other):
+		s.Labels = map[string]string{policy.HostLabel: policy.HostValue}
+	case isEndpoint(e):
+		if m.labels[e.Pod] == nil {
+			m.labels[e.Pod] = EndpointLabels(e.Pod, c.namespace(e.Pod.Namespace))
+		}
+		s.Labels = m.labels[e.Pod]
 	}
-	return made[p]
-}
-
-func meets(need []policy.Requirement, labels map[string]string) bool {
-	for _, r := range need {
-		value, has := labels[r.Key]
-		listed := has && slices.Contains(r.Values, value)
-		if met := [...]bool{policy.OpIn: listed, policy.OpNotIn: !listed, policy.OpExists: has, policy.OpNotExists: !has}; !met[r.Op] {
-			return false
-		}
-	}
-	return len(need) > 0
-}
-
-func onPort(words []string, f Flow) bool {
-	return slices.ContainsFunc(words, func(word string) bool {
-		proto, numbers, some := strings.Cut(word, "/")
-		if proto != "any" && proto != strings.ToLower(string(f.Proto)) {
-			return false
-		}
-		low, high, isRange := strings.Cut(numbers, "-")
-		if !isRange {
-			high = low
-		}
-		lo, _ := strconv.Atoi(low)
-		hi, _ := strconv.Atoi(high)
-		return !some || lo <= int(f.Port) && int(f.Port) <= hi
-	})
+	return s
 }
 
 func translated(t testing.TB, c *Cluster) *Program {
@@ -104,27 +69,19 @@ func translated(t testing.TB, c *Cluster) *Program {
 	return p
 }
 
-// asNode shows an end as the switch does: a Pod on the host's network is the
-// host.
-func asNode(e, other End) End {
-	if isNode(e, other) {
-		e.Node = true
-	}
-	return e
-}
-
 // What the API's documentation says is what the translation says.
 func TestStatementsTranslated(t *testing.T) {
 	for _, s := range append(slices.Clone(statements), ties...) {
 		t.Run(s.name, func(t *testing.T) {
 			c := cluster(t, nine+s.yaml)
 			p := translated(t, c)
+			m := meaningOf(t, p)
 			for _, text := range s.asked {
 				q := ask(t, c, text)
 				if q.from.Pod != nil && q.from.Pod == q.to.Pod {
 					continue // never crosses a switch
 				}
-				if got := p.allows(c, asNode(q.from, q.to), asNode(q.to, q.from), q.flow); got != q.want {
+				if got := m.allows(c, q.from, q.to, q.flow); got != q.want {
 					t.Errorf("%s, got %v in\n%s", text, got, Write(p))
 				}
 			}
@@ -149,7 +106,7 @@ func TestTranslationKeepsTheMeaning(t *testing.T) {
 			onlyTies(t, &list)
 			continue
 		}
-		if diff := differs(c, p); diff != "" {
+		if diff := differs(c, meaningOf(t, p)); diff != "" {
 			t.Fatalf("%s\n%s\n%s", diff, text, Write(p))
 		}
 	}
@@ -168,7 +125,7 @@ func onlyTies(t *testing.T, list *diag.List) {
 }
 
 // differs compares both meanings over all Pods and a few addresses.
-func differs(c *Cluster, p *Program) string {
+func differs(c *Cluster, m *meant) string {
 	ends := []End{{Addr: netip.MustParseAddr("203.0.113.5")}, {Addr: netip.MustParseAddr("203.0.113.64")}, {Addr: netip.MustParseAddr("192.168.0.9")}, {Addr: netip.MustParseAddr("2001:db8::7")}}
 	for _, pod := range c.Pods {
 		for _, a := range pod.Addrs {
@@ -182,7 +139,7 @@ func differs(c *Cluster, p *Program) string {
 				continue
 			}
 			for _, f := range flows {
-				if want, got := c.Allowed(from, to, f), p.allows(c, from, to, f); want != got {
+				if want, got := c.Allowed(from, to, f), m.allows(c, from, to, f); want != got {
 					return fmt.Sprintf("%v -> %v %v: Kubernetes says %v, the translation %v", who(from), who(to), f, want, got)
 				}
 			}

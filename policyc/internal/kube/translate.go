@@ -61,7 +61,9 @@ type translator struct {
 	warned bool // of blocks that hold Pods
 }
 
-// host allows what a node and its Pods say to each other, before all else.
+// host allows what a node and its Pods say to each other, before all else. A
+// policy cannot tell one host from another, so what the API promises the Pod's
+// own node here holds for each.
 func (t *translator) host() {
 	every := t.b.setNames([]hosts{pods()})
 	node := []string{"host"}
@@ -233,14 +235,20 @@ func (t *translator) named(name string, protos []corev1.Protocol, at diag.Span) 
 }
 
 func (t *translator) endpoints() {
-	for _, p := range t.c.Pods {
-		if p.HostNetwork {
-			continue
-		}
-		e := Endpoint{Name: "pod:" + p.Namespace + "/" + p.Name, Labels: EndpointLabels(p, t.c.namespace(p.Namespace))}
-		for _, a := range p.Addrs {
+	add := func(e Endpoint, addrs []netip.Addr) {
+		for _, a := range addrs {
 			e.Addrs = append(e.Addrs, a.String())
 		}
 		t.b.p.Endpoints = append(t.b.p.Endpoints, e)
+	}
+	for _, p := range t.c.Pods {
+		e := Endpoint{Name: "pod:" + p.Namespace + "/" + p.Name, Host: p.HostNetwork}
+		if !e.Host {
+			e.Labels = EndpointLabels(p, t.c.namespace(p.Namespace))
+		}
+		add(e, p.Addrs)
+	}
+	for _, n := range t.c.Nodes {
+		add(Endpoint{Name: "node:" + n.Name, Host: true}, n.Addrs)
 	}
 }

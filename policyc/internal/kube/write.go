@@ -34,7 +34,12 @@ func Write(p *Program) []byte {
 		fmt.Fprintf(&out, "%s = { from = %s, to = %s, ports = %s }\n", r.Verdict, quoted(r.From), quoted(r.To), quoted(r.Ports))
 	}
 	for _, e := range p.Endpoints {
-		fmt.Fprintf(&out, "\n[endpoints.%s]\nlabels = %s\n", syntax.QuoteKey(e.Name), inline(e.Labels))
+		fmt.Fprintf(&out, "\n[endpoints.%s]\n", syntax.QuoteKey(e.Name))
+		if e.Host {
+			out.WriteString("host = true\n")
+		} else {
+			fmt.Fprintf(&out, "labels = %s\n", inline(e.Labels))
+		}
 		if len(e.Addrs) > 0 {
 			fmt.Fprintf(&out, "addresses = %s\n", quoted(e.Addrs))
 		}

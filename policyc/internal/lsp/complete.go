@@ -26,7 +26,7 @@ var keys = map[string][]string{
 	"services":    {"labels", "match", "any", "services"},
 	"tiers":       {"default"},
 	"networks":    {"cidrs", "except"},
-	"endpoints":   {"labels", "addresses"},
+	"endpoints":   {"labels", "addresses", "host"},
 	"rules":       {"name", "owner", "reason", "tier", "priority", "direction", "log", "audit", "stateless", "valid", "allow", "deny", "pass"},
 	"rules.valid": {"from", "until"},
 	"rules.allow": {"from", "to", "ports"},
@@ -106,9 +106,12 @@ func itemsOf(labels []string, kind int) []completionItem {
 	return out
 }
 
-// nameItems are the services and networks of the policy, and any.
+// nameItems are the services and networks of the policy, and the built-in ones.
 func (s *Server) nameItems(d *document) []completionItem {
-	out := []completionItem{{Label: "any", Kind: kindKeyword, Detail: "everybody"}}
+	var out []completionItem
+	for _, name := range check.BuiltInNames() {
+		out = append(out, completionItem{Label: name, Kind: kindKeyword, Detail: check.BuiltIn(name)})
+	}
 	seen := map[string]bool{}
 	for _, other := range s.together(d) {
 		for _, w := range other.indexed().words {

@@ -50,8 +50,8 @@ var aboutKeys = map[string]string{
 
 // aboutName shows a service's or network's own words, and what uses it.
 func (s *Server) aboutName(d *document, w word) string {
-	if w.text == "any" {
-		return "**any**: everybody"
+	if means := check.BuiltIn(w.text); means != "" {
+		return fmt.Sprintf("**%s**: %s", w.text, means)
 	}
 	var out strings.Builder
 	uses := 0

@@ -127,6 +127,8 @@ func TestCompletion(t *testing.T) {
 		{"names_begun", "[[rules]]\nallow = { from = [\"web\"], to = [\"d", `"db"`, `"web"`},
 		{"networks_too", "[[rules]]\nallow = { from = [\"o", `"office"`, `"db"`},
 		{"names_on_a_later_line", "[[rules]]\nallow.from = [\n  \"web\", # \"x\n  \"", `"db"`, `"tcp"`},
+		{"host", "[[rules]]\nallow = { from = [\"ho", `"host"`, `"any"`},
+		{"outside", "[[rules]]\nallow = { from = [\"ou", `"outside"`, `"host"`},
 		{"names_in_a_test", "[[tests]]\nto = \"", `"any"`, `"tcp"`},
 		{"protocols", "[[rules]]\nallow = { from = [\"web\"], to = [\"db\"], ports = [\"", `"icmp/echo"`, `"web"`},
 		{"protocol_of_a_test", "[[tests]]\nport = \"t", `"tcp"`, `"udp"`},

@@ -104,23 +104,22 @@ func called(e *ends, a netip.Addr) string {
 // list, else nobody's.
 func (j *Judge) ends(a netip.Addr, labels map[string]string) *ends {
 	if labels != nil {
-		return j.of(j.index.ServicesOf(labels), a)
+		return j.of(append(j.index.ServicesOf(labels), j.index.NetworksOf(a)...))
 	}
 	if e, known := j.addrs[a]; known {
 		return e
 	}
-	services := []policy.SetID{policy.Any}
+	sets := j.index.OutsideOf(a)
 	if who := j.labels[a]; who != nil {
-		services = j.index.ServicesOf(who.Labels)
+		sets = append(j.index.ServicesOf(who.Labels), j.index.NetworksOf(a)...)
 	}
-	e := j.of(services, a)
+	e := j.of(sets)
 	j.addrs[a] = e
 	return e
 }
 
-// of returns the ends of these services and of the networks around an address.
-func (j *Judge) of(services []policy.SetID, a netip.Addr) *ends {
-	sets := slices.Concat(services, j.index.NetworksOf(a))
+// of returns the ends of these sets.
+func (j *Judge) of(sets []policy.SetID) *ends {
 	slices.Sort(sets)
 	sets = slices.Compact(sets)
 	key := make([]byte, 0, 4*len(sets))
