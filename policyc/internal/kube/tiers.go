@@ -208,6 +208,7 @@ func (t *translator) clusterPeer(p *ClusterPolicy, q *clusterv1.ClusterNetworkPo
 	for _, cidr := range q.Networks {
 		h.in = append(h.in, block(string(cidr)))
 	}
+	t.warnBlock(p.Object, h, under(at, "networks"))
 	return []hosts{h}
 }
 

@@ -59,6 +59,7 @@ type translator struct {
 	list   *diag.List
 	b      *builder
 	warned bool // of blocks that hold Pods
+	asked  bool // of blocks, where Pods have no address yet
 }
 
 // host allows what a node and its Pods say to each other, before all else. A
@@ -163,8 +164,16 @@ func block(text string) netip.Prefix {
 	return p.Masked()
 }
 
-// warnBlock says once that a block holds Pods, where plugins differ.
+// warnBlock says once that a block holds Pods, where plugins differ, and once
+// that Pods have no address, so that questions about them have no right answer.
 func (t *translator) warnBlock(o Object, h hosts, at []any) {
+	homeless := slices.IndexFunc(t.c.Pods, func(p *Pod) bool { return !p.HostNetwork && len(p.Addrs) == 0 })
+	if !t.asked && homeless >= 0 {
+		t.asked = true
+		p := t.c.Pods[homeless]
+		t.list.Warnf(o.At(at...), "a block of addresses, and Pod %s/%s has none in the manifests: a question about it is answered as if no block held it", p.Namespace, p.Name).
+			With("import Pods with their status, as kubectl get pods -A -o yaml prints them")
+	}
 	for _, p := range t.c.Pods {
 		if !t.warned && !p.HostNetwork && slices.ContainsFunc(p.Addrs, h.holds) {
 			t.warned = true
