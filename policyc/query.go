@@ -121,7 +121,7 @@ func (q *question) parse(p *compile.Policy) (from, to *compile.Subject, ports []
 	to, err2 := subject("--to", q.to)
 	var err3 error
 	if q.port != "" {
-		ports, err3 = compile.Ports(q.port)
+		ports, err3 = compile.PortsAt(p, q.to, q.port)
 	}
 	if err := errors.Join(err1, err2, wrap("--port", err3)); err != nil {
 		return nil, nil, nil, err

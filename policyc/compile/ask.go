@@ -69,6 +69,15 @@ func Ports(text string) ([]policy.Port, error) {
 	return slices.Clone(ports), nil
 }
 
+// PortsAt is Ports, with the names that the service which is connected to has.
+func PortsAt(p *Policy, to, text string) ([]policy.Port, error) {
+	ports, problem := p.PortsAt(to, text)
+	if problem != nil {
+		return nil, problem
+	}
+	return slices.Clone(ports), nil
+}
+
 // OneFamily has both ends of a connection use addresses of one family.
 func OneFamily(from, to *Subject) { check.OneFamily(from, to) }
 

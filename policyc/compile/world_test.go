@@ -39,13 +39,28 @@ var portWords = []string{
 type world struct {
 	text string
 	sets []string // what rules can name
+	own  []string // those of them that call a port "own": services, and groups of such
 }
 
 // drawWorld draws services and networks.
 func drawWorld(t *rapid.T) *world {
 	w := &world{text: "version = 1\n", sets: []string{"any", "outside", "host"}}
 	for i := range rapid.IntRange(1, 4).Draw(t, "services") {
-		w.add(fmt.Sprintf("s%d", i), "[services.s%d]\n%s", i, w.drawService(t))
+		text := w.drawService(t)
+		members, isGroup := strings.CutPrefix(text, "services = [")
+		named := !isGroup
+		if isGroup {
+			named = !strings.Contains(members, "host")
+			for _, m := range strings.Split(strings.Trim(members, "]\n"), ", ") {
+				named = named && slices.Contains(w.own, strings.Trim(m, `"`))
+			}
+		} else {
+			text += rapid.SampledFrom([]string{"ports = { own = \"tcp/80\" }\n", "ports = { own = [\"udp/53\", \"tcp/85-100\"] }\n"}).Draw(t, "own")
+		}
+		if named {
+			w.own = append(w.own, fmt.Sprintf("s%d", i))
+		}
+		w.add(fmt.Sprintf("s%d", i), "[services.s%d]\n%s", i, text)
 	}
 	for i := range rapid.IntRange(0, 2).Draw(t, "scoped services") {
 		scope := rapid.SampledFrom(scopes).Draw(t, "scope")
@@ -222,8 +237,12 @@ func (w *world) drawRules(t *rapid.T) []string {
 			continue
 		}
 		verdict := rapid.SampledFrom([]string{"allow", "allow", "deny", "pass"}).Draw(t, "verdict")
+		to, ports := drawSome(t, "to", w.sets), drawSome(t, "ports", portWords)
+		if len(w.own) > 0 && rapid.IntRange(0, 2).Draw(t, "by name") == 0 {
+			to, ports = drawSome(t, "to", w.own), append(ports[:len(ports)-1], "own")
+		}
 		rules = append(rules, fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s%s = { from = [%s], to = [%s], ports = [%s] }\n",
-			i, drawRank(t)+drawMarks(t, verdict), verdict, quoted(drawSome(t, "from", w.sets)), quoted(drawSome(t, "to", w.sets)), quoted(drawSome(t, "ports", portWords))))
+			i, drawRank(t)+drawMarks(t, verdict), verdict, quoted(drawSome(t, "from", w.sets)), quoted(to), quoted(ports)))
 	}
 	return rules
 }
@@ -264,7 +283,7 @@ func lastOf(p netip.Prefix) netip.Addr {
 func flows(p *Policy) []eval.Flow {
 	out := []eval.Flow{{Proto: 0}, {Proto: 1}, {Proto: 6}, {Proto: 17}, {Proto: 47}, {Proto: 58, Dst: 0x8000}, {Proto: 132}, {Proto: 255, Dst: 65535}}
 	for _, r := range p.Rules {
-		for _, q := range r.Ports {
+		for _, q := range r.AllPorts() {
 			if q.Proto == policy.AnyProto {
 				continue
 			}

@@ -79,7 +79,7 @@ func pieces(p *check.Policy, port policy.Port) []Flow {
 	for _, proto := range protos {
 		starts := []uint16{port.DstLo}
 		for _, r := range p.Rules {
-			for _, q := range r.Ports {
+			for _, q := range r.AllPorts() {
 				if q.Proto != proto {
 					continue
 				}

@@ -23,6 +23,8 @@
 //     services. An address outside is in no service.
 //   - A network is the addresses in one of its cidrs and in none of its
 //     exceptions, whoever holds them. IPv4 and IPv6 never meet.
+//   - A port by name is, at each service that a rule goes to, what that service
+//     calls so; at a group what each of its services does.
 //   - any is everybody, host the endpoints that are hosts, outside every address
 //     that no endpoint has.
 //   - Replies are part of the connection that was allowed, unless the rule of
@@ -129,7 +131,20 @@ func Matches(r *check.Rule, end policy.Direction, from, to check.Subject, f Flow
 	} else {
 		dest = own(r.Scope, dest)
 	}
-	return inAny(source, from) && inAny(dest, to) && slices.ContainsFunc(r.Ports, func(port policy.Port) bool {
+	if !inAny(source, from) {
+		return false
+	}
+	if inAny(dest, to) && on(r.Ports, f) {
+		return true
+	}
+	return slices.ContainsFunc(r.Named, func(n check.NamedPorts) bool {
+		return slices.Contains(dest, n.Via) && In(check.Set{Service: n.To}, to) && on(n.Ports, f)
+	})
+}
+
+// on tells whether ports name a flow.
+func on(ports []policy.Port, f Flow) bool {
+	return slices.ContainsFunc(ports, func(port policy.Port) bool {
 		return port.Proto == policy.AnyProto || port.Proto == uint16(f.Proto) && port.DstLo <= f.Dst && f.Dst <= port.DstHi
 	})
 }

@@ -81,7 +81,7 @@ func namedBy(policies ...*check.Policy) func(uint16) bool {
 		for _, p := range policies {
 			for _, r := range p.Rules {
 				is := func(n uint16) bool {
-					return slices.ContainsFunc(r.Ports, func(q policy.Port) bool { return q.Proto == n })
+					return slices.ContainsFunc(r.AllPorts(), func(q policy.Port) bool { return q.Proto == n })
 				}
 				if is(proto) && !is(policy.AnyProto) {
 					return true

@@ -80,9 +80,23 @@ func explainAt(p *check.Policy, rs *policy.Ruleset, end policy.Direction, w Pack
 			passed, left = true, r.Tier
 		}
 		decided = decided || s.Decides
-		out = append(out, s)
+		out = step(out, s)
 	}
 	return out, allow
+}
+
+// step adds a step. What was lowered from one rule stands together, an entry for
+// each of its destinations that calls the rule's ports otherwise: of those the
+// one that misses least is the rule's.
+func step(out []Step, s Step) []Step {
+	last := len(out) - 1
+	switch {
+	case last < 0 || out[last].Rule != s.Rule:
+		return append(out, s)
+	case s.Decides || !out[last].Decides && s.Missing() < out[last].Missing():
+		out[last] = s
+	}
+	return out
 }
 
 // sourceRules are the rules of a policy by name, with the defaults of tiers.

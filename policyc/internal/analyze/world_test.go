@@ -45,6 +45,8 @@ func drawPolicy(t *rapid.T) string {
 		}
 	}
 	text += drawRules(t, sets, 5)
+	text += "[services.p0]\nlabels = { a = \"1\" }\nports = { own = \"tcp/80\" }\n[services.p1]\nlabels = { b = \"1\" }\nports = { own = \"tcp/85-100\" }\n"
+	text += fmt.Sprintf("[[rules]]\nname = \"by name\"\n%sallow = { from = [%s], to = [\"p0\", \"p1\"], ports = [\"own\"] }\n", rapid.SampledFrom(ranks).Draw(t, "rank"), drawSome(t, sets))
 	if rapid.IntRange(0, 2).Draw(t, "scoped") == 0 {
 		text += nextFile + "version = 1\n[scope]\nname = \"east\"\nlabels = { b = \"1\" }\n" + drawScoped(t, sets) + nextFile + "version = 1\n"
 	}
@@ -130,7 +132,7 @@ func probes(t *rapid.T, policies ...*check.Policy) []packet {
 	flows := []eval.Flow{{Proto: 0}, {Proto: 1, Dst: 0x0800}, {Proto: 1, Dst: 0x0304}, {Proto: 58, Dst: 0x8000}, {Proto: 6}, {Proto: 47}, {Proto: 254}}
 	for _, p := range policies {
 		for _, r := range p.Rules {
-			for _, q := range r.Ports {
+			for _, q := range r.AllPorts() {
 				if q.Proto != policy.AnyProto {
 					flows = append(flows, eval.Flow{Proto: uint8(q.Proto), Dst: q.DstLo - 1}, eval.Flow{Proto: uint8(q.Proto), Dst: q.DstHi}, eval.Flow{Proto: uint8(q.Proto), Dst: q.DstHi + 1})
 				}

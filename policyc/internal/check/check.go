@@ -187,7 +187,7 @@ func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
 	c.marks(out, r)
 	out.From = c.sets(clause, &clause.From, "from")
 	out.To = c.sets(clause, &clause.To, "to")
-	out.Ports = c.ports(clause)
+	out.Ports = c.ports(out, clause)
 	c.speaks(out, r)
 	c.p.Rules = append(c.p.Rules, out)
 }
@@ -237,12 +237,15 @@ func at(list *source.Texts, clause *source.Clause) diag.Span {
 	return clause.At
 }
 
-func (c *checker) ports(clause *source.Clause) []policy.Port {
+func (c *checker) ports(rule *Rule, clause *source.Clause) []policy.Port {
 	if len(clause.Ports.Items) == 0 && !clause.Ports.Bad {
 		c.list.Errorf(at(&clause.Ports, clause), "no ports: the rule matches nothing").With("ports = [\"tcp/443\"], or [\"any\"]")
 	}
 	var out []policy.Port
 	for _, text := range clause.Ports.Items {
+		if c.named(rule, text) {
+			continue
+		}
 		ports, err := ParsePorts(text.Value)
 		if err != nil {
 			c.list.Errorf(text.At, "%s", err.Text).With("%s", err.Cure).Meant(err.Meant)
@@ -284,7 +287,7 @@ func (c *checker) port(t *source.Test) ([]policy.Port, bool) {
 		c.list.Errorf(t.At, "the test has no port").With("port = \"tcp/443\"")
 		return nil, false
 	}
-	ports, err := ParsePorts(t.Port.Value)
+	ports, err := c.p.portsAt(c.scope, t.To.Text.Value, t.Port.Value)
 	if err != nil {
 		c.list.Errorf(t.Port.At, "%s", err.Text).With("%s", err.Cure).Meant(err.Meant)
 	}

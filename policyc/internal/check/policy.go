@@ -38,6 +38,8 @@ type Service struct {
 	Match    []policy.Requirement
 	Any      []Choice
 	Services []*Service // of a group; never in a circle
+	// Ports are the service's own names for ports. A group has its members'.
+	Ports map[string][]policy.Port
 	// Scope is the one that the service is of, itself for a scope; nil: none.
 	// Its labels are among Labels, its name is before a '/' in Name.
 	Scope *Service
@@ -91,6 +93,8 @@ type Rule struct {
 	Scope    *Service
 	From, To []Set
 	Ports    []policy.Port
+	// Named are ports besides, each of one destination only.
+	Named []NamedPorts
 	At       diag.Span
 	// Log has the switch report what the rule decides; Audit, of a deny, has it
 	// say what it would deny, and decide nothing; Stateless, of an allow, opens
@@ -102,6 +106,23 @@ type Rule struct {
 	Dormant bool
 	// Owner and Reason are whose it is and what for.
 	Owner, Reason string
+}
+
+// NamedPorts is what a rule's named ports are where it goes to a service: Via is
+// the set that the rule names, To the service, the same or in that group.
+type NamedPorts struct {
+	Via   Set
+	To    *Service
+	Ports []policy.Port
+}
+
+// AllPorts are the ports of a rule wherever it goes.
+func (r *Rule) AllPorts() []policy.Port {
+	out := slices.Clone(r.Ports)
+	for _, n := range r.Named {
+		out = append(out, n.Ports...)
+	}
+	return out
 }
 
 // Verdict is what the rule says.

@@ -15,11 +15,12 @@ func (c *checker) service(s *source.Service) {
 	for i := range s.Any.Items {
 		out.Any = append(out.Any, c.choice(&s.Any.Items[i]))
 	}
-	own := s.Labels.Set || s.Match.Set || s.Any.Set
+	out.Ports = c.portNames(&s.Ports)
+	own := s.Labels.Set || s.Match.Set || s.Any.Set || s.Ports.Set
 	switch {
 	case s.Services.Set && own:
-		c.list.Errorf(s.Services.At, "service %q is a group and has labels of its own", s.Name.Value).
-			With("make two services of it, and put both in a group")
+		c.list.Errorf(s.Services.At, "service %q is a group and has labels or ports of its own", s.Name.Value).
+			With("make two services of it, and put both in a group; ports are named by the services in it")
 	case s.Services.Set && len(s.Services.Items) == 0 && !s.Services.Bad:
 		c.list.Errorf(s.Services.At, "group %q has no services, so it selects nothing", s.Name.Value).With("services = [\"web\", \"api\"]")
 	case s.Any.Set && len(s.Any.Items) == 0 && !s.Any.Bad:

@@ -1,6 +1,7 @@
 package lower
 
 import (
+	"fmt"
 	"slices"
 
 	"bulkhead/dataplane/policy"
@@ -16,6 +17,7 @@ func halves(r *check.Rule) []*check.Rule {
 	egress, ingress := *r, *r
 	egress.Scope, egress.Direction, egress.From = nil, policy.Egress, within(r.Scope, r.From)
 	ingress.Scope, ingress.Direction, ingress.To = nil, policy.Ingress, within(r.Scope, r.To)
+	ingress.Named = slices.DeleteFunc(slices.Clone(r.Named), func(n check.NamedPorts) bool { return !slices.Contains(ingress.To, n.Via) })
 	if r.Direction == policy.BothEnds && slices.Equal(egress.From, r.From) && slices.Equal(ingress.To, r.To) {
 		egress.Direction = policy.BothEnds
 		return []*check.Rule{&egress}
@@ -37,4 +39,47 @@ func within(scope *check.Service, sets []check.Set) []check.Set {
 		return []check.Set{{Service: scope}}
 	}
 	return slices.DeleteFunc(slices.Clone(sets), func(s check.Set) bool { return s.Service == nil || s.Service.Scope != scope })
+}
+
+// parts writes a rule as rules without named ports: one for the ports that hold
+// at every destination, and one more for each list of ports that some of them
+// have under the rule's names.
+func parts(r *check.Rule) []*check.Rule {
+	if len(r.Named) == 0 {
+		return []*check.Rule{r}
+	}
+	var out []*check.Rule
+	if len(r.Ports) > 0 {
+		whole := *r
+		whole.Named = nil
+		out = append(out, &whole)
+	}
+	ports := map[*check.Service][]policy.Port{} // of all the names together
+	for _, n := range r.Named {
+		ports[n.To] = append(ports[n.To], n.Ports...)
+	}
+	at := map[string]*check.Rule{}
+	for _, n := range r.Named {
+		list := merge(ports[n.To])
+		key := fmt.Sprint(list)
+		if at[key] == nil {
+			part := *r
+			part.Named, part.To, part.Ports = nil, nil, list
+			at[key] = &part
+			out = append(out, &part)
+		}
+		if to := (check.Set{Service: n.To}); !slices.Contains(at[key].To, to) {
+			at[key].To = append(at[key].To, to)
+		}
+	}
+	return out
+}
+
+// plain writes a rule as rules without a scope and without names of ports.
+func plain(r *check.Rule) []*check.Rule {
+	var out []*check.Rule
+	for _, half := range halves(r) {
+		out = append(out, parts(half)...)
+	}
+	return out
 }

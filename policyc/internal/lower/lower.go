@@ -7,7 +7,9 @@
 // default is a rule for everything at the tier's end.
 //
 // A rule of a scope is cut in two where it does not say the same at both ends:
-// for egress its sources are the scope's own, for ingress its destinations.
+// for egress its sources are the scope's own, for ingress its destinations. One
+// on ports by name is cut by what its destinations call so. All of them have the
+// name of the rule.
 //
 // A pass stays a pass. To compile it away each later rule of its tier would have
 // to be cut down to what the pass does not match, and the difference of two
@@ -36,12 +38,12 @@ func Policy(p *check.Policy, generation uint64) *policy.Ruleset {
 		if r == nil {
 			continue
 		}
-		for _, half := range halves(r) {
+		for _, half := range plain(r) {
 			l.rs.Rules = append(l.rs.Rules, l.rule(half))
 		}
 	}
 	slices.SortFunc(l.rs.Rules, func(a, b policy.Rule) int {
-		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Precedence, b.Precedence), cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Direction, b.Direction))
+		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Precedence, b.Precedence), cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Direction, b.Direction), slices.Compare(a.To, b.To), slices.CompareFunc(a.Ports, b.Ports, policy.ComparePort))
 	})
 	l.rs.Generation = generation
 	l.rs.SourceHash = hash(&l.rs)
@@ -70,7 +72,7 @@ type lowering struct {
 func (l *lowering) sets(p *check.Policy) {
 	l.name(func(note func([]check.Set)) {
 		for _, r := range p.Rules {
-			for _, half := range halves(r) {
+			for _, half := range plain(r) {
 				note(half.From)
 				note(half.To)
 			}

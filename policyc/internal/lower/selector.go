@@ -2,7 +2,6 @@ package lower
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"bulkhead/dataplane/policy"
@@ -14,7 +13,7 @@ import (
 // services. Both are sorted, each once: the order in the source says nothing.
 func selector(s *check.Service) policy.Selector {
 	var out policy.Selector
-	for _, plain := range plainServices(s) {
+	for _, plain := range s.Plain() {
 		own := check.Choice{Labels: plain.Labels, Match: plain.Match}
 		if len(plain.Any) == 0 {
 			out = append(out, requirements(own))
@@ -26,27 +25,6 @@ func selector(s *check.Service) policy.Selector {
 	compare := func(a, b policy.Requirements) int { return slices.CompareFunc(a, b, compareRequirement) }
 	slices.SortFunc(out, compare)
 	return slices.CompactFunc(out, func(a, b policy.Requirements) bool { return compare(a, b) == 0 })
-}
-
-// plainServices returns what a group comes down to, each service once however
-// many groups it is in.
-func plainServices(s *check.Service) []*check.Service {
-	if len(s.Services) == 0 {
-		return []*check.Service{s}
-	}
-	found := map[*check.Service]bool{}
-	var walk func(*check.Service)
-	walk = func(s *check.Service) {
-		if found[s] {
-			return
-		}
-		found[s] = true
-		for _, m := range s.Services {
-			walk(m)
-		}
-	}
-	walk(s)
-	return slices.DeleteFunc(slices.Collect(maps.Keys(found)), func(s *check.Service) bool { return len(s.Services) > 0 })
 }
 
 // requirements are all that several choices ask for.

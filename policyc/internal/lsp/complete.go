@@ -23,7 +23,7 @@ const (
 var keys = map[string][]string{
 	"":            {"version", "include", "vars", "scope", "services", "networks", "endpoints", "tiers", "rules", "tests"},
 	"scope":       {"name", "labels"},
-	"services":    {"labels", "match", "any", "services"},
+	"services":    {"labels", "match", "any", "services", "ports"},
 	"tiers":       {"default"},
 	"networks":    {"cidrs", "except"},
 	"endpoints":   {"labels", "addresses", "host"},

@@ -52,7 +52,21 @@ type Service struct {
 	Match    Texts // conditions
 	Any      Choices
 	Services Texts // of a group
-	Bad      bool  // it has a key that may have been meant for one it lacks
+	Ports    NamedPorts
+	Bad      bool // it has a key that may have been meant for one it lacks
+}
+
+// NamedPorts is the table of a service's own names for ports.
+type NamedPorts struct {
+	Items []NamedPort
+	At    diag.Span
+	Set   bool
+}
+
+// NamedPort is NAME = "tcp/8080" or NAME = ["udp/53", "tcp/53"].
+type NamedPort struct {
+	Name  Text
+	Ports Texts
 }
 
 // Choices is the alternatives of a service.

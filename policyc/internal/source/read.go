@@ -132,11 +132,36 @@ func (r *reader) scope(root *node) Scope {
 }
 
 func (r *reader) service(e entry) Service {
-	strange := r.keys(e.node, "a service", "labels", "match", "any", "services")
+	strange := r.keys(e.node, "a service", "labels", "match", "any", "services", "ports")
 	return Service{
 		Name: Text{Value: e.name, At: e.at}, Labels: r.labelsOf(e.node, strange), Match: r.texts(e.node, "match", strange),
-		Any: r.choices(e.node), Services: r.texts(e.node, "services", false), Bad: strange,
+		Any: r.choices(e.node), Services: r.texts(e.node, "services", false), Ports: r.namedPorts(e.node), Bad: strange,
 	}
+}
+
+// namedPorts is the table of a service's names for ports.
+func (r *reader) namedPorts(service *node) NamedPorts {
+	e := service.get("ports")
+	if e == nil {
+		return NamedPorts{}
+	}
+	out := NamedPorts{At: e.node.at, Set: true}
+	if e.node.kind != tableNode {
+		r.list.Errorf(e.node.at, "the ports of a service must be a table of names").With(`ports = { http = "tcp/8080", dns = ["udp/53", "tcp/53"] }`)
+		return out
+	}
+	for i := range e.node.entries {
+		x := &e.node.entries[i]
+		p := NamedPort{Name: Text{Value: x.name, At: x.at}}
+		if x.node.kind == arrayNode {
+			p.Ports = r.texts(e.node, x.name, false)
+		} else {
+			text := r.text(x)
+			p.Ports = Texts{Items: []Text{text}, At: text.At, Set: true, Bad: text.Bad}
+		}
+		out.Items = append(out.Items, p)
+	}
+	return out
 }
 
 // choices is the alternatives of a service, a list of tables in either notation.
