@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/control/api"
 )
@@ -62,6 +63,7 @@ func TestEndpointChangeRefused(t *testing.T) {
 		{"IPv4 as IPv6", func(c *api.EndpointChange) { c.IPs = []string{"::ffff:10.0.0.20"} }, "write 10.0.0.20"},
 		{"an address twice", func(c *api.EndpointChange) { c.IPs = []string{"10.0.0.20", "10.0.0.20"} }, "also that of"},
 		{"a label without a key", func(c *api.EndpointChange) { c.Labels = map[string]string{"": "x"} }, "label's key"},
+		{"the label of a host", func(c *api.EndpointChange) { c.Labels = map[string]string{policy.HostLabel: policy.HostValue} }, "the switch's own"},
 		{"on no port", func(c *api.EndpointChange) { c.Port = "" }, "one of port and peer"},
 		{"in two places", func(c *api.EndpointChange) { c.Peer = "h" }, "one of port and peer"},
 		{"on an unknown port", func(c *api.EndpointChange) { c.Port = "spre" }, "not known"},

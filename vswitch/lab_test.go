@@ -181,6 +181,12 @@ func (l *lab) policy(name string, ports ...string) {
 	if len(ports) > 0 {
 		text += fmt.Sprintf("[[rules]]\nname = %q\nallow = { from = [\"any\"], to = [\"any\"], ports = [\"%s\"] }\n", name, strings.Join(ports, `", "`))
 	}
+	l.policyText(name, text)
+}
+
+// policyText compiles a policy.
+func (l *lab) policyText(name, text string) {
+	l.t.Helper()
 	rules, findings := compile.Compile([]compile.Source{{Name: name, Text: []byte(text)}}, compile.Options{})
 	if findings.Failed() {
 		_ = findings.Render(os.Stderr)

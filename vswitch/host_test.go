@@ -1,0 +1,51 @@
+package vswitch
+
+import (
+	"testing"
+	"time"
+
+	"bulkhead/vswitch/control/api"
+)
+
+const hostPolicy = `version = 1
+[[rules]]
+name = "hosts"
+allow = { from = ["host"], to = ["any"], ports = ["tcp/80"] }
+[[rules]]
+name = "strangers"
+allow = { from = ["outside"], to = ["any"], ports = ["tcp/81"] }
+`
+
+// Who has host = true is host, and stays it where the API moves it; no endpoint
+// is outside, whether it is a host or not.
+func TestHostAndOutsideOfTheRunningSwitch(t *testing.T) {
+	l := started(t, labSegment+member("node", 1, "host = true")+member("web", 2, "")+"[[ports]]\nname = \"spare\"\nsegment = \"s\"\nnetns = \"spare\"\n")
+	l.policyText("host.bhp", hostPolicy)
+	if err := l.load("host.bhp"); err != nil {
+		t.Fatal(err)
+	}
+	node, web, spare := l.port("node"), l.port("web"), l.port("spare")
+	const syn = 2
+	for _, c := range []struct {
+		situation string
+		from, to  *labPort
+		frame     []byte
+		want      bool
+	}{
+		{"from the host", node, web, frame(1, 2, 6, 1001, 80, syn), true},
+		{"to the host", web, node, frame(2, 1, 6, 1002, 80, syn), false},
+		{"from a host that is not outside", node, web, frame(1, 2, 6, 1003, 81, syn), false},
+		{"from a workload that is not outside", web, node, frame(2, 1, 6, 1004, 81, syn), false},
+	} {
+		if got := l.passes(c.from, 0, c.frame, c.to); got != c.want {
+			t.Errorf("%s: passed %v, want %v", c.situation, got, c.want)
+		}
+	}
+	if _, err := l.sw.Control("", nil).ChangeEndpoint(&api.EndpointChange{Op: api.EndpointMove, Name: "node", Port: "spare"}); err != nil {
+		t.Fatal(err)
+	}
+	spare.inject(0, frame(1, 2, 6, 1005, 80, syn))
+	if _, came := web.takes(5 * time.Second); !came {
+		t.Error("after a move the host is none")
+	}
+}
