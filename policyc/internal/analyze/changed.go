@@ -133,10 +133,19 @@ func ruleKey(r *check.Rule, number byte, twofold map[string]bool) string {
 			word(name)
 		}
 	}
-	for _, p := range r.Ports {
-		for _, n := range []uint16{p.Proto, p.SrcLo, p.SrcHi, p.DstLo, p.DstHi} {
-			out = binary.LittleEndian.AppendUint16(out, n)
+	list := func(ports []policy.Port) {
+		for _, p := range ports {
+			for _, n := range []uint16{p.Proto, p.SrcLo, p.SrcHi, p.DstLo, p.DstHi} {
+				out = binary.LittleEndian.AppendUint16(out, n)
+			}
 		}
+	}
+	list(r.Ports)
+	for _, n := range r.Named {
+		out = append(out, 2)
+		word(n.Via.Name())
+		word(n.To.Name)
+		list(n.Ports)
 	}
 	return string(out)
 }
@@ -153,7 +162,7 @@ func (c *comparison) lowered(s check.Set) *policy.Set {
 
 // meet tells whether a connection may be of both a rule and a region.
 func (c *comparison) meet(r, region *check.Rule) bool {
-	return portsOverlap(r.Ports, region.Ports) && c.touch(r.From, regionEnd{region, false}) && c.touch(r.To, regionEnd{region, true})
+	return portsOverlap(r.AllPorts(), region.AllPorts()) && c.touch(r.From, regionEnd{region, false}) && c.touch(r.To, regionEnd{region, true})
 }
 
 // regionEnd is one end of a changed rule.

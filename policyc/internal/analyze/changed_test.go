@@ -82,8 +82,8 @@ func TestRuleKeyHasAllThatARuleMeans(t *testing.T) {
 		return names
 	}
 	for got, want := range map[string]string{
-		fmt.Sprint(fields(check.Rule{})):  "[Name Allow Pass Tier Priority Direction Scope From To Ports At Log Audit Stateless Valid Dormant Owner Reason]",
-		fmt.Sprint(fields(check.Set{})):   "[Any Service Network]",
+		fmt.Sprint(fields(check.Rule{})):  "[Name Allow Pass Tier Priority Direction Scope From To Ports Named At Log Audit Stateless Valid Dormant Owner Reason]",
+		fmt.Sprint(fields(check.Set{})):   "[Any Outside Service Network]",
 		fmt.Sprint(fields(policy.Port{})): "[Proto SrcLo SrcHi DstLo DstHi]",
 	} {
 		if got != want {
@@ -99,7 +99,9 @@ func TestRuleKeyHasAllThatARuleMeans(t *testing.T) {
 		"allow": func(r *check.Rule) { r.Allow = true }, "pass": func(r *check.Rule) { r.Pass = true }, "tier": func(r *check.Rule) { r.Tier = 1 },
 		"priority": func(r *check.Rule) { r.Priority = 1 << 31 }, "direction": func(r *check.Rule) { r.Direction = policy.Egress },
 		"scope": func(r *check.Rule) { r.Scope = web.Service }, "from": func(r *check.Rule) { r.From = []check.Set{web} },
-		"to": func(r *check.Rule) { r.To = append(r.To, web) }, "proto": func(r *check.Rule) { r.Ports[0].Proto = 17 },
+		"outside": func(r *check.Rule) { r.To = []check.Set{{Outside: true}} },
+		"named":   func(r *check.Rule) { r.Named = []check.NamedPorts{{Via: web, To: web.Service, Ports: r.Ports}} },
+		"to":      func(r *check.Rule) { r.To = append(r.To, web) }, "proto": func(r *check.Rule) { r.Ports[0].Proto = 17 },
 		"audit": func(r *check.Rule) { r.Audit = true }, "stateless": func(r *check.Rule) { r.Stateless = true },
 		"dormant":      func(r *check.Rule) { r.Dormant = true },
 		"least_source": func(r *check.Rule) { r.Ports[0].SrcLo = 1 }, "last_source": func(r *check.Rule) { r.Ports[0].SrcHi = 1 },

@@ -10,8 +10,8 @@ import (
 // overlap tells whether somebody may be in both of two sets. It may say so where
 // nobody can, never the other way: what it says no to cannot meet.
 func overlapping(a, b *policy.Set) bool {
-	if a.Kind != b.Kind {
-		return true // an endpoint of any labels may have any address
+	if a.Kind != b.Kind || a.Kind == policy.KindOutside {
+		return true // an endpoint of any labels may have any address, and outside is every one
 	}
 	if a.Kind == policy.KindNetwork {
 		return slices.ContainsFunc(a.Prefixes, func(p netip.Prefix) bool { return slices.ContainsFunc(b.Prefixes, p.Overlaps) })

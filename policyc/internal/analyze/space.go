@@ -159,8 +159,10 @@ func (s *Space) nameProtos(whole []*check.Policy) {
 			if slices.ContainsFunc(r.Ports, func(q policy.Port) bool { return q.Proto == policy.AnyProto }) {
 				continue // what is named beside any says nothing
 			}
-			for _, q := range r.Ports {
-				named[q.Proto] = true
+			for _, q := range r.AllPorts() {
+				if q.Proto != policy.AnyProto {
+					named[q.Proto] = true
+				}
 			}
 		}
 	}

@@ -55,7 +55,7 @@ func (p *Policy) endpoint(name string) (Subject, bool) {
 func (p *Policy) holder(a netip.Addr) (Subject, bool) {
 	for _, s := range p.Endpoints {
 		if slices.Contains(s.Addrs, a) {
-			s.Addr = a
+			s.Addr, s.Addrs = a, []netip.Addr{a}
 			return s, true
 		}
 	}

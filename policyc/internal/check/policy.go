@@ -95,7 +95,7 @@ type Rule struct {
 	Ports    []policy.Port
 	// Named are ports besides, each of one destination only.
 	Named []NamedPorts
-	At       diag.Span
+	At    diag.Span
 	// Log has the switch report what the rule decides; Audit, of a deny, has it
 	// say what it would deny, and decide nothing; Stateless, of an allow, opens
 	// no session.

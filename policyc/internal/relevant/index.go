@@ -80,10 +80,10 @@ func (x *Index) rules(lists [][]int32, s check.Subject) []int32 {
 // setsOf are the sets that a subject is in. An address of no endpoint is in no
 // service.
 func (x *Index) setsOf(s check.Subject) []policy.SetID {
-	sets := x.members.NetworksOf(s.Addr)
-	if s.Labels != nil {
-		sets = append(sets, x.members.ServicesOf(s.Labels)...)
+	if s.Labels == nil {
+		return x.members.OutsideOf(s.Addr)
 	}
+	sets := append(x.members.NetworksOf(s.Addr), x.members.ServicesOf(s.Labels)...)
 	slices.Sort(sets)
 	return slices.Compact(sets)
 }
