@@ -1,0 +1,122 @@
+package oracle
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/compile"
+	"bulkhead/policyc/eval"
+	"bulkhead/policyc/internal/check"
+	"bulkhead/policyc/internal/worlds"
+)
+
+// trial is a policy, who asks, and what. People and questions stay when
+// statements are left out to find the least that still goes wrong.
+type trial struct {
+	seed       uint64
+	statements []worlds.Statement
+	people     []check.Subject
+	probes     []probe
+	allowed    int    // questions to which the policy says yes, once they have been asked
+	read       *about // of the statements; nil: not yet
+}
+
+// probe is one question: may people[from] connect people[to]?
+type probe struct {
+	from, to int
+	flow     eval.Flow
+}
+
+// newTrial draws a world and questions about it.
+func newTrial(t *testing.T, seed uint64, size func(*rand.Rand) worlds.Size, people, probes int) *trial {
+	t.Helper()
+	r := numbers(seed)
+	w := worlds.Draw(r, size(r))
+	x := &trial{seed: seed, statements: w.Statements, people: w.People(r, people)}
+	about, err := x.about()
+	if err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	x.draw(r, about, probes)
+	return x
+}
+
+// draw draws questions. In a small world that is nearly all there are. In a
+// large one two people are mostly none of a rule's business: so half of the
+// questions are asked by those that a rule names, at the edges of its ports.
+func (x *trial) draw(r *rand.Rand, a *about, n int) {
+	flows := worlds.Flows(a.p)
+	for len(x.probes) < n {
+		q := probe{r.IntN(len(x.people)), r.IntN(len(x.people)), flows[r.IntN(len(flows))]}
+		if r.IntN(2) == 0 {
+			q = aimed(r, a, q)
+		}
+		if x.people[q.from].Addr.Is4() == x.people[q.to].Addr.Is4() && q.from != q.to {
+			x.probes = append(x.probes, q)
+		}
+	}
+}
+
+// aimed makes a question one that a rule is about, if there is one for whom it
+// asks.
+func aimed(r *rand.Rand, a *about, q probe) probe {
+	both := a.both(q)
+	if len(both) == 0 {
+		return q
+	}
+	rule := a.p.Rules[both[r.IntN(len(both))]]
+	if port := rule.Ports[r.IntN(len(rule.Ports))]; port.Proto != policy.AnyProto {
+		q.flow = eval.Flow{Proto: uint8(port.Proto), Dst: []uint16{port.DstLo - 1, port.DstLo, port.DstHi, port.DstHi + 1}[r.IntN(4)]}
+	}
+	return q
+}
+
+func sources(files []string) []compile.Source {
+	var out []compile.Source
+	for i, text := range files {
+		out = append(out, compile.Source{Name: fmt.Sprintf("p%d.toml", i), Text: []byte(text)})
+	}
+	return out
+}
+
+// read reads a policy, or says what is wrong with it.
+func read(statements []worlds.Statement) (*check.Policy, string) {
+	return readFiles(worlds.Files(statements))
+}
+
+func readFiles(files []string) (*check.Policy, string) {
+	p, findings := compile.Read(sources(files))
+	if findings.Failed() {
+		var out strings.Builder
+		_ = findings.Render(&out)
+		return nil, out.String()
+	}
+	return p, ""
+}
+
+// built is a policy's ruleset after it has been written and read: what a switch
+// loads.
+func built(p *check.Policy) (*policy.Ruleset, error) {
+	data, err := policy.Encode(compile.Lower(p, compile.Options{}))
+	if err != nil {
+		return nil, err
+	}
+	return policy.Decode(data)
+}
+
+func (x *trial) String() string {
+	return fmt.Sprintf("BULKHEAD_SEED=%d, in %d statements:\n%s", x.seed, len(x.statements), strings.Join(worlds.Files(x.statements), "# next file\n"))
+}
+
+func (x *trial) say(q probe) string {
+	word := func(s check.Subject) string {
+		if s.Labels == nil {
+			return s.Addr.String() + " outside"
+		}
+		return fmt.Sprintf("%s %v", s.Addr, s.Labels)
+	}
+	return fmt.Sprintf("%s -> %s, protocol %d, %d", word(x.people[q.from]), word(x.people[q.to]), q.flow.Proto, q.flow.Dst)
+}
