@@ -6,10 +6,10 @@ T     ?= 5m
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit race lint vet staticcheck vuln fuzz fuzz-all bench compare demo smoke deps install clean
+.PHONY: help build test test-unit race differential growth lint vet staticcheck vuln fuzz fuzz-all bench compare demo smoke deps install clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the four binaries, into bin/
 	$(GO) build -trimpath -o bin/ ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd
@@ -23,6 +23,12 @@ test-unit: ## all tests once, quickly, without the race detector
 
 race: ## all tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+differential: deps ## a policy's meaning by eval, tables, switch and kernel, a million questions, up to 70,000 rules (root)
+	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m ./policyc/internal/oracle
+
+growth: ## what a build takes from 1,000 to 100,000 rules, into docs/growth.svg
+	BULKHEAD_PLOT=$(CURDIR)/docs/growth.svg $(GO) test -v -count=1 -timeout 30m -run TestGrowth ./policyc/compile
 
 lint: vet staticcheck ## gofmt, go vet, staticcheck, import table
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change: $$out"; exit 1; }

@@ -30,11 +30,7 @@ func Nftables(p *check.Policy, endpoints []Endpoint) (string, error) {
 			return "", fmt.Errorf("%s:%d: rule %s is stateless, and this ruleset tracks connections: it would let its replies pass; take stateless out, and the rule for the way back", r.At.File(), r.At.Line(), r.Name)
 		}
 	}
-	s, err := New(p)
-	if err != nil {
-		return "", err
-	}
-	n := &nft{s: s, sets: map[string]string{}}
+	n := &nft{s: rulesOf(p), sets: map[string]string{}}
 	for f := v4; f <= v6; f++ {
 		n.family(f, endpoints)
 	}
@@ -45,6 +41,23 @@ func Nftables(p *check.Policy, endpoints []Endpoint) (string, error) {
 	b.WriteString(n.rules.String())
 	b.WriteString("\t}\n}\n")
 	return b.String(), nil
+}
+
+// rulesOf is a space of rules and sets, without classes: who there is is known,
+// so that who there might be, which may be too many, need not be.
+func rulesOf(p *check.Policy) *Space {
+	s := &Space{policies: []*check.Policy{p}, cells: map[string]*cell{}}
+	s.take(0, p, map[string]int32{})
+	s.nameProtos()
+	for i := range s.rules {
+		if s.rules[i].from.any {
+			s.fromAny = append(s.fromAny, int32(i))
+		}
+		if s.rules[i].to.any {
+			s.toAny = append(s.toAny, int32(i))
+		}
+	}
+	return s
 }
 
 type nft struct {
