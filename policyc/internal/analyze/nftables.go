@@ -30,7 +30,7 @@ func Nftables(p *check.Policy, endpoints []Endpoint) (string, error) {
 			return "", fmt.Errorf("%s:%d: rule %s is stateless, and this ruleset tracks connections: it would let its replies pass; take stateless out, and the rule for the way back", r.At.File(), r.At.Line(), r.Name)
 		}
 	}
-	n := &nft{s: rulesOf(p), sets: map[string]string{}}
+	n := &nft{s: withoutClasses(p), sets: map[string]string{}}
 	for f := v4; f <= v6; f++ {
 		n.family(f, endpoints)
 	}
@@ -43,12 +43,12 @@ func Nftables(p *check.Policy, endpoints []Endpoint) (string, error) {
 	return b.String(), nil
 }
 
-// rulesOf is a space of rules and sets, without classes: who there is is known,
+// withoutClasses is a space of rules and sets, without classes: who there is is known,
 // so that who there might be, which may be too many, need not be.
-func rulesOf(p *check.Policy) *Space {
+func withoutClasses(p *check.Policy) *Space {
 	s := &Space{policies: []*check.Policy{p}, cells: map[string]*cell{}}
 	s.take(0, p, map[string]int32{})
-	s.nameProtos()
+	s.nameProtos(s.policies)
 	for i := range s.rules {
 		if s.rules[i].from.any {
 			s.fromAny = append(s.fromAny, int32(i))
