@@ -6,8 +6,7 @@ import (
 	"runtime"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"bulkhead/bench/clock"
 	"bulkhead/bench/report"
 	"bulkhead/dataplane/packet"
 )
@@ -85,7 +84,7 @@ func (r *Rig) time(each time.Duration) (ns float64, frames int, err error) {
 	for range warmUp {
 		r.Batch()
 	}
-	start, err := threadTime()
+	start, err := clock.Thread()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -97,7 +96,7 @@ func (r *Rig) time(each time.Duration) (ns float64, frames int, err error) {
 			}
 			frames += n
 		}
-		now, err := threadTime()
+		now, err := clock.Thread()
 		if err != nil {
 			return 0, 0, err
 		}
@@ -105,13 +104,4 @@ func (r *Rig) time(each time.Duration) (ns float64, frames int, err error) {
 		ns = float64(took.Nanoseconds()) / float64(frames)
 	}
 	return ns, frames, nil
-}
-
-// threadTime is how long the calling thread has had a CPU.
-func threadTime() (time.Duration, error) {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
-		return 0, fmt.Errorf("clock of the thread: %w", err)
-	}
-	return time.Duration(t.Nano()), nil
 }

@@ -2,6 +2,7 @@ package classbench
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -24,11 +25,14 @@ func TestLines(t *testing.T) {
 		line string
 		want Rule
 	}{
-		"tcp_one_port":             {"@10.1.2.3/8\t192.0.2.1/32\t0 : 65535\t80 : 80\t0x06/0xFF\t0x0000/0x0000\t", Rule{p("10.0.0.0/8"), p("192.0.2.1/32"), 0, 65535, 80, 80, 6, 0}},
-		"any_protocol":             {"@0.0.0.0/0\t0.0.0.0/0\t0 : 65535\t0 : 65535\t0x00/0x00\t0x0000/0x0000\t", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 0, 65535, 0, 65535, policy.AnyProto, 0}},
-		"protocol_0_is_a_protocol": {"@0.0.0.0/0 0.0.0.0/0 0 : 65535 0 : 65535 0x00/0xFF", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 0, 65535, 0, 65535, 0, 0}},
-		"without_flags":            {"@0.0.0.0/0 0.0.0.0/0 1 : 2 65535 : 65535 0x11/0xff", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 1, 2, 65535, 65535, 17, 0}},
-		"ipv6":                     {"@fd00::1/16 ::/0 0 : 65535 0 : 65535 0x3A/0xFF", Rule{p("fd00::/16"), p("::/0"), 0, 65535, 0, 65535, 58, 0}},
+		"tcp_one_port":             {"@10.1.2.3/8\t192.0.2.1/32\t0 : 65535\t80 : 80\t0x06/0xFF\t0x0000/0x0000\t", Rule{p("10.0.0.0/8"), p("192.0.2.1/32"), 0, 65535, 80, 80, 6, 0, 0}},
+		"any_protocol":             {"@0.0.0.0/0\t0.0.0.0/0\t0 : 65535\t0 : 65535\t0x00/0x00\t0x0000/0x0000\t", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 0, 65535, 0, 65535, policy.AnyProto, 0, 0}},
+		"protocol_0_is_a_protocol": {"@0.0.0.0/0 0.0.0.0/0 0 : 65535 0 : 65535 0x00/0xFF", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 0, 65535, 0, 65535, 0, 0, 0}},
+		"without_flags":            {"@0.0.0.0/0 0.0.0.0/0 1 : 2 65535 : 65535 0x11/0xff", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 1, 2, 65535, 65535, 17, 0, 0}},
+		"a_mask_of_some_bits":      {"@0.0.0.0/0 0.0.0.0/0 0 : 65535 0 : 65535 0x07/0xFE", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 0, 65535, 0, 65535, 6, 0, 0xfe}},
+		"no_blanks":                {"@0.0.0.0/0\t0.0.0.0/0\t1:2\t3:4\t6/0xFF\t0x0/0x0", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 1, 2, 3, 4, 6, 0, 0}},
+		"blanks_everywhere":        {" @ 0.0.0.0/0 \t 0.0.0.0/0   1  :  2 3 :4 6 / 255\t\t\r", Rule{p("0.0.0.0/0"), p("0.0.0.0/0"), 1, 2, 3, 4, 6, 0, 0}},
+		"ipv6":                     {"@fd00::1/16 ::/0 0 : 65535 0 : 65535 0x3A/0xFF", Rule{p("fd00::/16"), p("::/0"), 0, 65535, 0, 65535, 58, 0, 0}},
 	} {
 		if got, err := ParseRule(c.line); err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v", situation, got, err)
@@ -39,11 +43,12 @@ func TestLines(t *testing.T) {
 func TestLinesThatAreNone(t *testing.T) {
 	for situation, c := range map[string]struct{ line, says string }{
 		"no_at":        {"10.0.0.0/8 0.0.0.0/0 0 : 1 0 : 1 0x06/0xFF", "is no rule"},
+		"no_colon":     {"@10.0.0.0/8 0.0.0.0/0 0 1 0 1 0x06/0xFF 0/0 x y", "is no rule"},
+		"no_mask":      {"@10.0.0.0/8 0.0.0.0/0 0 : 1 0 : 1 6", "is no rule"},
 		"too_short":    {"@10.0.0.0/8 0.0.0.0/0 0 : 1 0 : 1", "is no rule"},
 		"bad_prefix":   {"@10.0.0/8 0.0.0.0/0 0 : 1 0 : 1 0x06/0xFF", `"10.0.0/8" is no prefix`},
 		"backwards":    {"@10.0.0.0/8 0.0.0.0/0 0 : 1 2 : 1 0x06/0xFF", `"2 : 1" is no range`},
 		"port_65536":   {"@10.0.0.0/8 0.0.0.0/0 0 : 65536 2 : 3 0x06/0xFF", `"0 : 65536" is no range`},
-		"half_a_mask":  {"@10.0.0.0/8 0.0.0.0/0 0 : 1 1 : 1 0x06/0x0F", "nothing in common"},
 		"protocol_256": {"@10.0.0.0/8 0.0.0.0/0 0 : 1 1 : 1 0x100/0xFF", "is no protocol"},
 		"two_mistakes": {"@10.0.0/8 0.0.0.0/0 0 : 1 2 : 1 0x06/0xFF", `"2 : 1" is no range`},
 		"binary":       {"\x00\xff" + strings.Repeat("x", 100), "..."},
@@ -183,5 +188,44 @@ func TestTenThousandRulesInTwoSeconds(t *testing.T) {
 	}
 	if took := time.Since(start); err != nil || len(rules) != 10_000 || took > 2*time.Second {
 		t.Errorf("%d rules in %v, %v", len(rules), took, err)
+	}
+}
+
+// Read takes what editors and other tools make of a file, and counts rules, not
+// lines; a line without end is refused by its number.
+func TestReadTakesOddFiles(t *testing.T) {
+	const rule = "@10.0.0.0/8\t0.0.0.0/0\t0 : 1\t0 : 1\t0x06/0xFF\t0x0000/0x0000"
+	rules, err := Read(strings.NewReader("\ufeff" + rule + " \t\r\n\r\n# comment\r\n  " + rule))
+	if err != nil || len(rules) != 2 || rules[0].Line != 1 || rules[1].Line != 4 {
+		t.Errorf("%+v, %v", rules, err)
+	}
+	if _, err := Read(strings.NewReader(rule + "\n" + strings.Repeat("x", maxLine+1))); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A mask names the protocols that are alike in its bits.
+func TestMaskNamesProtocols(t *testing.T) {
+	r, err := ParseRule("@0.0.0.0/0 0.0.0.0/0 0:65535 0:65535 0x06/0xFE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for proto := range 256 {
+		if want := proto == 6 || proto == 7; r.Names(uint8(proto)) != want {
+			t.Errorf("protocol %d: %v", proto, !want)
+		}
+	}
+	if why := r.Cannot(); !strings.Contains(why, "0xfe") {
+		t.Errorf("a policy cannot say it because of %q", why)
+	}
+}
+
+// What unpacks to more than may be is refused, not cut off.
+func TestBoundedRefuses(t *testing.T) {
+	if _, err := io.ReadAll(&bounded{strings.NewReader("1234"), 4}); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(&bounded{strings.NewReader("12345"), 4}); err == nil {
+		t.Error("read more than it may")
 	}
 }

@@ -4,7 +4,9 @@
 //	@10.0.0.0/8 <tab> 192.0.2.0/24 <tab> 0 : 65535 <tab> 80 : 80 <tab> 0x06/0xFF <tab> flags
 //
 // The first rule that matches a header decides. A line has no verdict, and the
-// flags are not read: no policy names TCP flags.
+// flags are not read: no policy names TCP flags. Blanks may stand anywhere
+// between the numbers, or nowhere; lines may end as Windows ends them; a line
+// that begins with # is a comment.
 //
 // It is pure but for what it reads and writes; one goroutine.
 package classbench
@@ -28,21 +30,53 @@ type Rule struct {
 	DstLo, DstHi uint16
 	Proto        uint16 // policy.AnyProto for a mask of zero
 	Line         int
+	Mask         uint8 // the bits of Proto that count; 0: all of them
+}
+
+// Names tells whether a rule is for a protocol.
+func (r *Rule) Names(proto uint8) bool {
+	switch {
+	case r.Proto == policy.AnyProto:
+		return true
+	case r.Mask != 0:
+		return proto&r.Mask == uint8(r.Proto)&r.Mask
+	}
+	return r.Proto == uint16(proto)
+}
+
+// ReadFile reads the rule set in a file, unpacking one that is called .zst. A
+// file without a rule is a mistake, too: it is some other file.
+func ReadFile(name string) ([]Rule, error) {
+	f, err := Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	rules, err := read(f, name+":")
+	if err == nil && len(rules) == 0 {
+		err = fmt.Errorf("%s: no rule is in it; %s", name, form)
+	}
+	return rules, err
 }
 
 // Read reads a rule set. Every mistake is reported, with its line.
-func Read(r io.Reader) ([]Rule, error) {
+func Read(r io.Reader) ([]Rule, error) { return read(r, "line ") }
+
+// read begins what it says of a line with place and the line's number.
+func read(r io.Reader, place string) ([]Rule, error) {
 	var rules []Rule
 	var errs []error
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 64<<10)
-	for n := 1; lines.Scan(); n++ {
-		if strings.TrimSpace(lines.Text()) == "" {
+	lines.Buffer(nil, maxLine)
+	n := 1
+	for ; lines.Scan(); n++ {
+		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), byteOrderMark))
+		if line == "" || line[0] == '#' {
 			continue
 		}
-		rule, err := ParseRule(lines.Text())
+		rule, err := ParseRule(line)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("line %d: %w", n, err))
+			errs = append(errs, fmt.Errorf("%s%d: %w", place, n, err))
 			if len(errs) == maxMistakes {
 				return nil, errors.Join(append(errs, errors.New("and more; is it a ClassBench rule set?"))...)
 			}
@@ -51,28 +85,52 @@ func Read(r io.Reader) ([]Rule, error) {
 		rule.Line = n
 		rules = append(rules, rule)
 	}
-	return rules, errors.Join(append(errs, lines.Err())...)
+	if err := lines.Err(); err != nil {
+		errs = append(errs, fmt.Errorf("%s%d: %w", place, n, err))
+	}
+	return rules, errors.Join(errs...)
 }
+
+// maxLine bounds a line: twenty times the longest that means something.
+const maxLine = 4 << 10
+
+// byteOrderMark is what some editors begin a text with.
+const byteOrderMark = "\ufeff"
 
 // maxMistakes bounds what is said of a file that is something else.
 const maxMistakes = 20
 
 const form = `write "@src/len dst/len lo : hi lo : hi proto/mask"`
 
+// apart puts blanks around what stands between numbers.
+var apart = strings.NewReplacer(":", " : ", "/", " / ")
+
 // ParseRule reads a line. Bits behind the length of a prefix are dropped, as
-// ClassBench's own tools do.
+// ClassBench's own tools do, and so are bits of a protocol that its mask does
+// not count.
 func ParseRule(line string) (r Rule, err error) {
-	f := strings.Fields(line)
-	if len(f) < 9 || !strings.HasPrefix(f[0], "@") || f[3] != ":" || f[6] != ":" {
+	src, rest := word(strings.TrimPrefix(strings.TrimSpace(line), "@"))
+	dst, rest := word(rest)
+	f := strings.Fields(apart.Replace(rest))
+	if !strings.HasPrefix(strings.TrimSpace(line), "@") || len(f) < 9 || f[1] != ":" || f[4] != ":" || f[7] != "/" {
 		return r, fmt.Errorf("%s is no rule; %s", brief(line), form)
 	}
 	var errs [5]error
-	r.Src, errs[0] = prefix(f[0][1:])
-	r.Dst, errs[1] = prefix(f[1])
-	r.SrcLo, r.SrcHi, errs[2] = ports(f[2], f[4])
-	r.DstLo, r.DstHi, errs[3] = ports(f[5], f[7])
-	r.Proto, errs[4] = protocol(f[8])
+	r.Src, errs[0] = prefix(src)
+	r.Dst, errs[1] = prefix(dst)
+	r.SrcLo, r.SrcHi, errs[2] = ports(f[0], f[2])
+	r.DstLo, r.DstHi, errs[3] = ports(f[3], f[5])
+	r.Proto, r.Mask, errs[4] = protocol(f[6], f[8])
 	return r, inALine(errors.Join(errs[:]...))
+}
+
+// word cuts the first word off.
+func word(text string) (first, rest string) {
+	text = strings.TrimLeft(text, " \t")
+	if end := strings.IndexAny(text, " \t"); end >= 0 {
+		return text[:end], text[end:]
+	}
+	return text, ""
 }
 
 // inALine says several mistakes in one line.
@@ -107,17 +165,18 @@ func ports(low, high string) (lo, hi uint16, err error) {
 	return uint16(l), uint16(h), nil
 }
 
-func protocol(text string) (uint16, error) {
-	number, mask, _ := strings.Cut(text, "/")
+// protocol reads a number and a mask. A mask that counts some bits stands for
+// the protocols that are alike in them.
+func protocol(number, mask string) (proto uint16, bits uint8, err error) {
 	n, err := strconv.ParseUint(number, 0, 8)
 	m, err2 := strconv.ParseUint(mask, 0, 8)
 	switch {
 	case err != nil || err2 != nil:
-		return 0, fmt.Errorf("%q is no protocol and mask, as 0x06/0xFF", text)
+		return 0, 0, fmt.Errorf("\"%s/%s\" is no protocol and mask, as 0x06/0xFF", number, mask)
 	case m == 0:
-		return policy.AnyProto, nil
+		return policy.AnyProto, 0, nil
 	case m == 0xff:
-		return uint16(n), nil
+		return uint16(n), 0, nil
 	}
-	return 0, fmt.Errorf("%q: a mask that is neither 0x00 nor 0xFF names protocols that have nothing in common", text)
+	return uint16(n & m), uint8(m), nil
 }

@@ -1,6 +1,7 @@
 package classbench
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -20,9 +21,24 @@ func Open(name string) (io.ReadCloser, error) {
 	z, err := zstd.NewReader(f, zstd.WithDecoderMaxMemory(256<<20))
 	if err != nil {
 		f.Close()
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &unpacked{io.LimitReader(z, maxText), z, f}, nil
+	return &unpacked{&bounded{z, maxText}, z, f}, nil
+}
+
+// bounded refuses to go on behind so many bytes: a text that was cut off would
+// be another rule set.
+type bounded struct {
+	from io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.from.Read(p)
+	if b.left -= n; b.left < 0 {
+		return 0, fmt.Errorf("unpacked it is more than %d MiB", maxText>>20)
+	}
+	return n, err
 }
 
 type unpacked struct {

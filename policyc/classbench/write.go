@@ -36,6 +36,8 @@ func (v Verdicts) of(i int) string {
 func (r *Rule) Cannot() string {
 	full := r.DstLo == 0 && r.DstHi == 65535
 	switch {
+	case r.Mask != 0:
+		return fmt.Sprintf("every protocol that is %d in the bits 0x%02x: a policy names each by itself", r.Proto, r.Mask)
 	case r.SrcLo != 0 || r.SrcHi != 65535:
 		return fmt.Sprintf("source ports %d to %d: a policy names the ports that are connected to", r.SrcLo, r.SrcHi)
 	case !full && r.Proto != policy.AnyProto && portedName[r.Proto] == "":

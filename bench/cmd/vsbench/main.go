@@ -16,7 +16,7 @@ import (
 
 // Exit codes.
 const (
-	exitFailed      = 1 // a scenario failed; the others are in the report
+	exitFailed      = 1 // a scenario failed, the others are in the report; or an answer was wrong
 	exitError       = 2
 	exitInterrupted = 130
 )
@@ -39,7 +39,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.Is(err, errFailed):
+	case errors.Is(err, errFailed), errors.Is(err, errWrong):
 		return exitFailed
 	}
 	return exitError
@@ -61,7 +61,7 @@ Exit codes: 0 measured, 1 a scenario failed (the report says which and why),
   vsbench run tap-tcp tap-rtt --rounds 5 -o json`,
 		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
 	}
-	root.AddCommand(listCommand(), runCommand())
+	root.AddCommand(listCommand(), runCommand(), classifyCommand())
 	cli.Finish(root)
 	return root
 }

@@ -1,0 +1,148 @@
+// Package lookup asks the policy tables of the switch the headers of a trace,
+// and times them: what `vsbench classify` does with the rule sets of strangers.
+//
+// A rule set takes the way of a policy: it is made a ruleset, written as an
+// artifact, read back from it, and linked; addresses are found in the table
+// that the switch finds them in. What is timed is the whole question: two
+// addresses to identities, and the policy.
+//
+// There is one thing the artifact cannot have: ports of a protocol that has
+// none. In ClassBench any protocol may have them; a set with such a rule is
+// linked as it was made, and the result says so.
+package lookup
+
+import (
+	"fmt"
+	"time"
+
+	"bulkhead/bench/classbench"
+	"bulkhead/dataplane/classify"
+	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/policy"
+)
+
+// Batch is how many headers are asked at a time, where they are asked in
+// batches.
+const Batch = 64
+
+// Set is a rule set, linked.
+type Set struct {
+	Rules  []classbench.Rule
+	Stats  classify.Stats
+	Build  Build
+	table  *identity.Table
+	engine *classify.Engine
+}
+
+// Build is what making the tables took.
+type Build struct {
+	Ruleset       time.Duration // from the lines to a policy
+	Artifact      time.Duration // written, and read back
+	ArtifactBytes int           // 0: there is none
+	NoArtifact    string        // why there is none
+	Addresses     time.Duration // the table of the networks
+	Link          time.Duration // the policy's tables
+}
+
+// Total is the whole of it.
+func (b *Build) Total() time.Duration { return b.Ruleset + b.Artifact + b.Addresses + b.Link }
+
+// New links a rule set. It refuses one whose tables would be over a bound of
+// the classifier; the error names the bound.
+func New(rules []classbench.Rule) (s *Set, err error) {
+	s = &Set{Rules: rules}
+	var rs *policy.Ruleset
+	timed(&s.Build.Ruleset, func() { rs = classbench.Ruleset(rules) })
+	timed(&s.Build.Artifact, func() { rs, err = s.throughArtifact(rs) })
+	if err != nil {
+		return nil, fmt.Errorf("artifact: %w", err)
+	}
+	timed(&s.Build.Addresses, func() { s.table, err = classbench.Identities(rs) })
+	if err != nil {
+		return nil, fmt.Errorf("table of the networks: %w", err)
+	}
+	timed(&s.Build.Link, func() { s.engine, err = classify.Link(rs, s.table.AllSets()) })
+	if err != nil {
+		return nil, fmt.Errorf("link: %w", err)
+	}
+	s.Stats = s.engine.Stats()
+	return s, nil
+}
+
+func timed(took *time.Duration, f func()) {
+	start := time.Now()
+	f()
+	*took = time.Since(start)
+}
+
+// throughArtifact writes the ruleset and reads it back, as it reaches a switch.
+func (s *Set) throughArtifact(rs *policy.Ruleset) (*policy.Ruleset, error) {
+	for i := range s.Rules {
+		if r := &s.Rules[i]; portsOfNone(r) {
+			s.Build.NoArtifact = fmt.Sprintf("line %d names ports of a protocol that has none, which no policy can", r.Line)
+			return rs, nil
+		}
+	}
+	data, err := policy.Encode(rs)
+	if err != nil {
+		return nil, err
+	}
+	s.Build.ArtifactBytes = len(data)
+	return policy.Decode(data)
+}
+
+// portsOfNone tells whether a rule names ports of a protocol without ports.
+// ICMP has none but in a place: type and code stand for the destination's.
+func portsOfNone(r *classbench.Rule) bool {
+	anySrc, anyDst := r.SrcLo == 0 && r.SrcHi == 65535, r.DstLo == 0 && r.DstHi == 65535
+	if anySrc && anyDst {
+		return false
+	}
+	for proto := range 256 {
+		if !r.Names(uint8(proto)) {
+			continue
+		}
+		switch proto {
+		case 6, 17, 132:
+		case 1, 58:
+			if !anySrc {
+				return true
+			}
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// Ask returns the number of the first rule that matches; -1 is none.
+func (s *Set) Ask(h *classbench.Header) int32 {
+	src, dst := classbench.Addr(h.Src), classbench.Addr(h.Dst)
+	from, _ := s.table.Identify(0, &src)
+	to, _ := s.table.Identify(0, &dst)
+	rule, _ := s.engine.Decide(from, to, h.Proto, h.Sport, h.Dport)
+	return int32(rule)
+}
+
+// AskBatch answers up to Batch headers in stages, all addresses first, so that
+// the processor has the misses of several under way. out is as long as in.
+func (s *Set) AskBatch(in []classbench.Header, out []int32) {
+	var from, to [Batch]identity.ID
+	for i := range in {
+		src, dst := classbench.Addr(in[i].Src), classbench.Addr(in[i].Dst)
+		from[i], _ = s.table.Identify(0, &src)
+		to[i], _ = s.table.Identify(0, &dst)
+	}
+	for i := range in {
+		h := &in[i]
+		rule, _ := s.engine.Decide(from[i], to[i], h.Proto, h.Sport, h.Dport)
+		out[i] = int32(rule)
+	}
+}
+
+// Bytes are those of all tables: the policy's and that of the networks.
+func (s *Set) Bytes() int { return s.Stats.Bytes + s.table.OutsideBytes() }
+
+// Touches are the loads of a question at the most, whatever the header: the
+// policy's, and the steps for both addresses.
+func (s *Set) Touches() int { return s.Stats.Touches + 2*s.table.OutsideTouches() }

@@ -1,0 +1,32 @@
+package identity
+
+import (
+	"net/netip"
+	"testing"
+	"unsafe"
+)
+
+// The table of the outside is as deep as its longest IPv4 prefix asks, and as
+// large as its steps.
+func TestOutsideSize(t *testing.T) {
+	if trieNodeBytes != unsafe.Sizeof(trieNode{}) {
+		t.Errorf("a step is %d bytes", unsafe.Sizeof(trieNode{}))
+	}
+	if (&Table{}).OutsideTouches() != 0 {
+		t.Error("steps in no table")
+	}
+	for prefix, want := range map[string]int{"0.0.0.0/0": 1, "10.0.0.0/4": 1, "10.0.0.0/8": 2, "10.1.0.0/13": 4, "10.1.2.3/32": 8, "fd00::/64": 1} {
+		b := NewBuilder()
+		b.Outside(netip.MustParsePrefix(prefix).Masked(), []uint32{1})
+		table, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := table.OutsideTouches(); got != want {
+			t.Errorf("%s: %d steps, want %d", prefix, got, want)
+		}
+		if table.OutsideBytes() != 128*len(table.outside.nodes) {
+			t.Errorf("%s: %d bytes", prefix, table.OutsideBytes())
+		}
+	}
+}
