@@ -3,13 +3,14 @@
 // in All.
 //
 // A peer is set up as its own documentation says, at its best, with offloads as
-// the kernel sets them. Every one that filters lets through the same: TCP and
+// the kernel sets them, but for those that cannot do with them. Every one that filters lets through the same: TCP and
 // UDP from A to B on the ports of package traffic, and the answers.
 package peers
 
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"bulkhead/bench/rig"
@@ -21,6 +22,8 @@ type Peer struct {
 	Tools []Tool
 	// Up connects them; what it has made Close of the rig removes.
 	Up func(*rig.Rig) (Link, error)
+	// OffloadsOff tells that the workloads' offloads are turned off for it.
+	OffloadsOff bool
 }
 
 // Tool is a program that a peer needs, and the Debian package it is in.
@@ -29,6 +32,10 @@ type Tool struct{ Command, Package string }
 var (
 	toolIP  = Tool{"ip", "iproute2"}
 	toolNFT = Tool{"nft", "nftables"}
+	// ethtool is for peers that need offloads off.
+	toolEthtool  = Tool{"ethtool", "ethtool"}
+	toolsOVS     = []Tool{toolIP, {"ovs-vswitchd", "openvswitch-switch"}, {"ovsdb-server", "openvswitch-switch"}, {"ovs-vsctl", "openvswitch-switch"}}
+	toolsOVSVeth = append(slices.Clip(toolsOVS), toolEthtool)
 )
 
 // Link is what Up has made.
@@ -39,7 +46,7 @@ type Link struct {
 
 // All lists the peers by name.
 func All() []Peer {
-	return []Peer{bulkheadTAP, bulkheadXDP, bulkheadPacket, bridge, nftables}
+	return []Peer{bulkheadTAP, bulkheadXDP, bulkheadPacket, bridge, nftables, ovsTAP, ovsPacket, ovsXDP, testpmd}
 }
 
 // Find returns the peers of these names, in this order.

@@ -97,9 +97,13 @@ func (r *Rig) Write(name string, data []byte) (string, error) {
 
 func run(name string, args ...string) error {
 	cmd := exec.Command(name, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is for us
+	cmd.SysProcAttr = apart()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }
+
+// apart puts a command in a process group of its own: an interrupt from the
+// terminal is for us.
+func apart() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -20,6 +20,8 @@ var left = []struct {
 	}},
 	// Links that a switch had pinned, of devices named like the namespaces.
 	{"/sys/fs/bpf/bulkhead/" + spacePrefix + "*", regexp.MustCompile(`/` + spacePrefix + `(\d+)[ab]$`), os.Remove},
+	// What DPDK keeps of a process, by its file prefix.
+	{"/var/run/dpdk/" + spacePrefix + "*", regexp.MustCompile(`/` + spacePrefix + `(\d+)m$`), os.RemoveAll},
 	{filepath.Join(os.TempDir(), dirPrefix+"*"), regexp.MustCompile(`/` + regexp.QuoteMeta(dirPrefix) + `(\d+)\.\d+$`), os.RemoveAll},
 }
 
