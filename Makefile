@@ -6,7 +6,7 @@ T     ?= 5m
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit race differential growth lint vet staticcheck vuln fuzz fuzz-all bench compare demo smoke deps install clean
+.PHONY: help build test test-unit race differential growth lint vet staticcheck vuln fuzz fuzz-all bench report compare demo smoke deps install clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +50,11 @@ fuzz-all: ## every fuzz target in turn, D each
 	@set -e; for t in $$($(GO) test ./fuzz -list '^Fuzz' | grep ^Fuzz); do echo "== $$t"; $(GO) test ./fuzz -run '^$$' -fuzz "^$$t$$" -fuzztime $(D) -fuzzminimizetime 10x; done
 
 bench: ## every Go benchmark once, then the walk's table
-	$(GO) test -run '^$$' -bench . -benchtime 200ms -benchmem ./...
+	$(GO) test -run '^$$' -bench . -benchtime 1x -benchmem ./...
 	$(GO) run ./bench/cmd/vsbench run walk
+
+report: build ## vsbench run all, into docs/bench: the page, pictures, JSON (root, under half an hour, on an idle machine)
+	bin/vsbench run all --dir docs/bench
 
 compare: ## benchmarks beside another revision: make compare BASE=main~1 P=./dataplane/... B=Find
 	@bench/compare.sh $(or $(BASE),HEAD) $(or $(P),./dataplane/...) $(or $(B),.)

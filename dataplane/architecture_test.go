@@ -88,6 +88,7 @@ var outside = map[string][]string{
 	"github.com/BurntSushi/toml":          {"vswitch/config", "policyc/internal/source", "policyc/internal/endpoints", "bench/..."}, // endpoints: lists of addresses, which are no policies
 	"github.com/klauspost/compress":       {"policyc/classbench"},                                                                   // rule sets come packed with zstd
 	"github.com/google/gopacket":          {"vswitch/port/pcap", "bench/...", "dataplane/packet/packettest", "policyc/flows"},       // captures; never live traffic
+	"gonum.org/v1/plot":                   {"bench/..."},                                                                            // pictures of reports
 	"go.uber.org/goleak":                  {"vswitch/port/porttest"},
 	"github.com/rogpeppe/go-internal":     {}, // testscript: the commands' own tests, nothing else
 	"github.com/gaissmai/bart":            {"dataplane/route"},
@@ -109,6 +110,7 @@ var outside = map[string][]string{
 var unsafeDoors = []string{
 	"dataplane/internal/hugemem", "vswitch/port/xdp", "vswitch/port/tap", "vswitch/port/packet",
 	"vswitch/port/packet", "vswitch/internal/sys",
+	"bench/traffic", // sendmmsg on a packet socket
 }
 
 // linked is the whole of what vswitchd may link besides its own packages, the

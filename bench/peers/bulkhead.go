@@ -21,11 +21,13 @@ const (
 type workload struct{ name, driver, mac, ip string }
 
 // upSwitch compiles the policy, configures vswitchd and starts it.
-func upSwitch(r *rig.Rig, ports ...workload) error {
+func upSwitch(r *rig.Rig, ports ...workload) error { return upSwitchOf(r, ruleset(), ports...) }
+
+func upSwitchOf(r *rig.Rig, rs *policy.Ruleset, ports ...workload) error {
 	if r.VSwitchd == "" {
 		return errors.New("vswitchd is not found; make build makes it beside vsbench, --vswitchd names another")
 	}
-	rules, err := policy.Encode(ruleset())
+	rules, err := policy.Encode(rs)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,8 @@ type Link struct {
 
 // All lists the peers by name.
 func All() []Peer {
-	return []Peer{bulkheadTAP, bulkheadXDP, bulkheadPacket, bridge, nftables, ovsTAP, ovsPacket, ovsXDP, testpmd}
+	return []Peer{bulkheadTAP, bulkheadXDP, bulkheadPacket, bulkheadReloading, bulkheadRules, bulkheadPorts,
+		bridge, nftables, ovsTAP, ovsPacket, ovsXDP, testpmd}
 }
 
 // Find returns the peers of these names, in this order.

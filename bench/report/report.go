@@ -27,6 +27,7 @@ type Report struct {
 	Started  time.Time `json:"started"`
 	Seed     uint64    `json:"seed"`
 	Machine  Machine   `json:"machine"`
+	Versions []string  `json:"versions,omitempty"` // of the programs that were measured
 	Figures  []Figure  `json:"figures"`
 	Ratios   []Ratio   `json:"ratios"`
 	Remarks  []string  `json:"remarks,omitempty"` // what a reader must know besides
@@ -53,4 +54,18 @@ func (r *Report) JSON(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(r)
+}
+
+// Read reads a report that JSON has written.
+func Read(from io.Reader) (*Report, error) {
+	r := new(Report)
+	dec := json.NewDecoder(from)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(r); err != nil {
+		return nil, fmt.Errorf("a report as vsbench run -o json writes it: %w", err)
+	}
+	if r.Schema != Schema {
+		return nil, fmt.Errorf("schema %d; this vsbench reads %d: use the one that wrote it", r.Schema, Schema)
+	}
+	return r, nil
 }

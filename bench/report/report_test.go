@@ -2,8 +2,10 @@ package report
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -19,9 +21,10 @@ func sample() *Report {
 	}
 	return &Report{
 		Schema: Schema, Command: "vsbench run tap-tcp tap-rtt --rounds 3", Revision: "0123456789ab", Seed: 7,
-		Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		Machine: Machine{Kernel: "6.18.44", CPU: "AMD EPYC", CPUs: 2, Go: "go1.26.8", Arch: "linux/amd64", Load: "0.10 0.20 0.30"},
-		Figures: figures, Ratios: Ratios(figures[:2]),
+		Started:  time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Machine:  Machine{Kernel: "6.18.44", CPU: "AMD EPYC", CPUs: 2, Go: "go1.26.8", Arch: "linux/amd64", Load: "0.10 0.20 0.30"},
+		Versions: []string{"nft: nftables v1.0.6 (Lester Gooch #5)"},
+		Figures:  figures, Ratios: Ratios(figures[:2]),
 		Remarks: []string{"tap-rtt: p99.999 is left out"}, Failures: []string{"xdp-tcp: no such device"},
 	}
 }
@@ -34,6 +37,9 @@ func TestGolden(t *testing.T) {
 		write func(*Report, *bytes.Buffer) error
 	}{
 		{"testdata/report.json", func(r *Report, b *bytes.Buffer) error { return r.JSON(b) }},
+		{"testdata/report.md", func(r *Report, b *bytes.Buffer) error {
+			return r.Markdown(b, map[string][]string{"tap-tcp": {"tap-tcp-gb-s.svg"}})
+		}},
 		{"testdata/report.txt", func(r *Report, b *bytes.Buffer) error { return r.Text(b) }},
 	} {
 		var got bytes.Buffer
@@ -51,6 +57,26 @@ func TestGolden(t *testing.T) {
 		}
 		if !bytes.Equal(got.Bytes(), want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", c.file, got.Bytes(), want)
+		}
+	}
+}
+
+// A page made anew from the JSON is the page.
+func TestMarkdownComesFromTheJSON(t *testing.T) {
+	var text, page, again bytes.Buffer
+	if err := errors.Join(sample().JSON(&text), sample().Markdown(&page, nil)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Read(&text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Markdown(&again, nil); err != nil || again.String() != page.String() {
+		t.Errorf("%v\n%s", err, again.String())
+	}
+	for text, says := range map[string]string{`{"schema": 99}`: "schema 99", `{"schema": 1, "x": 1}`: "unknown field", "": "EOF"} {
+		if _, err := Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }

@@ -42,16 +42,18 @@ func (r *Report) distinct(of func(*Figure) string) (out []string) {
 	return out
 }
 
+// within is distinct of one scenario.
+func (r *Report) within(scenario string, of func(*Figure) string) []string {
+	return r.distinct(func(f *Figure) string {
+		if f.Scenario != scenario {
+			return ""
+		}
+		return of(f)
+	})
+}
+
 func (r *Report) table(w io.Writer, scenario string) error {
-	within := func(of func(*Figure) string) []string {
-		return r.distinct(func(f *Figure) string {
-			if f.Scenario != scenario {
-				return ""
-			}
-			return of(f)
-		})
-	}
-	subjects := within(func(f *Figure) string { return f.Subject })
+	subjects := r.within(scenario, func(f *Figure) string { return f.Subject })
 	head := []string{strings.ToUpper(scenario), "UNIT", "ROUNDS"}
 	for i, s := range subjects {
 		if head = append(head, s); i > 0 {
@@ -60,7 +62,7 @@ func (r *Report) table(w io.Writer, scenario string) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "\n%s\n", strings.Join(head, "\t"))
-	for _, c := range within(func(f *Figure) string { return f.Case }) {
+	for _, c := range r.within(scenario, func(f *Figure) string { return f.Case }) {
 		fmt.Fprintln(t, strings.Join(r.row(scenario, c, subjects), "\t"))
 	}
 	return t.Flush()

@@ -72,7 +72,43 @@ func (r *Rig) start(cmd *exec.Cmd) (ended <-chan error, err error) {
 			close(end)
 		}
 	}()
-	return end, <-started
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	r.programs = append(r.programs, cmd.Process.Pid)
+	return end, nil
+}
+
+// Signal sends every program of the rig a signal.
+func (r *Rig) Signal(s syscall.Signal) error {
+	var errs []error
+	for _, pid := range r.programs {
+		errs = append(errs, syscall.Kill(pid, s))
+	}
+	return errors.Join(errs...)
+}
+
+// Every has f called at intervals until Close, beside what is measured. Close
+// tells the first error.
+func (r *Rig) Every(d time.Duration, f func() error) {
+	stop, end := make(chan struct{}), make(chan error, 1)
+	go func() {
+		tick := time.NewTicker(d)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				end <- nil
+				return
+			case <-tick.C:
+			}
+			if err := f(); err != nil {
+				end <- err
+				return
+			}
+		}
+	}()
+	r.Undo(func() error { close(stop); return <-end })
 }
 
 // enter moves the calling thread to a namespace.

@@ -33,6 +33,7 @@ type Rig struct {
 	VSwitchd     string // path of the daemon; empty: not known
 	ctx          context.Context
 	undo         []func() error
+	programs     []int // that were started and run until Close
 }
 
 // New makes the namespaces. They are empty, but for lo.
@@ -66,7 +67,7 @@ func (r *Rig) Close() error {
 	for i := len(r.undo) - 1; i >= 0; i-- {
 		errs = append(errs, r.undo[i]())
 	}
-	r.undo = nil
+	r.undo, r.programs = nil, nil
 	return errors.Join(errs...)
 }
 

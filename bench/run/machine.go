@@ -2,6 +2,8 @@ package run
 
 import (
 	"os"
+	"os/exec"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -25,6 +27,24 @@ func Machine() report.Machine {
 	m.Load = strings.Join(words[:min(3, len(words))], " ")
 	return m
 }
+
+// Versions says of which version the programs are that are measured, a line
+// each; of those that are not installed nothing.
+func Versions() (out []string) {
+	for _, words := range [][]string{{"nft", "--version"}, {"ip", "-V"}, {"ovs-vswitchd", "--version"}, {"dpdk-testpmd", "--version"}} {
+		text, err := exec.Command(words[0], words[1:]...).CombinedOutput()
+		for line := range strings.Lines(string(text)) {
+			if (err == nil || words[0] == "dpdk-testpmd") && version.MatchString(line) {
+				out = append(out, words[0]+": "+strings.TrimSpace(line))
+				break
+			}
+		}
+	}
+	return out
+}
+
+// version is a line that tells one.
+var version = regexp.MustCompile(`[0-9]+\.[0-9]+`)
 
 // cpu finds the model in /proc/cpuinfo; not every architecture names one.
 func cpu(info string) string {

@@ -16,6 +16,23 @@ func needsRoot(uid int) error {
 	return errors.New("needs root, for network namespaces; vsbench run walk does not")
 }
 
+// present returns the subjects whose programs are there. The first must be: so
+// all that is missing is named, with its cure. Of the others a remark tells.
+func present(scenario string, subjects []peers.Peer, look func(string) (string, error)) (there []peers.Peer, remarks []string, err error) {
+	for i, p := range subjects {
+		lacks := NeedsTools([]peers.Peer{p}, look)
+		if lacks == nil {
+			there = append(there, p)
+			continue
+		}
+		if i == 0 {
+			return nil, nil, NeedsTools(subjects, look)
+		}
+		remarks = append(remarks, fmt.Sprintf("%s: %s is left out: %v", scenario, p.Name, lacks))
+	}
+	return there, remarks, nil
+}
+
 // NeedsTools names every program that is missing for the subjects, and the one
 // command that installs them all.
 func NeedsTools(subjects []peers.Peer, look func(string) (string, error)) error {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,20 +18,23 @@ import (
 
 // cases are what each kind of traffic tells even in a moment.
 var cases = map[scenario.Kind][]string{
-	scenario.TCP:  {"one flow"},
-	scenario.UDP:  {"64 B UDP, one flow, arrived", "64 B UDP, one flow, lost"},
-	scenario.Echo: {"TCP round trip, p50", "TCP round trip, p90", "TCP round trip, max", "UDP round trip, p50", "UDP round trip, p90", "UDP round trip, max", "UDP round trip, lost"},
+	scenario.TCP:      {"one flow", "8 flows", "one flow back", "8 flows back"},
+	scenario.UDP:      {"64 B UDP, one flow, arrived", "64 B UDP, one flow, lost"},
+	scenario.Frames:   {"64 B, arrived", "1518 B, lost", "IMIX, arrived"},
+	scenario.Echo:     {"TCP round trip, p50", "TCP round trip, p90", "TCP round trip, max", "UDP round trip, p50", "UDP round trip, p90", "UDP round trip, max", "UDP round trip, lost"},
+	scenario.LossFree: {"64 B, burst without loss"},
+	scenario.Idle:     {"memory while idle"},
 }
 
 // Every scenario of real traffic runs, for a moment and one round, with all its
-// subjects, finds figures of each, and leaves nothing behind.
+// subjects that are installed, finds figures of each, and leaves nothing behind.
 func TestEveryScenarioMeasures(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for network namespaces and devices")
 	}
 	o := Options{Rounds: 1, For: 150 * time.Millisecond, Seed: 1, VSwitchd: build(t), Progress: quiet}
 	for _, sc := range scenario.All() {
-		if sc.Kind == scenario.Walk {
+		if sc.Kind.InMemory() {
 			continue
 		}
 		t.Run(sc.Name, func(t *testing.T) {
@@ -38,13 +42,16 @@ func TestEveryScenarioMeasures(t *testing.T) {
 			if err := All(context.Background(), []scenario.Scenario{sc}, o, &r); err != nil || r.Failures != nil {
 				t.Fatalf("%v; %q", err, r.Failures)
 			}
-			if len(sc.Subjects) != 3 {
-				t.Fatalf("subjects %v", sc.Subjects)
-			}
 			for _, subject := range sc.Subjects {
+				if leftOut(&r, subject) {
+					continue // not installed here
+				}
 				for _, name := range cases[sc.Kind] {
 					checkFigure(t, &r, subject, name)
 				}
+			}
+			for _, remark := range r.Remarks {
+				t.Log(remark)
 			}
 			if len(r.Ratios) == 0 {
 				t.Error("nothing is compared")
@@ -52,6 +59,14 @@ func TestEveryScenarioMeasures(t *testing.T) {
 		})
 	}
 	leftovers(t)
+}
+
+// leftOut tells a peer that is not installed, or that carried nothing in so short
+// a time: Open vSwitch's TCP stands still for a while when it loses segments.
+func leftOut(r *report.Report, subject string) bool {
+	return slices.ContainsFunc(r.Remarks, func(s string) bool {
+		return strings.Contains(s, subject+" is left out") && (strings.Contains(s, "not found") || strings.HasPrefix(subject, "ovs-") && strings.Contains(s, "no byte arrived"))
+	})
 }
 
 func checkFigure(t *testing.T, r *report.Report, subject, name string) {
@@ -73,13 +88,13 @@ func checkFigure(t *testing.T, r *report.Report, subject, name string) {
 func leftovers(t *testing.T) {
 	t.Helper()
 	pid := fmt.Sprint(os.Getpid())
-	for _, glob := range []string{"/run/netns/vsb" + pid + "*", "/sys/fs/bpf/bulkhead/vsb" + pid + "*", filepath.Join(os.TempDir(), "vsbench."+pid+".*")} {
+	for _, glob := range []string{"/run/netns/vsb" + pid + "*", "/sys/fs/bpf/bulkhead/vsb" + pid + "*", "/var/run/dpdk/vsb" + pid + "*", filepath.Join(os.TempDir(), "vsbench."+pid+".*")} {
 		if left, _ := filepath.Glob(glob); left != nil {
 			t.Errorf("left: %v", left)
 		}
 	}
 	out, err := exec.Command("ps", "-o", "args=", "--ppid", pid).Output()
-	if err == nil && strings.Contains(string(out), "vswitchd") {
+	if err == nil && regexp.MustCompile("vswitchd|ovsdb|testpmd|test-acl").Match(out) {
 		t.Errorf("running: %s", out)
 	}
 }

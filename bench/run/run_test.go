@@ -19,7 +19,7 @@ func quiet(string) {}
 func TestRoundsAreInterleaved(t *testing.T) {
 	var order []string
 	subjects := []peers.Peer{{Name: "a"}, {Name: "b"}, {Name: "c"}}
-	figures, err := interleave(scenario.Scenario{Name: "s"}, subjects, Options{Rounds: 2, Progress: quiet}, func(p peers.Peer) ([]report.Value, string, error) {
+	figures, _, err := interleave(context.Background(), scenario.Scenario{Name: "s"}, subjects, Options{Rounds: 2, Progress: quiet}, func(p peers.Peer) ([]report.Value, string, error) {
 		order = append(order, p.Name)
 		return []report.Value{{Case: "x", Value: float64(len(order))}, {Case: "y", Value: 0}}, "note of " + p.Name, nil
 	})
@@ -36,14 +36,41 @@ func TestRoundsAreInterleaved(t *testing.T) {
 
 func TestAFailureNamesSubjectAndRound(t *testing.T) {
 	n := 0
-	_, err := interleave(scenario.Scenario{}, []peers.Peer{{Name: "a"}, {Name: "b"}}, Options{Rounds: 3, Progress: quiet}, func(peers.Peer) ([]report.Value, string, error) {
-		if n++; n == 4 {
+	_, _, err := interleave(context.Background(), scenario.Scenario{}, []peers.Peer{{Name: "a"}, {Name: "b"}}, Options{Rounds: 3, Progress: quiet}, func(peers.Peer) ([]report.Value, string, error) {
+		if n++; n == 3 {
 			return nil, "", errors.New("no byte arrived")
 		}
 		return nil, "", nil
 	})
-	if err == nil || err.Error() != "b, round 2: no byte arrived" {
+	if err == nil || err.Error() != "a, round 2: no byte arrived" {
 		t.Errorf("%v", err)
+	}
+}
+
+// A peer that fails costs its own figures, is not asked again, and is told of;
+// one whose programs are missing is told of with the cure.
+func TestPeersThatCannotRunAreLeftOut(t *testing.T) {
+	n := 0
+	figures, remarks, err := interleave(context.Background(), scenario.Scenario{Name: "s"}, []peers.Peer{{Name: "a"}, {Name: "b"}}, Options{Rounds: 3, Progress: quiet}, func(p peers.Peer) ([]report.Value, string, error) {
+		if n++; n == 4 {
+			return nil, "", errors.New("no\nsuch device")
+		}
+		return []report.Value{{Case: "x"}}, "", nil
+	})
+	if err != nil || n != 5 || len(figures) != 1 || figures[0].Subject != "a" || len(figures[0].Rounds) != 3 {
+		t.Errorf("%d calls, %+v, %v", n, figures, err)
+	}
+	if len(remarks) != 1 || remarks[0] != "s: b is left out, it failed in round 2: no such device" {
+		t.Errorf("%q", remarks)
+	}
+	ovs := peers.Peer{Name: "ovs", Tools: []peers.Tool{{Command: "ovs-vsctl", Package: "openvswitch-switch"}}}
+	none := func(string) (string, error) { return "", exec.ErrNotFound }
+	there, remarks, err := present("s", []peers.Peer{{Name: "a"}, ovs}, none)
+	if err != nil || len(there) != 1 || len(remarks) != 1 || remarks[0] != "s: ovs is left out: ovs-vsctl: not found; apt-get install openvswitch-switch" {
+		t.Errorf("%v, %q, %v", there, remarks, err)
+	}
+	if _, _, err := present("s", []peers.Peer{ovs, {Name: "a"}}, none); err == nil {
+		t.Error("goes on without the first")
 	}
 }
 

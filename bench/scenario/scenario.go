@@ -1,58 +1,148 @@
 // Package scenario is what is measured: a kind of traffic, and who carries it.
 //
-// A scenario is plain data, and a kind of traffic is a function that measures a
-// path. So a new scenario is a row, and a new subject a file in package peers.
+// A scenario is data, a row of scenarios.toml or of a file of the user's, and a
+// kind is a function that measures. So a new scenario is a row, and a new
+// subject a file in package peers.
 package scenario
 
-// Kind is a kind of traffic.
-type Kind string
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
-// The kinds. Walk goes through no device and has one subject.
-const (
-	Walk Kind = "walk"
-	TCP  Kind = "tcp"
-	UDP  Kind = "udp"
-	Echo Kind = "echo"
+	"github.com/BurntSushi/toml"
+
+	"bulkhead/bench/peers"
 )
 
-// Scenario is one table of a report.
-type Scenario struct {
-	Name     string
-	About    string
-	Kind     Kind
-	Frame    int      // udp: bytes on the wire, with the frame check sequence
-	Subjects []string // names of peers; the first is compared with each other
+// Kind is a kind of measurement.
+type Kind string
+
+// The kinds. The first four are in memory and have one subject.
+const (
+	Walk     Kind = "walk"
+	Setup    Kind = "setup"
+	Policies Kind = "policies"
+	Classify Kind = "classify"
+	TCP      Kind = "tcp"
+	UDP      Kind = "udp"
+	Frames   Kind = "frames"
+	Echo     Kind = "echo"
+	LossFree Kind = "lossfree"
+	Idle     Kind = "idle"
+)
+
+// InMemory tells the kinds that go over no device and need no privilege.
+func (k Kind) InMemory() bool {
+	return k == Walk || k == Setup || k == Policies || k == Classify
 }
+
+// Scenario is one table of a report; its keys are told in scenarios.toml.
+type Scenario struct {
+	Name     string   `toml:"name"`
+	About    string   `toml:"about"`
+	Kind     Kind     `toml:"kind"`
+	Subjects []string `toml:"subjects"`
+	Flows    []int    `toml:"flows"`
+	Back     bool     `toml:"back"`
+	Frames   []int    `toml:"frames"`
+	Sizes    []int    `toml:"sizes"`
+}
+
+// TOML is the rows of ours as they are written, with what each key means.
+//
+//go:embed scenarios.toml
+var TOML string
 
 // All lists the scenarios in the order of `run all`.
 func All() []Scenario {
-	all := []Scenario{{Name: "walk", Kind: Walk, About: "the walk in memory, ns a frame: 64 B and IMIX, 1 to 1 M sessions, policy on"}}
-	for _, ours := range []struct{ prefix, subject, ports string }{
-		{"tap", "bulkhead-tap", "TAP ports"},
-		{"xdp", "bulkhead-xdp", "AF_XDP ports on veths"},
-		{"packet", "bulkhead-packet", "packet ports on veths"},
-	} {
-		subjects := []string{ours.subject, "bridge", "nftables"}
-		all = append(all,
-			Scenario{Name: ours.prefix + "-tcp", Kind: TCP, Subjects: subjects, About: "throughput of one TCP connection, " + ours.ports},
-			Scenario{Name: ours.prefix + "-pps", Kind: UDP, Frame: 64, Subjects: subjects, About: "64 B UDP packets a second and their loss, " + ours.ports},
-			Scenario{Name: ours.prefix + "-rtt", Kind: Echo, Subjects: subjects, About: "round-trip times of TCP and UDP, p50 to max, " + ours.ports},
-		)
+	all, err := Read("scenarios.toml", TOML)
+	if err != nil {
+		panic(err) // ours; the tests read it
 	}
 	return all
 }
 
+// Read reads scenarios. It tells every mistake, with the name of the file and
+// the scenario.
+func Read(file, text string) ([]Scenario, error) {
+	var f struct {
+		Scenarios []Scenario `toml:"scenarios"`
+	}
+	meta, err := toml.Decode(text, &f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	var errs []error
+	for _, key := range meta.Undecoded() {
+		errs = append(errs, fmt.Errorf("%s: no such key: %s", file, key))
+	}
+	seen := map[string]bool{"all": true}
+	for i := range f.Scenarios {
+		s := &f.Scenarios[i]
+		if seen[s.Name] || s.Name == "" {
+			errs = append(errs, fmt.Errorf("%s: scenario %d: the name %q is none, or taken", file, i+1, s.Name))
+		}
+		seen[s.Name] = true
+		if err := s.check(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: scenario %q: %w", file, s.Name, err))
+		}
+	}
+	if len(f.Scenarios) == 0 && errs == nil {
+		errs = append(errs, fmt.Errorf("%s: no [[scenarios]] in it", file))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return f.Scenarios, nil
+}
+
+// What a row may ask for.
+const (
+	minFrame = 64
+	maxFrame = 1518
+	maxFlows = 64
+	maxRules = 1_000_000
+)
+
+// check says what a row lacks or has too much for its kind.
+func (s *Scenario) check() error {
+	var errs []error
+	add := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	_, measured := kinds[s.Kind]
+	add(!measured && !s.Kind.InMemory(), "kind %q; one of walk, setup, policies, classify, tcp, udp, frames, echo, lossfree, idle", s.Kind)
+	_, err := peers.Find(s.Subjects...)
+	add(err != nil, "subjects: %w", err)
+	add(measured && len(s.Subjects) == 0, "no subjects; some of %s", strings.Join(peers.Names(), ", "))
+	add(s.Kind.InMemory() && len(s.Subjects) > 0, "%s is in memory and has no subjects", s.Kind)
+	sized := s.Kind == UDP || s.Kind == Frames || s.Kind == LossFree
+	add(sized != (len(s.Frames) > 0), "frames are for udp, frames and lossfree, which need some")
+	add((s.Kind == TCP) != (len(s.Flows) > 0) || s.Kind != TCP && s.Back, "flows and back are for tcp, which needs flows")
+	add((s.Kind == Policies) != (len(s.Sizes) > 0), "sizes are for policies, which need some")
+	add(slices.ContainsFunc(s.Frames, func(n int) bool { return n != 0 && (n < minFrame || n > maxFrame) }), "frames are %d to %d bytes, or 0 for IMIX", minFrame, maxFrame)
+	add(s.Kind == UDP && slices.Contains(s.Frames, 0), "udp has frames of one size")
+	add(slices.ContainsFunc(s.Flows, func(n int) bool { return n < 1 || n > maxFlows }), "flows are 1 to %d", maxFlows)
+	add(slices.ContainsFunc(s.Sizes, func(n int) bool { return n < 2 || n > maxRules }), "sizes are 2 to %d rules", maxRules)
+	return errors.Join(errs...)
+}
+
 // Names lists the names of the scenarios.
-func Names() (out []string) {
-	for _, s := range All() {
+func Names(all []Scenario) (out []string) {
+	for _, s := range all {
 		out = append(out, s.Name)
 	}
 	return out
 }
 
 // Find returns the scenario of a name.
-func Find(name string) (Scenario, bool) {
-	for _, s := range All() {
+func Find(all []Scenario, name string) (Scenario, bool) {
+	for _, s := range all {
 		if s.Name == name {
 			return s, true
 		}

@@ -7,48 +7,73 @@ import (
 	"testing"
 	"time"
 
-	"bulkhead/bench/peers"
 	"bulkhead/bench/report"
 	"bulkhead/bench/traffic"
 )
 
-// Every row can be run: its kind is measured, its subjects are peers, the first
-// is the switch, and the kernel's own are beside it.
-func TestRowsCanBeRun(t *testing.T) {
-	seen := map[string]bool{}
+// Every row can be run: the first subject is the switch, and where traffic
+// crosses it the kernel's own and Open vSwitch are beside it.
+func TestRows(t *testing.T) {
 	for _, s := range All() {
-		if s.Name == "" || s.Name == "all" || s.About == "" || seen[s.Name] {
-			t.Errorf("%+v", s)
+		if s.About == "" {
+			t.Errorf("%s tells nothing", s.Name)
 		}
-		seen[s.Name] = true
-		if found, ok := Find(s.Name); !ok || found.About != s.About {
+		if found, ok := Find(All(), s.Name); !ok || found.About != s.About {
 			t.Errorf("%s is not found", s.Name)
 		}
-		if s.Kind == Walk {
+		if s.Lasts(time.Second) < time.Second || s.Lasts(time.Second) > time.Minute {
+			t.Errorf("%s lasts %v for a second each", s.Name, s.Lasts(time.Second))
+		}
+		if s.Kind.InMemory() {
 			continue
 		}
-		if _, known := kinds[s.Kind]; !known {
-			t.Errorf("%s: kind %q is not measured", s.Name, s.Kind)
-		}
-		if _, err := peers.Find(s.Subjects...); err != nil {
-			t.Errorf("%s: %v", s.Name, err)
-		}
-		if !strings.HasPrefix(s.Subjects[0], "bulkhead-") || !slices.Contains(s.Subjects, "bridge") || !slices.Contains(s.Subjects, "nftables") {
+		if !strings.HasPrefix(s.Subjects[0], "bulkhead-") {
 			t.Errorf("%s: subjects %v", s.Name, s.Subjects)
 		}
-	}
-	for _, name := range []string{"walk", "tap-tcp", "tap-pps", "tap-rtt", "xdp-tcp", "xdp-pps", "xdp-rtt"} {
-		if !slices.Contains(Names(), name) {
-			t.Errorf("no scenario %s", name)
+		for _, peer := range []string{"bridge", "nftables"} {
+			if s.Name[:3] == "tap" || s.Name[:3] == "xdp" {
+				if !slices.Contains(s.Subjects, peer) {
+					t.Errorf("%s: %s is not among %v", s.Name, peer, s.Subjects)
+				}
+			}
 		}
 	}
-	if _, ok := Find("tap"); ok {
+	if _, ok := Find(All(), "tap"); ok {
 		t.Error("found a scenario by half its name")
 	}
 }
 
+// Mistakes of a file are told, all of them, by scenario.
+func TestReadRefuses(t *testing.T) {
+	if _, err := Read("f.toml", ""); err == nil || !strings.Contains(err.Error(), "no [[scenarios]] in it") {
+		t.Errorf("%v", err)
+	}
+	for keys, says := range map[string]string{
+		`kind="tcp"; subjects=["bridge"]`:                 "tcp, which needs flows",
+		`kind="tcp"; subjects=["bridge"]; flows=[0]`:      "flows are 1 to 64",
+		`kind="tcp"; subjects=["brigde"]; flows=[1]`:      `no peer is called "brigde"`,
+		`kind="frames"; subjects=["bridge"]; frames=[63]`: "frames are 64 to 1518",
+		`kind="udp"; subjects=["bridge"]; frames=[0]`:     "udp has frames of one size",
+		`kind="echo"; subjects=["bridge"]; frames=[64]`:   "frames are for udp",
+		`kind="walk"; subjects=["bridge"]`:                "in memory and has no subjects",
+		`kind="policies"`:                                 "sizes are for policies, which need some",
+		`kind="policies"; sizes=[1]`:                      "sizes are 2 to",
+		`kind="nothing"`:                                  `kind "nothing"; one of walk`,
+		`kind="walk"; speed=3`:                            "no such key: scenarios.speed",
+	} {
+		text := "[[scenarios]]\nname = \"a\"\n" + strings.ReplaceAll(keys, "; ", "\n")
+		if _, err := Read("f.toml", text); err == nil || !strings.Contains(err.Error(), says) || !strings.HasPrefix(err.Error(), "f.toml: ") {
+			t.Errorf("%s: %v", keys, err)
+		}
+	}
+	twice := "[[scenarios]]\nname = \"a\"\nkind = \"walk\"\n"
+	if _, err := Read("f.toml", twice+twice); err == nil || !strings.Contains(err.Error(), `scenario 2: the name "a" is none, or taken`) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestMeasureRefusesWhatGoesOverNoPath(t *testing.T) {
-	if _, err := (Scenario{Name: "walk", Kind: Walk}).Measure(context.Background(), traffic.Path{}, traffic.Options{}); err == nil {
+	if _, err := (Scenario{Name: "walk", Kind: Walk}).Measure(context.Background(), Place{}, traffic.Options{}); err == nil {
 		t.Error("measured the walk over a path")
 	}
 }

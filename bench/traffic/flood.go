@@ -55,22 +55,22 @@ func openFlood(p Path, payload []byte) (f *flood, err error) {
 		f.server.Close()
 		return nil, fmt.Errorf("connect to %s: %w", at, err)
 	}
-	if err := f.widen(); err != nil {
+	if err := f.room(receiveBuffer); err != nil {
 		f.close()
 		return nil, fmt.Errorf("receive buffer of %d bytes: %w", receiveBuffer, err)
 	}
 	return f, nil
 }
 
-// widen gives the receiver's socket room beyond the system's limit.
-func (f *flood) widen() error {
+// room gives the receiver's socket so much, also beyond the system's limit.
+func (f *flood) room(bytes int) error {
 	raw, err := f.server.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var set error
 	err = raw.Control(func(fd uintptr) {
-		set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
+		set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes)
 	})
 	return errors.Join(err, set)
 }
@@ -89,7 +89,7 @@ func (f *flood) begin(ctx context.Context) error {
 		}
 		f.sent.Add(1)
 		for range 10 {
-			if err := wait(ctx, patience/10); err != nil {
+			if err := Wait(ctx, patience/10); err != nil {
 				return err
 			}
 			if f.read.Load() > 0 {

@@ -17,31 +17,54 @@ const block = 128 << 10
 // finds its pace.
 const slowStart = 0.1
 
-// TCP returns how fast one connection carries bytes to the application in B,
-// in Gb/s.
-func TCP(ctx context.Context, p Path, o Options) (gbps float64, err error) {
-	client, server, err := p.pair(tcpPort)
-	if err != nil {
-		return 0, err
+// Stream is how bytes go: over so many connections at once, all opened by A.
+type Stream struct {
+	Flows int
+	Back  bool // from B to A
+}
+
+// TCP returns how fast connections carry bytes to the application at the other
+// end, in Gb/s, all together.
+func TCP(ctx context.Context, p Path, how Stream, o Options) (gbps float64, err error) {
+	var fds []int
+	defer func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}()
+	for range how.Flows {
+		client, server, err := p.pair(tcpPort)
+		if err != nil {
+			return 0, err
+		}
+		if how.Back {
+			client, server = server, client
+		}
+		fds = append(fds, client, server)
 	}
-	defer unix.Close(client)
-	defer unix.Close(server)
 	var stop atomic.Bool
 	var arrived atomic.Int64
-	sender := alone(func() error { return pour(client, o.payload(block), &stop) })
-	receiver := alone(func() error { return drain(server, &arrived, &stop) })
+	var ends []<-chan error
+	for i := 0; i < len(fds); i += 2 {
+		ends = append(ends,
+			alone(func() error { return pour(fds[i], o.payload(block), &stop) }),
+			alone(func() error { return drain(fds[i+1], &arrived, &stop) }))
+	}
 	gbps, err = rate(ctx, &arrived, o.For)
 	stop.Store(true)
-	return gbps, errors.Join(err, <-sender, <-receiver)
+	for _, end := range ends {
+		err = errors.Join(err, <-end)
+	}
+	return gbps, err
 }
 
 // rate looks twice at a count of bytes.
 func rate(ctx context.Context, count *atomic.Int64, d time.Duration) (gbps float64, err error) {
-	if err := wait(ctx, time.Duration(slowStart*float64(d))); err != nil {
+	if err := Wait(ctx, time.Duration(slowStart*float64(d))); err != nil {
 		return 0, err
 	}
 	before, start := count.Load(), time.Now()
-	if err := wait(ctx, time.Duration((1-slowStart)*float64(d))); err != nil {
+	if err := Wait(ctx, time.Duration((1-slowStart)*float64(d))); err != nil {
 		return 0, err
 	}
 	bytes, took := count.Load()-before, time.Since(start)

@@ -91,8 +91,8 @@ func alone(f func() error) <-chan error {
 	return done
 }
 
-// wait lets time pass, unless the context ends first.
-func wait(ctx context.Context, d time.Duration) error {
+// Wait lets time pass, unless the context ends first.
+func Wait(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

@@ -55,7 +55,7 @@ func UDP(ctx context.Context, p Path, frame int, o Options) (c Count, err error)
 	receiving := run(f.receive)
 	if err = f.begin(ctx); err == nil {
 		sending, start := run(f.send), time.Now()
-		err = wait(ctx, o.For)
+		err = Wait(ctx, o.For)
 		f.stop.Store(true)
 		err = errors.Join(err, <-sending)
 		c.For = time.Since(start)

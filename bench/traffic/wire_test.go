@@ -51,9 +51,12 @@ func wire(t *testing.T, rules ...string) Path {
 const moment = 200 * time.Millisecond
 
 func TestTCPOverAWire(t *testing.T) {
-	gbps, err := TCP(context.Background(), wire(t), Options{For: moment, Seed: 1})
-	if err != nil || gbps <= 0 || gbps > 1000 {
-		t.Errorf("%v Gb/s, %v", gbps, err)
+	p := wire(t)
+	for _, how := range []Stream{{Flows: 1}, {Flows: 4}, {Flows: 1, Back: true}, {Flows: 4, Back: true}} {
+		gbps, err := TCP(context.Background(), p, how, Options{For: moment, Seed: 1})
+		if err != nil || gbps <= 0 || gbps > 1000 {
+			t.Errorf("%+v: %v Gb/s, %v", how, gbps, err)
+		}
 	}
 }
 
@@ -163,8 +166,9 @@ func TestNothingArrivesIsAnError(t *testing.T) {
 func TestMeasurementsEndWithTheirContext(t *testing.T) {
 	p, o := wire(t), Options{For: time.Hour, Seed: 1}
 	for name, measure := range map[string]func(context.Context) error{
-		"tcp":     func(ctx context.Context) error { _, err := TCP(ctx, p, o); return err },
+		"tcp":     func(ctx context.Context) error { _, err := TCP(ctx, p, Stream{Flows: 2}, o); return err },
 		"udp":     func(ctx context.Context) error { _, err := UDP(ctx, p, 64, o); return err },
+		"frames":  func(ctx context.Context) error { _, err := Frames(ctx, p, Load{Frame: 64}, o); return err },
 		"tcpecho": func(ctx context.Context) error { _, err := TCPEcho(ctx, p, o); return err },
 		"udpecho": func(ctx context.Context) error { _, err := UDPEcho(ctx, p, o); return err },
 	} {

@@ -27,8 +27,14 @@ func (r *Rig) Load(mixed bool) {
 	}
 }
 
+// newLoad is data of an established session.
 func newLoad(sizes []int) (*load, error) {
-	data := packet.Spec{SrcMAC: macA, DstMAC: macB, Src: ipA, Dst: ipB, Proto: packet.ProtoTCP, TCPFlags: packet.TCPAckFlag, Seq: 1000, Ack: 2000}
+	return newLoadOf(sizes, packet.Spec{TCPFlags: packet.TCPAckFlag, Seq: 1000, Ack: 2000})
+}
+
+// newLoadOf is TCP from A to B, with flags and numbers as data has them.
+func newLoadOf(sizes []int, data packet.Spec) (*load, error) {
+	data.SrcMAC, data.DstMAC, data.Src, data.Dst, data.Proto = macA, macB, ipA, ipB, packet.ProtoTCP
 	l := new(load)
 	for i := range packet.BatchSize * len(sizes) {
 		data.Payload = make([]byte, sizes[i%len(sizes)]-headers)

@@ -3,6 +3,7 @@ package walk
 import (
 	"net/netip"
 
+	"bulkhead/bench/crowd"
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/classify"
 	"bulkhead/dataplane/identity"
@@ -16,10 +17,13 @@ var (
 	ipA, ipB   = packet.AddrFrom4([4]byte{10, 0, 0, 1}), packet.AddrFrom4([4]byte{10, 0, 0, 2})
 )
 
+// twoRules let TCP from one to the other.
+const twoRules = 2
+
 // newSnapshot is a switch with two workload ports in one segment, and a policy
-// that lets TCP from one to the other.
-func newSnapshot() (*dataplane.Snapshot, error) {
-	rs := &policy.Ruleset{
+// that lets TCP from one to the other, among so many rules.
+func newSnapshot(rules int) (*dataplane.Snapshot, error) {
+	rs, err := crowd.Around(&policy.Ruleset{
 		Sets: []policy.Set{
 			{Kind: policy.KindAny, Name: "any"},
 			{Kind: policy.KindService, Name: "a", Selector: policy.Selector{{{Key: "s", Op: policy.OpIn, Values: []string{"a"}}}}},
@@ -29,6 +33,9 @@ func newSnapshot() (*dataplane.Snapshot, error) {
 			{Name: "no-telnet", Verdict: policy.Deny, From: []policy.SetID{0}, To: []policy.SetID{0}, Ports: []policy.Port{{Proto: 17, SrcHi: 65535, DstLo: 23, DstHi: 23}}},
 			{Name: "a-to-b", Verdict: policy.Allow, From: []policy.SetID{1}, To: []policy.SetID{2}, Ports: []policy.Port{{Proto: 6, SrcHi: 65535, DstLo: 1, DstHi: 1000}}},
 		},
+	}, rules, 1, 2)
+	if err != nil {
+		return nil, err
 	}
 	b := identity.NewBuilder()
 	b.Endpoint(identity.Endpoint{Name: "a", Zone: 1, MAC: macA, Port: 0, Peer: identity.NoPeer}, []identity.Address{{Addr: ipA, Sets: []uint32{0, 1}}}, nil)

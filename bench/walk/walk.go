@@ -59,13 +59,20 @@ type Rig struct {
 // flow is what differs between two sessions.
 type flow struct{ sport, dport uint16 }
 
+// key is flow number i; the policy lets through as many as 60 million.
+func key(i int) flow { return flow{uint16(1024 + i%60000), uint16(1 + i/60000)} }
+
 // NewRig makes a switch with two workload ports and opens its sessions. It
 // carries frames of 64 B; Load changes that.
 func NewRig(sessions int, seed uint64) (*Rig, error) {
-	snapshot, err := newSnapshot()
+	snapshot, err := newSnapshot(twoRules)
 	if err != nil {
 		return nil, err
 	}
+	return newRig(snapshot, sessions, seed)
+}
+
+func newRig(snapshot *dataplane.Snapshot, sessions int, seed uint64) (*Rig, error) {
 	state, err := newState(uint32(2*sessions + 64))
 	if err != nil {
 		return nil, err
@@ -73,7 +80,7 @@ func NewRig(sessions int, seed uint64) (*Rig, error) {
 	r := &Rig{worker: dataplane.NewWorker(state, 0, 1), snapshot: snapshot, now: 1e9}
 	random := rand.New(rand.NewPCG(seed, 1))
 	for i := range sessions {
-		r.keys = append(r.keys, flow{uint16(1024 + i%60000), uint16(1 + i/60000)})
+		r.keys = append(r.keys, key(i))
 	}
 	for _, k := range random.Perm(sessions) {
 		r.order = append(r.order, uint32(k)) // each once: no fewer are open than are told

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"bulkhead/bench/scenario"
 	"bulkhead/vswitch/cli/clitest"
 )
 
@@ -27,11 +28,11 @@ func execute(args ...string) (stdout string, err error) {
 
 func TestListNamesEveryScenario(t *testing.T) {
 	out, err := execute("list")
-	if err != nil || out != "walk\ntap-tcp\ntap-pps\ntap-rtt\nxdp-tcp\nxdp-pps\nxdp-rtt\n" {
+	if err != nil || out != strings.Join(scenario.Names(scenario.All()), "\n")+"\n" || !strings.HasPrefix(out, "walk\nsetup\n") {
 		t.Errorf("%q, %v", out, err)
 	}
 	long, err := execute("list", "--long")
-	if err != nil || !strings.Contains(long, "xdp-tcp  throughput of one TCP connection") || !strings.Contains(long, "bulkhead-xdp bridge nftables") {
+	if err != nil || !strings.Contains(long, "xdp-tcp     TCP throughput of one connection") || !strings.Contains(long, "bulkhead-xdp ovs-afxdp testpmd bridge nftables") {
 		t.Errorf("%q, %v", long, err)
 	}
 }
@@ -41,7 +42,7 @@ func TestMistakesAreTold(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"run"}, "one of walk, tap-tcp"},
+		{[]string{"run"}, "one of walk, setup"},
 		{[]string{"run", "walk", "tap-tpc"}, `"tap-tpc"; one of walk`},
 		{[]string{"run", "walk", "--rounds", "0"}, "--rounds is at least 1"},
 		{[]string{"run", "walk", "--seconds", "0"}, "--seconds is 0.05"},
@@ -56,11 +57,11 @@ func TestMistakesAreTold(t *testing.T) {
 }
 
 func TestFindTakesEachOnce(t *testing.T) {
-	got, err := find([]string{"xdp-rtt", "walk", "xdp-rtt"})
+	got, err := find(scenario.All(), []string{"xdp-rtt", "walk", "xdp-rtt"})
 	if err != nil || len(got) != 2 || got[0].Name != "xdp-rtt" || got[1].Name != "walk" {
 		t.Errorf("%v, %v", got, err)
 	}
-	if all, err := find([]string{"all"}); err != nil || len(all) != 7 {
+	if all, err := find(scenario.All(), []string{"all"}); err != nil || len(all) != len(scenario.All()) {
 		t.Errorf("%d scenarios, %v", len(all), err)
 	}
 }
@@ -146,3 +147,64 @@ func terminal(t *testing.T) (master, slave *os.File) {
 }
 
 func TestHelp(t *testing.T) { clitest.Help(t, command) }
+
+// The scenarios that are listed as TOML are those that are run from it.
+func TestScenariosOfAFile(t *testing.T) {
+	text, err := execute("list", "--toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := scenario.Read("x", text)
+	if err != nil || len(read) != len(scenario.All()) {
+		t.Fatalf("%d, %v", len(read), err)
+	}
+	dir := input(t, map[string]string{"own": "[[scenarios]]\nname = \"mine\"\nkind = \"policies\"\nsizes = [2, 5]\n", "bad": "[[scenarios]]\nname = \"x\"\nkind = \"tpc\"\n"})
+	out, err := execute("run", "mine", "--scenarios", dir+"/own", "--rounds", "3", "--seconds", "0.05", "--dir", dir+"/page")
+	if err != nil || !strings.Contains(out, "5 rules, first packets") {
+		t.Fatalf("%v: %s", err, out)
+	}
+	page, err := os.ReadFile(dir + "/page/REPORT.md")
+	if err != nil || !strings.Contains(string(page), "![mine](mine-ns-frame.svg)") {
+		t.Errorf("%v: %s", err, page)
+	}
+	again := t.TempDir()
+	if _, err := execute("report", dir+"/page/report.json", "--dir", again); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"REPORT.md", "mine-ns-frame.svg"} {
+		first, err1 := os.ReadFile(dir + "/page/" + name)
+		second, err2 := os.ReadFile(again + "/" + name)
+		if err1 != nil || err2 != nil || !bytes.Equal(first, second) {
+			t.Errorf("%s is another when made anew: %v, %v", name, err1, err2)
+		}
+	}
+	if _, err := execute("run", "all", "--scenarios", dir+"/bad"); err == nil || !strings.Contains(err.Error(), `scenario "x": kind "tpc"; one of walk`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// What is missing is installed by one call, each package once, and nothing is
+// started by it; a policy of the host's own stays.
+func TestPackagesOfPeers(t *testing.T) {
+	none := func(string) (string, error) { return "", os.ErrNotExist }
+	if got := strings.Join(lacking(none), " "); got != "iproute2 nftables openvswitch-switch ethtool dpdk-dev coreutils" {
+		t.Error(got)
+	}
+	policy := t.TempDir() + "/policy-rc.d"
+	undo, err := startNothing(policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(policy); err != nil || !strings.Contains(string(text), "exit 101") {
+		t.Errorf("%q, %v", text, err)
+	}
+	if keep, err := startNothing(policy); err != nil || keep() != nil {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(policy); err != nil {
+		t.Errorf("took away what was there: %v", err)
+	}
+	if err := undo(); err != nil {
+		t.Error(err)
+	}
+}

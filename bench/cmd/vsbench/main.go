@@ -39,7 +39,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.Is(err, errFailed), errors.Is(err, errWrong):
+	case errors.Is(err, errFailed), errors.Is(err, errWrong), errors.Is(err, errMissing):
 		return exitFailed
 	}
 	return exitError
@@ -49,19 +49,20 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "vsbench",
 		Short: "Measure the switch beside its peers",
-		Long: `vsbench measures the walk in memory, and real traffic between two network
-namespaces through vswitchd and through the kernel's own bridge and nftables, in
-turn, in the same rounds. It prints medians with their spread, ratios of the same
-rounds, and a winner only where the spreads do not overlap.
+		Long: `vsbench measures the walk and the policy tables in memory, and real traffic between
+two network namespaces through vswitchd and, in the same rounds by turns, through
+the kernel's bridge and nftables, Open vSwitch in user space, and DPDK's testpmd.
+It prints medians with their spread, ratios of the same rounds, and a winner only
+where the spreads do not overlap.
 
-Exit codes: 0 measured, 1 a scenario failed (the report says which and why),
-2 error, 130 interrupted.`,
-		Example: `  vsbench list
-  vsbench run walk
-  vsbench run tap-tcp tap-rtt --rounds 5 -o json`,
+Exit codes: 0 measured, 1 a scenario failed (the report says which and why), or an
+answer was wrong, 2 error, 130 interrupted.`,
+		Example: `  vsbench run walk
+  vsbench run tap-tcp tap-rtt --rounds 5 -o json
+  vsbench classify --rules acl1_1k --trace acl1_1k_trace --expect acl1_1k.expect`,
 		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
 	}
-	root.AddCommand(listCommand(), runCommand(), classifyCommand())
+	root.AddCommand(listCommand(), runCommand(), reportCommand(), classifyCommand(), peersCommand())
 	cli.Finish(root)
 	return root
 }
