@@ -220,7 +220,7 @@ func running(pid string) bool {
 
 // remains lists what is left of a run.
 func remains(pid int, daemon string) (left []string) {
-	for _, glob := range []string{"/run/netns/vsb%d[abm]", "/sys/fs/bpf/bulkhead/vsb%d[ab]", os.TempDir() + "/vsbench.%d.*"} {
+	for _, glob := range []string{"/run/netns/vsb%d[abm]", "/sys/fs/bpf/bulkhead/vsb%d[ab]", "/var/run/dpdk/vsb%dm", os.TempDir() + "/vsbench.%d.*"} {
 		found, _ := filepath.Glob(fmt.Sprintf(glob, pid))
 		left = append(left, found...)
 	}
@@ -229,4 +229,74 @@ func remains(pid int, daemon string) (left []string) {
 	}
 	slices.Sort(left)
 	return left
+}
+
+// What others' programs are run for a peer ends with the run, however it ends,
+// and leaves nothing that the next run does not sweep away.
+func TestPeersEndWithTheRun(t *testing.T) {
+	root(t)
+	vsbench := build(t)
+	for _, c := range []struct {
+		peer, program string
+		signal        syscall.Signal
+	}{
+		{"ovs-afxdp", "ovs-vswitchd", syscall.SIGINT}, {"ovs-tap", "ovs-vswitchd", syscall.SIGKILL},
+		{"testpmd", "dpdk-testpmd", syscall.SIGTERM}, {"testpmd", "dpdk-testpmd", syscall.SIGKILL},
+	} {
+		t.Run(fmt.Sprintf("%s_%s", c.peer, c.signal), func(t *testing.T) {
+			if _, err := exec.LookPath(c.program); err != nil {
+				t.Skipf("%v; vsbench peers install", err)
+			}
+			file := input(t, map[string]string{"own": fmt.Sprintf("[[scenarios]]\nname = \"x\"\nkind = \"tcp\"\nflows = [1]\nsubjects = [%q]\n", c.peer)}) + "/own"
+			cmd := exec.Command(vsbench, "run", "all", "--scenarios", file, "--seconds", "600")
+			cmd.Stderr = new(bytes.Buffer)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = cmd.Process.Kill() })
+			programs := started(t, cmd.Process.Pid, c.program)
+			time.Sleep(500 * time.Millisecond) // traffic flows, or the program comes up yet
+			if err := cmd.Process.Signal(c.signal); err != nil {
+				t.Fatal(err)
+			}
+			err := cmd.Wait()
+			var exit *exec.ExitError
+			if c.signal != syscall.SIGKILL && (!errors.As(err, &exit) || exit.ExitCode() != exitInterrupted) {
+				t.Errorf("ended with %v: %s", err, cmd.Stderr)
+			}
+			for _, pid := range programs {
+				for deadline := time.Now().Add(5 * time.Second); running(pid) && time.Now().Before(deadline); {
+					time.Sleep(10 * time.Millisecond)
+				}
+			}
+			if c.signal == syscall.SIGKILL {
+				if out, err := exec.Command(vsbench, "run", "tap-tcp", "--rounds", "1", "--seconds", "0.3").CombinedOutput(); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+			}
+			for _, pid := range programs {
+				if left := remains(cmd.Process.Pid, pid); left != nil {
+					t.Errorf("left: %q", left)
+				}
+			}
+		})
+	}
+}
+
+// started waits until a program of a run is there, and returns the numbers of
+// all that it has started.
+func started(t *testing.T, pid int, program string) (pids []string) {
+	t.Helper()
+	for range 1000 {
+		out, _ := exec.Command("ps", "-o", "pid=,args=", "--ppid", fmt.Sprint(pid)).Output()
+		if strings.Contains(string(out), program) {
+			for line := range strings.Lines(string(out)) {
+				pids = append(pids, strings.Fields(line)[0])
+			}
+			return pids
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%s does not start", program)
+	return nil
 }
