@@ -2,17 +2,22 @@
 //
 //	cmd/vsbench   the command
 //	run           rounds: in each every subject in turn, A B C A B C
-//	scenario      what is measured: rows of data, and the kinds of traffic
+//	scenario      what is measured: rows of scenarios.toml, and the kinds of traffic
 //	peers         who connects two namespaces: a file each
-//	rig           the namespaces, made and removed
-//	traffic       sockets in them, measured where traffic arrives
+//	rig           the namespaces, made and removed, and programs in them
+//	traffic       sockets in them, measured where traffic arrives; a generator
 //	walk          the switch in memory, without devices
-//	report        figures, ratios, verdicts; text and JSON
+//	lookup        the policy's tables on any rule set and trace; rte_acl beside
+//	classbench    rule sets and traces, read
+//	crowd         many rules around the few that a measurement meets
+//	clock         CPU time of a thread
+//	report        figures, ratios, verdicts; text, JSON and a page
+//	plots         pictures of figures
 //
 // # Method
 //
 // A subject gets fresh namespaces in every round, and offloads as the kernel
-// sets them. What is compared is the ratio of one round, because the machine
+// sets them, but for peers that carry no TCP so. What is compared is the ratio of one round, because the machine
 // changes its speed from minute to minute; a winner is named only if every
 // round of one is better than every round of the other.
 //
@@ -25,7 +30,7 @@
 //
 // # To add a peer
 //
-// Write a file in peers with a Peer, and name it in peers.All and in the
-// Subjects of a scenario. The tests of peers then hold it to the policy, and
+// Write a file in peers with a Peer, and name it in peers.All and among the
+// subjects of scenarios.toml. The tests of peers then hold it to the policy, and
 // those of run to figures.
 package bench
