@@ -50,7 +50,7 @@ func ReadExpect(dir, set string) ([]int, error) {
 }
 
 // Ruleset makes a policy of rules: a network of every prefix, rule i under the
-// RuleID i. Even rules allow.
+// RuleID i, called by its line. Even rules allow.
 func Ruleset(rules []Rule) *policy.Ruleset {
 	rs := &policy.Ruleset{Sets: []policy.Set{{Kind: policy.KindAny, Name: "any"}}}
 	number := map[netip.Prefix]policy.SetID{}
@@ -69,7 +69,7 @@ func Ruleset(rules []Rule) *policy.Ruleset {
 		if i%2 == 1 {
 			verdict = policy.Deny
 		}
-		rs.Rules = append(rs.Rules, policy.Rule{Name: fmt.Sprintf("r%d", i), Precedence: uint32(i), Verdict: verdict,
+		rs.Rules = append(rs.Rules, policy.Rule{Name: fmt.Sprintf("line %d", r.Line), Precedence: uint32(i), Verdict: verdict,
 			From: []policy.SetID{number[r.Src]}, To: []policy.SetID{number[r.Dst]}, Ports: ports(r)})
 	}
 	return rs

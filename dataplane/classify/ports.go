@@ -61,6 +61,7 @@ func buildPorts(rs *policy.Ruleset) (*portLists, error) {
 	l.srcs, l.dsts = newAxis(srcs), newAxis(dsts)
 	l.table.src, l.table.dst, l.table.dsts = l.srcs.of, l.dsts.of, l.dsts.classes
 	l.cutProtos()
+	l.fold()
 	cells := int(l.srcs.classes) * int(l.dsts.classes) * int(l.table.protos)
 	if cells > maxPortCells {
 		return nil, fmt.Errorf("rules tell %d source ranges x %d destination ranges x %d protocols apart: %d cells are more than the %d there is memory for; name fewer source ports",
@@ -105,6 +106,28 @@ func (l *portLists) cutProtos() {
 		l.table.proto[proto] = uint16(known.number(named[proto]))
 	}
 	l.table.protos = uint32(known.len())
+}
+
+// fold leaves out of each list the ports of protocols that are one class with
+// that of another of the same ranges: they name the same cells. A list for a
+// range of ports of any protocol names 256, of a few classes.
+func (l *portLists) fold() {
+	for i, list := range l.lists {
+		if l.total[i] {
+			continue // its cells are not visited
+		}
+		known := make(map[policy.Port]bool, len(list))
+		var kept []policy.Port
+		for _, p := range list {
+			class := p
+			class.Proto = l.table.proto[p.Proto]
+			if !known[class] {
+				known[class] = true
+				kept = append(kept, p)
+			}
+		}
+		l.lists[i] = kept
+	}
 }
 
 // refine makes the classes of cells, and the runs of classes of each list.
