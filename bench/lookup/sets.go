@@ -111,13 +111,14 @@ type column struct {
 // column judges a trace before it is timed: a wrong answer is no measurement.
 func (s *Set) column(name string, trace []classbench.Header) (*column, error) {
 	v, err := s.Judge(trace, nil, 1_000_000/len(s.Rules)+1)
-	if err != nil || v.Wrong() {
-		return nil, fmt.Errorf("%w: %d of %d answers differ from a search of the list", errors.Join(err, errWrong), v.Disagree, v.Searched)
+	if err != nil {
+		return nil, err
+	}
+	if v.Wrong() {
+		return nil, fmt.Errorf("%d of %d answers differ from a search of the list, %d from batch to single", v.Disagree, v.Searched, v.Unstable)
 	}
 	return &column{trace: trace, known: v.Answers, single: figure(name+", one at a time", "ns/packet"), batch: figure(name, "ns/packet")}, nil
 }
-
-var errWrong = errors.New("the classifier is wrong")
 
 func figure(name, unit string) report.Figure {
 	return report.Figure{Scenario: "classify", Case: name, Subject: ours, Unit: unit, Better: report.Lower,

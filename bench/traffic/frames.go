@@ -51,7 +51,9 @@ func Frames(ctx context.Context, p Path, l Load, o Options) (c Count, err error)
 	defer f.close()
 	// One datagram of the socket finds the neighbours and opens the session.
 	first := run(f.receive)
-	err = f.begin(ctx)
+	if err = f.begin(ctx); err == nil {
+		f.settle() // it may have taken several, and the last are yet to come
+	}
 	if err = errors.Join(err, f.finish(), <-first); err != nil {
 		return c, err
 	}

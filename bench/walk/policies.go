@@ -3,6 +3,7 @@ package walk
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"bulkhead/bench/report"
@@ -46,7 +47,21 @@ func MeasurePolicies(ctx context.Context, sizes []int, o Options) (figures []rep
 	for _, s := range all {
 		figures = append(figures, s.first, s.later, s.link)
 	}
+	if last := all[len(all)-1]; len(all) > 1 {
+		figures = append(figures, growth(all[0], last, &all[0].first, &last.first), growth(all[0], last, &all[0].later, &last.later))
+	}
 	return figures, nil
+}
+
+// growth is how many times the figure of few rules that of many is, round by
+// round.
+func growth(few, many *sized, from, to *report.Figure) report.Figure {
+	_, what, _ := strings.Cut(from.Case, ", ")
+	f := report.Figure{Scenario: from.Scenario, Case: fmt.Sprintf("%d rules : %d rules, %s", many.rules, few.rules, what), Subject: from.Subject, Unit: "x", Better: report.Lower, Note: from.Note}
+	for i := range from.Rounds {
+		f.Add(report.Value{Value: to.Rounds[i] / from.Rounds[i]})
+	}
+	return f
 }
 
 func newSized(rules int) *sized {

@@ -39,13 +39,16 @@ func TestMeasureSetup(t *testing.T) {
 
 func TestMeasurePolicies(t *testing.T) {
 	figures, err := MeasurePolicies(context.Background(), []int{2, 100}, Options{Rounds: 2, For: time.Millisecond, Seed: 1, Progress: quiet})
-	if err != nil || len(figures) != 6 {
+	if err != nil || len(figures) != 8 {
 		t.Fatalf("%+v, %v", figures, err)
 	}
 	for i, name := range []string{"2 rules, first packets", "2 rules, established", "2 rules, link", "100 rules, first packets"} {
 		if f := figures[i]; f.Case != name || len(f.Rounds) != 2 || f.Min() <= 0 {
 			t.Errorf("%+v, want %s", f, name)
 		}
+	}
+	if f := figures[7]; f.Case != "100 rules : 2 rules, established" || f.Unit != "x" || f.Rounds[1] != figures[4].Rounds[1]/figures[1].Rounds[1] {
+		t.Errorf("%+v", f)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

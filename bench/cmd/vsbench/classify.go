@@ -84,7 +84,7 @@ func classify(cmd *cobra.Command, o classifyOptions) error {
 	defer p.clear()
 	result := &lookup.Result{Command: commandLine(os.Args), Revision: run.Revision(), Machine: run.Machine(),
 		Rules: lookup.Rules{File: o.rules}, Trace: lookup.Trace{File: o.trace}}
-	set, wrong, err := o.ask(cmd.Context(), p, result)
+	set, wrong, err := o.askUntil(cmd.Context(), p, result)
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,27 @@ func classify(cmd *cobra.Command, o classifyOptions) error {
 			errWrong, result.Differ, result.Disagree, result.Unstable)
 	}
 	return err
+}
+
+// askUntil is ask, but that an interrupt ends it at once: to link a large set
+// takes seconds, in which nobody looks at the context.
+func (o *classifyOptions) askUntil(ctx context.Context, p *progress, r *lookup.Result) (*lookup.Set, bool, error) {
+	type answer struct {
+		set   *lookup.Set
+		wrong bool
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		set, wrong, err := o.ask(ctx, p, r)
+		done <- answer{set, wrong, err}
+	}()
+	select {
+	case a := <-done:
+		return a.set, a.wrong, a.err
+	case <-ctx.Done():
+		return nil, false, fmt.Errorf("interrupted: %w", ctx.Err())
+	}
 }
 
 // ask reads the files, all mistakes of them at once, makes the tables, and

@@ -32,7 +32,7 @@ func TestListNamesEveryScenario(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 	long, err := execute("list", "--long")
-	if err != nil || !strings.Contains(long, "xdp-tcp     TCP throughput of one connection") || !strings.Contains(long, "bulkhead-xdp ovs-afxdp testpmd bridge nftables") {
+	if err != nil || !strings.Contains(long, "  TCP throughput of one connection and of eight, both ways, AF_XDP ports on veths") || !strings.Contains(long, " bulkhead-xdp ovs-afxdp testpmd bridge nftables\n") || !strings.Contains(long, " in memory\n") {
 		t.Errorf("%q, %v", long, err)
 	}
 }

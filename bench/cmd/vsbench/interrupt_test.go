@@ -105,7 +105,7 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	for _, c := range []struct {
 		scenario string
 		signal   syscall.Signal
-	}{{"lossfree", syscall.SIGTERM}, {"tap-frames", syscall.SIGINT}, {"tap-tcp", syscall.SIGINT}, {"tap-pps", syscall.SIGTERM}, {"xdp-tcp", syscall.SIGTERM}, {"xdp-rtt", syscall.SIGINT}} {
+	}{{"tap-lossfree", syscall.SIGTERM}, {"tap-frames", syscall.SIGINT}, {"tap-tcp", syscall.SIGINT}, {"tap-pps", syscall.SIGTERM}, {"xdp-tcp", syscall.SIGTERM}, {"xdp-rtt", syscall.SIGINT}} {
 		t.Run(c.scenario, func(t *testing.T) {
 			cmd, daemon := begin(t, vsbench, c.scenario)
 			start := time.Now()

@@ -27,7 +27,11 @@ func listCommand() *cobra.Command {
 					fmt.Fprintln(t, s.Name)
 					continue
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\n", s.Name, s.About, strings.Join(s.Subjects, " "))
+				who := "in memory"
+				if len(s.Subjects) > 0 {
+					who = strings.Join(s.Subjects, " ")
+				}
+				fmt.Fprintf(t, "%s\t%s\t%s\n", s.Name, s.About, who)
 			}
 			return t.Flush()
 		},
