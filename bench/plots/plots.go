@@ -3,7 +3,7 @@
 // bar the least and the most of its rounds.
 //
 // Bars begin at zero, so that their lengths are the ratio; only where figures
-// differ by more than a hundredfold the axis is logarithmic, and says so. It is
+// differ by more than three hundredfold the axis is logarithmic, and says so. It is
 // pure but for the files of Write; any goroutine may call it.
 package plots
 
@@ -33,6 +33,7 @@ type Chart struct {
 	Cases          []string
 	Subjects       []string
 	figures        map[[2]string]*report.Figure // by case, subject
+	colour         map[string]color.Color       // by subject, the same in all charts of a report
 }
 
 // Name is the file of a chart.
@@ -52,15 +53,19 @@ func (c *Chart) Name() string {
 // Charts sorts the figures of a report into charts, in their order. Shares in
 // per cent are left out: nearly all are zero, and stand in the tables.
 func Charts(figures []report.Figure) (charts []*Chart) {
+	colour := map[string]color.Color{}
 	for i := range figures {
 		f := &figures[i]
 		if f.Unit == "%" || len(f.Rounds) == 0 {
 			continue
 		}
+		if colour[f.Subject] == nil {
+			colour[f.Subject] = colours[len(colour)%len(colours)]
+		}
 		at := slices.IndexFunc(charts, func(c *Chart) bool { return c.Scenario == f.Scenario && c.Unit == f.Unit && c.Better == f.Better })
 		if at < 0 {
 			at = len(charts)
-			charts = append(charts, &Chart{Scenario: f.Scenario, Unit: f.Unit, Better: f.Better, figures: map[[2]string]*report.Figure{}})
+			charts = append(charts, &Chart{Scenario: f.Scenario, Unit: f.Unit, Better: f.Better, figures: map[[2]string]*report.Figure{}, colour: colour})
 		}
 		charts[at].add(f)
 	}
@@ -77,11 +82,12 @@ func (c *Chart) add(f *report.Figure) {
 	c.figures[[2]string{f.Case, f.Subject}] = f
 }
 
-// colours are those of Okabe and Ito, which most people can tell apart; the
-// first subject has the first.
+// colours are those of Okabe and Ito, which most people can tell apart, and some
+// of their shades; subjects take them in the order of their first figures.
 var colours = []color.Color{
 	color.RGBA{0x00, 0x72, 0xb2, 0xff}, color.RGBA{0xe6, 0x9f, 0x00, 0xff}, color.RGBA{0x00, 0x9e, 0x73, 0xff}, color.RGBA{0xcc, 0x79, 0xa7, 0xff},
 	color.RGBA{0x56, 0xb4, 0xe9, 0xff}, color.RGBA{0xd5, 0x5e, 0x00, 0xff}, color.RGBA{0xf0, 0xe4, 0x42, 0xff}, color.RGBA{0x66, 0x66, 0x66, 0xff},
+	color.RGBA{0x00, 0x39, 0x59, 0xff}, color.RGBA{0x8a, 0x5f, 0x00, 0xff}, color.RGBA{0x00, 0x5e, 0x45, 0xff}, color.RGBA{0xa0, 0xa0, 0xa0, 0xff},
 }
 
 // Sizes of a chart.
@@ -93,7 +99,9 @@ const (
 	minWidth = 12 * vg.Centimeter
 	// logFrom is how many times the least figure the largest must be for a
 	// logarithmic axis.
-	logFrom = 100
+	logFrom = 300
+	// legend is the room at the right for the names of the subjects.
+	legend = vg.Length(150)
 )
 
 // SVG draws the chart.
@@ -101,14 +109,14 @@ func (c *Chart) SVG(w io.Writer) error {
 	p := plot.New()
 	p.Title.Text = fmt.Sprintf("%s, %s, %s is better", c.Scenario, c.Unit, map[report.Better]string{report.Lower: "less", report.Higher: "more"}[c.Better])
 	p.Y.Label.Text = c.Unit
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Padding = true, vg.Points(3)
 	p.NominalX(c.Cases...)
 	p.X.Tick.Label.Rotation = math.Pi / 7
-	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YCenter
+	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YTop
 	least, most := c.reach()
 	p.Y.Min = 0
 	if least > 0 && most/least >= logFrom {
-		p.Y.Scale, p.Y.Tick.Marker, p.Y.Label.Text = plot.LogScale{}, plot.LogTicks{}, c.Unit+", logarithmic"
+		p.Y.Scale, p.Y.Tick.Marker, p.Y.Label.Text = plot.LogScale{}, plot.LogTicks{Prec: -1}, c.Unit+", logarithmic"
 		p.Y.Min = math.Pow(10, math.Floor(math.Log10(least)))
 	}
 	for i, subject := range c.Subjects {
@@ -116,9 +124,10 @@ func (c *Chart) SVG(w io.Writer) error {
 			return fmt.Errorf("%s: %s: %w", c.Scenario, subject, err)
 		}
 	}
-	p.Y.Max = most * 1.25 // room for the legend
 	group := barWidth*vg.Length(len(c.Subjects)) + gap
-	canvas := vgsvg.New(max(minWidth, margins+group*vg.Length(len(c.Cases))), height)
+	bars := max(minWidth, group*vg.Length(len(c.Cases)))
+	p.Y.Max, p.X.Max = most*1.05, float64(len(c.Cases))*(1+float64(legend/bars))-0.5
+	canvas := vgsvg.New(margins+bars+legend, height)
 	p.Draw(draw.New(canvas))
 	_, err := canvas.WriteTo(w)
 	return err
@@ -147,7 +156,7 @@ func (c *Chart) bars(p *plot.Plot, number int, subject string) error {
 			spreads = append(spreads, spread{i, max(f.Min(), p.Y.Min), max(f.Max(), p.Y.Min)})
 		}
 	}
-	bar := &columns{medians: medians, base: p.Y.Min, offset: offset, colour: colours[number%len(colours)]}
+	bar := &columns{medians: medians, base: p.Y.Min, offset: offset, colour: c.colour[subject]}
 	p.Add(bar, &whiskers{spreads: spreads, offset: offset})
 	p.Legend.Add(subject, bar)
 	return nil

@@ -40,6 +40,16 @@ func TestCharts(t *testing.T) {
 	}
 }
 
+// A subject has one colour throughout a report, and each another.
+func TestColours(t *testing.T) {
+	figures := append(sample(), report.Figure{Scenario: "z", Case: "x", Subject: "bridge", Unit: "ns", Rounds: []float64{1}})
+	charts := Charts(figures)
+	first, last := charts[0], charts[len(charts)-1]
+	if first.colour["bridge"] != last.colour["bridge"] || first.colour["bridge"] == first.colour["ours"] || first.colour["ours"] != colours[0] {
+		t.Errorf("%v, %v", first.colour, last.colour)
+	}
+}
+
 // What is drawn is XML, the same each time, with its names in it; a wide reach
 // says that its axis is logarithmic.
 func TestWrite(t *testing.T) {

@@ -72,7 +72,9 @@ func Ratios(figures []Figure) (out []Ratio) {
 		}
 		for j := range figures {
 			if b := &figures[j]; b.Subject != first && b.Scenario == a.Scenario && b.Case == a.Case {
-				out = append(out, Compare(a, b))
+				if r := Compare(a, b); r.Rounds > 0 { // to nothing there is no ratio
+					out = append(out, r)
+				}
 			}
 		}
 	}

@@ -87,6 +87,10 @@ func TestRatiosAreOfTheFirstSubjectWithEachOther(t *testing.T) {
 	if len(got) != 2 || got[0].Peer != "bridge" || got[1].Peer != "nft" || got[0].Subject != "ours" || got[1].Case != "rate" {
 		t.Errorf("%+v", got)
 	}
+	idle := []Figure{{Scenario: "s", Subject: "ours", Rounds: []float64{1}}, {Scenario: "s", Subject: "bridge", Rounds: []float64{0}}}
+	if got := Ratios(idle); got != nil {
+		t.Errorf("ratios to nothing: %+v", got)
+	}
 	if Ratios(nil) != nil {
 		t.Error("ratios of nothing")
 	}

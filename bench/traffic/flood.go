@@ -34,14 +34,25 @@ type flood struct {
 	client, server *net.UDPConn
 	payload        []byte
 	space          string // the server's
+	port           uint16 // the server's
 	before         udpCounters
 	sent, read     atomic.Uint64
 	stop           atomic.Bool // no more is sent
 }
 
+// floods counts the floods that were opened.
+var floods atomic.Uint32
+
+// floodPort is the port of the next flood: another one than those of the floods
+// before it. What a path still held of one when it ended comes late, to a port
+// where nobody listens, and is not counted with the next.
+func floodPort() uint16 {
+	return firstFlood + uint16(floods.Add(1)%(LastPort-firstFlood+1))
+}
+
 func openFlood(p Path, payload []byte) (f *flood, err error) {
-	f = &flood{space: p.B, payload: payload}
-	at := net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.To, udpPort))
+	f = &flood{space: p.B, payload: payload, port: floodPort()}
+	at := net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.To, f.port))
 	if err := inside(p.B, func() error {
 		if f.before, err = readUDPCounters(); err != nil {
 			return err

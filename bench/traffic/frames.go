@@ -57,7 +57,7 @@ func Frames(ctx context.Context, p Path, l Load, o Options) (c Count, err error)
 	if err = errors.Join(err, f.finish(), <-first); err != nil {
 		return c, err
 	}
-	g, closing, err := openGenerator(p, f.client.LocalAddr(), l.Frame, o)
+	g, closing, err := openGenerator(p, f, l.Frame, o)
 	if err != nil {
 		return c, err
 	}
@@ -174,7 +174,7 @@ func (s *numbers) take(b []byte) error {
 }
 
 // openGenerator makes a packet socket in A and frames for B.
-func openGenerator(p Path, from net.Addr, frame int, o Options) (g *generator, closing func(), err error) {
+func openGenerator(p Path, f *flood, frame int, o Options) (g *generator, closing func(), err error) {
 	var fd int
 	var spec packet.Spec
 	err = inside(p.A, func() (err error) {
@@ -182,8 +182,8 @@ func openGenerator(p Path, from net.Addr, frame int, o Options) (g *generator, c
 		if err != nil {
 			return err
 		}
-		a := from.(*net.UDPAddr).AddrPort()
-		spec = packet.Spec{SrcMAC: packet.MAC(link.HardwareAddr), DstMAC: mac, Src: packet.AddrFrom(a.Addr().Unmap()), Dst: packet.AddrFrom(p.To), Proto: packet.ProtoUDP, SrcPort: a.Port(), DstPort: udpPort}
+		a := f.client.LocalAddr().(*net.UDPAddr).AddrPort()
+		spec = packet.Spec{SrcMAC: packet.MAC(link.HardwareAddr), DstMAC: mac, Src: packet.AddrFrom(a.Addr().Unmap()), Dst: packet.AddrFrom(p.To), Proto: packet.ProtoUDP, SrcPort: a.Port(), DstPort: f.port}
 		fd, err = packetSocket(link.Index)
 		return err
 	})

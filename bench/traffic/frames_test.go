@@ -47,7 +47,7 @@ func TestFramesAreAsManyAsAsked(t *testing.T) {
 // A wire that drops shows it, and one that makes copies is found out even where
 // it drops as many.
 func TestFramesLossAndCopies(t *testing.T) {
-	c, err := Frames(context.Background(), wire(t, "udp dport 5202 numgen inc mod 4 == 0 drop"), Load{Frame: 64, Rate: 20_000, Verify: true}, Options{For: moment, Seed: 1})
+	c, err := Frames(context.Background(), wire(t, "udp dport 5203-5210 udp length > 0 numgen inc mod 4 == 0 drop"), Load{Frame: 64, Rate: 20_000, Verify: true}, Options{For: moment, Seed: 1})
 	if err != nil || math.Abs(c.Loss()-25) > 1 {
 		t.Errorf("loss %.2f %%, want 25: %v", c.Loss(), err)
 	}
@@ -89,5 +89,18 @@ func TestBurst(t *testing.T) {
 	}
 	if _, err := burstOf(spec, 63, Options{}); err == nil {
 		t.Error("built a frame of 63 bytes")
+	}
+}
+
+// Floods that follow each other have other ports, all of them among those that
+// a policy lets through.
+func TestFloodsHaveOtherPorts(t *testing.T) {
+	last := floodPort()
+	for range 20 {
+		next := floodPort()
+		if next == last || next < firstFlood || next > LastPort {
+			t.Errorf("port %d after %d", next, last)
+		}
+		last = next
 	}
 }

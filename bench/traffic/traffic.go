@@ -26,11 +26,11 @@ import (
 // Ports that servers listen on: what a subject's policy must let from A to B,
 // for TCP and UDP.
 const (
-	FirstPort = 5201
-	LastPort  = 5210
-	tcpPort   = FirstPort
-	udpPort   = FirstPort + 1
-	echoPort  = FirstPort + 2
+	FirstPort  = 5201
+	LastPort   = 5210
+	tcpPort    = FirstPort
+	echoPort   = FirstPort + 1
+	firstFlood = FirstPort + 2 // and all after it, by turns
 )
 
 // Path is where traffic goes: from namespace A to an address in namespace B.
