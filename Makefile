@@ -50,7 +50,7 @@ fuzz-all: ## every fuzz target in turn, D each
 	@set -e; for t in $$($(GO) test ./fuzz -list '^Fuzz' | grep ^Fuzz); do echo "== $$t"; $(GO) test ./fuzz -run '^$$' -fuzz "^$$t$$" -fuzztime $(D) -fuzzminimizetime 10x; done
 
 bench: ## every Go benchmark once, then the walk's table
-	$(GO) test -run '^$$' -bench . -benchtime 1x -benchmem ./...
+	$(GO) test -run '^$$' -bench . -benchtime 200ms -benchmem ./...
 	$(GO) run ./bench/cmd/vsbench run walk
 
 report: build ## vsbench run all, into docs/bench: the page, pictures, JSON (root, under half an hour, on an idle machine)
