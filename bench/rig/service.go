@@ -21,6 +21,10 @@ type Service struct {
 	Stop    func(stdin io.Writer) error // asks it to stop; nil: an interrupt
 }
 
+// serviceWithin is how long a service may take to be ready: DPDK takes seconds,
+// and more on a machine with other work.
+const serviceWithin = 30 * time.Second
+
 // readyStep is how often a service is looked at.
 const readyStep = 20 * time.Millisecond
 
@@ -62,7 +66,7 @@ func (s *Service) ask(cmd *exec.Cmd, stdin io.Writer) error {
 
 // awaitService looks until the service is ready.
 func (r *Rig) awaitService(s Service, name, log string, end *ending) error {
-	ctx, cancel := context.WithTimeout(r.ctx, readyWithin)
+	ctx, cancel := context.WithTimeout(r.ctx, serviceWithin)
 	defer cancel()
 	tick := time.NewTicker(readyStep)
 	defer tick.Stop()

@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mmsghdr is struct mmsghdr of sendmmsg(2), which x/sys does not have.
+// mmsghdr is struct mmsghdr of sendmmsg(2), which x/sys does not have. Like C's it
+// ends at a multiple of a pointer's size.
 type mmsghdr struct {
 	header unix.Msghdr
 	sent   uint32
-	_      [4]byte
 }
 
 // generator sends frames as they are over a packet socket, many at a system

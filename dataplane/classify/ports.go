@@ -113,8 +113,8 @@ func (l *portLists) cutProtos() {
 // range of ports of any protocol names 256, of a few classes.
 func (l *portLists) fold() {
 	for i, list := range l.lists {
-		if l.total[i] {
-			continue // its cells are not visited
+		if l.total[i] || len(list) == 1 {
+			continue // its cells are not visited, or once
 		}
 		known := make(map[policy.Port]bool, len(list))
 		var kept []policy.Port
