@@ -68,6 +68,7 @@ func (c *checker) check(f *file, dir string) *Config {
 	for i := range f.Ports {
 		cfg.Ports = append(cfg.Ports, c.port(i, &f.Ports[i]))
 	}
+	c.enoughFrames()
 	c.endpoints(f.Endpoints)
 	c.overlay(f)
 	for i := range f.Routes {

@@ -41,6 +41,30 @@ func (c *checker) limits(f *fileLimits) {
 	l.Frames = c.number("limits.frames", f.Frames)
 }
 
+// What a queue of an xdp port takes of the frames: to receive into, without which
+// its port does not open, and to send, besides.
+const (
+	framesToReceive = 1024
+	framesOfQueue   = 2 * framesToReceive
+)
+
+// enoughFrames holds the frames against the queues that take them.
+func (c *checker) enoughFrames() {
+	queues := 0
+	for i := range c.cfg.Ports {
+		if p := &c.cfg.Ports[i]; p.Driver == "xdp" {
+			queues += p.Queues
+		}
+	}
+	key := "limits.frames"
+	if !c.set[key] {
+		key = "ports"
+	}
+	if n := c.cfg.Limits.Frames; queues*framesToReceive > n {
+		c.wrong(key, fmt.Sprintf("set limits.frames = %d", queues*framesOfQueue), "%d frames are too few: %d queues of xdp ports receive into %d each", n, queues, framesToReceive)
+	}
+}
+
 // quarter is the part of a bound that a smaller one has by default.
 const quarter = 4
 
