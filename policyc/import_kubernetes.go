@@ -32,8 +32,10 @@ Read are NetworkPolicy, ClusterNetworkPolicy, AdminNetworkPolicy and
 BaselineAdminNetworkPolicy; of Namespaces, Pods, workloads (for the Pods they
 make) and Nodes their labels, named ports and addresses. Other objects are left
 out. Questions name them, as policyc query imported.toml --from pod:shop/web --to
-pod:shop/db --port tcp/5432, and node:NAME. The Pods of a workload are one, under
-the workload's name: no policy tells them apart.
+pod:shop/db --port tcp/5432, and node:NAME. The Pods of a workload are
+under its name, for no policy tells them apart; a question from that name to
+itself is of two of them, but for replicas: 1. Where another object has the name,
+too, a workload is KIND:NAMESPACE/NAME (statefulset:shop/web).
 
 An endpoint of a Pod needs these labels, for rules to find it:
   namespace         the Pod's namespace
@@ -154,7 +156,7 @@ func imported(out string, c *kube.Cluster, p *kube.Program, ignored int) string 
 func rest(p *kube.Program, ignored int) string {
 	pods := 0
 	for _, e := range p.Endpoints {
-		if strings.HasPrefix(e.Name, "pod:") {
+		if !strings.HasPrefix(e.Name, "node:") {
 			pods++
 		}
 	}

@@ -1,19 +1,21 @@
 package check
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/internal/source"
+	"bulkhead/vswitch/cli/nearest"
 )
 
 // known checks an endpoint that questions and tests can name. Rules cannot: a
 // policy names nobody in particular.
 func (c *checker) known(k *source.Known) {
 	c.notReserved(&k.Labels)
-	s := Subject{Text: k.Name.Value, Labels: c.labelsOf(&k.Labels), Named: true}
+	s := Subject{Text: k.Name.Value, Labels: c.labelsOf(&k.Labels), Named: true, Several: k.Several}
 	if k.Host {
 		s.Labels[policy.HostLabel] = policy.HostValue
 	}
@@ -26,6 +28,9 @@ func (c *checker) known(k *source.Known) {
 	c.places[k.Name.Value], c.used[k.Name.Value] = k.Name.At, true
 	if len(k.Labels.Items) == 0 && !k.Labels.Bad && !k.Host {
 		c.list.Errorf(k.Name.At, "endpoint %q has no labels, so it is in no service", k.Name.Value).With("labels = { app = \"...\" }; for a host host = true")
+	}
+	if k.Several && len(k.Addresses.Items) > 0 {
+		c.list.Errorf(k.AtSeveral, "%q is several endpoints, and has addresses: whose is each?", k.Name.Value).With("give each of them an entry with its addresses, or leave the addresses out")
 	}
 	for _, text := range k.Addresses.Items {
 		a, err := netip.ParseAddr(text.Value)
@@ -49,6 +54,15 @@ func (p *Policy) endpoint(name string) (Subject, bool) {
 		}
 	}
 	return Subject{}, false
+}
+
+// noEndpoint says that nobody has a name, and what was probably meant.
+func (p *Policy) noEndpoint(name string) *Problem {
+	var names []string
+	for _, s := range p.Endpoints {
+		names = append(names, s.Text)
+	}
+	return &Problem{Text: fmt.Sprintf("no endpoint is called %q", name), Cure: "name one of [endpoints], as KIND:NAME", Meant: nearest.Name(name, names)}
 }
 
 // holder finds the endpoint that has an address.

@@ -157,11 +157,15 @@ type Subject struct {
 	Addr   netip.Addr        // invalid for an endpoint without one
 	Addrs  []netip.Addr      // of a named endpoint: all of them
 	Named  bool              // by its own name: one endpoint, and not any with its labels
+	// Several: the name is of several that are alike, as replicas are. One of them
+	// that connects to another crosses the switch.
+	Several bool
 }
 
-// Same tells whether two ends are one endpoint.
+// Same tells whether two ends are one endpoint. Of several of one name they are
+// taken for two: what holds between them is what the policy says.
 func (s *Subject) Same(other *Subject) bool {
-	return s.Named && other.Named && s.Text == other.Text
+	return s.Named && other.Named && s.Text == other.Text && !s.Several
 }
 
 // The built-in names.

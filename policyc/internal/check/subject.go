@@ -60,6 +60,9 @@ func (p *Policy) subjectIn(scope *Service, text string, meant func(string) strin
 	if strings.Contains(text, "=") {
 		return labelSubject(text)
 	}
+	if kind, _, found := strings.Cut(text, ":"); found && goodName(kind) && len(p.Endpoints) > 0 {
+		return Subject{}, p.noEndpoint(text)
+	}
 	return Subject{}, &Problem{
 		Text: fmt.Sprintf("no service is called %q", text), Cure: "a service, an address, or labels as app=shop,tier=db",
 		Meant: meant(text),

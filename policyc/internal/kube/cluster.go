@@ -36,7 +36,12 @@ type Pod struct {
 	// HostNetwork: it has the addresses of its node, and no others.
 	HostNetwork bool
 	NodeName    string
-	Object      Object
+	// Kind is the workload's whose template it is, as deployment; of a Pod that
+	// is there itself it is empty.
+	Kind string
+	// Several: the template may make more than one.
+	Several bool
+	Object  Object
 }
 
 // Node is a host of the cluster.

@@ -1,9 +1,11 @@
 package kube
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,7 +39,7 @@ func (r *reader) pod(_ string, data []byte, o Object) {
 	if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 		return // N26: its address may be another's by now
 	}
-	r.addPod(p.ObjectMeta, &p.Spec, addresses(&p.Status), o)
+	r.addPod("", p.ObjectMeta, &p.Spec, addresses(&p.Status), o)
 }
 
 func addresses(s *corev1.PodStatus) []netip.Addr {
@@ -59,14 +61,16 @@ func parseAddrs(texts []string) []netip.Addr {
 	return out
 }
 
-func (r *reader) addPod(meta metav1.ObjectMeta, spec *corev1.PodSpec, addrs []netip.Addr, o Object) {
+// addPod adds a Pod, or what the template of a workload of a kind makes. Objects
+// of two kinds may have one name.
+func (r *reader) addPod(kind string, meta metav1.ObjectMeta, spec *corev1.PodSpec, addrs []netip.Addr, o Object) *Pod {
 	namespace := orDefault(meta.Namespace)
-	if !r.once("Pod", namespace, meta.Name, o) {
-		return
+	if !r.once(cmp.Or(kind, "Pod"), namespace, meta.Name, o) {
+		return nil
 	}
 	p := &Pod{
 		Namespace: namespace, Name: meta.Name, Labels: meta.Labels, Addrs: addrs,
-		HostNetwork: spec.HostNetwork, NodeName: spec.NodeName, Object: o,
+		HostNetwork: spec.HostNetwork, NodeName: spec.NodeName, Kind: strings.ToLower(kind), Object: o,
 	}
 	for _, container := range spec.Containers {
 		for _, port := range container.Ports {
@@ -76,6 +80,7 @@ func (r *reader) addPod(meta metav1.ObjectMeta, spec *corev1.PodSpec, addrs []ne
 		}
 	}
 	r.c.Pods = append(r.c.Pods, p)
+	return p
 }
 
 func orDefault(namespace string) string {
@@ -85,12 +90,20 @@ func orDefault(namespace string) string {
 	return namespace
 }
 
-// workload takes the Pods of a template for one, under the workload's name:
-// selectors cannot tell them apart.
-func (r *reader) workload(_ string, data []byte, o Object) {
+// workload reads the objects of a kind that makes Pods.
+func workload(kind string) func(*reader, string, []byte, Object) {
+	return func(r *reader, _ string, data []byte, o Object) { r.workload(kind, data, o) }
+}
+
+// workload takes the Pods of a template for one name, the workload's: selectors
+// cannot tell them apart. But they are several, and what one may say to another
+// is up to the policies; one Pod alone is where the manifest says that there is
+// one. A count that is not stated is left to an autoscaler.
+func (r *reader) workload(kind string, data []byte, o Object) {
 	var w struct {
 		metav1.ObjectMeta `json:"metadata"`
 		Spec              struct {
+			Replicas    *int32                  `json:"replicas"`
 			Template    *corev1.PodTemplateSpec `json:"template"`
 			JobTemplate *struct {
 				Spec struct {
@@ -110,7 +123,9 @@ func (r *reader) workload(_ string, data []byte, o Object) {
 		return
 	}
 	meta := metav1.ObjectMeta{Namespace: w.Namespace, Name: w.Name, Labels: template.Labels}
-	r.addPod(meta, &template.Spec, nil, o)
+	if p := r.addPod(kind, meta, &template.Spec, nil, o); p != nil {
+		p.Several = w.Spec.Replicas == nil || *w.Spec.Replicas > 1
+	}
 }
 
 func (r *reader) node(_ string, data []byte, o Object) {

@@ -37,10 +37,11 @@ type Rule struct {
 
 // Endpoint is a Pod, or a host: a node, or a Pod on its network.
 type Endpoint struct {
-	Name   string // pod:NAMESPACE/NAME, node:NAME
-	Host   bool
-	Labels map[string]string // none of a host
-	Addrs  []string
+	Name    string // pod:NAMESPACE/NAME, node:NAME
+	Host    bool
+	Several bool              // replicas of a workload
+	Labels  map[string]string // none of a host
+	Addrs   []string
 }
 
 // builder gives sets and rules their names.

@@ -164,10 +164,10 @@ func (r *reader) kind(t typeMeta, data []byte, o Object) {
 
 var kinds = map[string]func(r *reader, version string, data []byte, o Object){
 	"/Namespace": (*reader).namespace, "/Pod": (*reader).pod, "/Node": (*reader).node,
-	"/ReplicationController": (*reader).workload,
-	"apps/Deployment":        (*reader).workload, "apps/StatefulSet": (*reader).workload,
-	"apps/DaemonSet": (*reader).workload, "apps/ReplicaSet": (*reader).workload,
-	"batch/Job": (*reader).workload, "batch/CronJob": (*reader).workload,
+	"/ReplicationController": workload("ReplicationController"),
+	"apps/Deployment":        workload("Deployment"), "apps/StatefulSet": workload("StatefulSet"),
+	"apps/DaemonSet": workload("DaemonSet"), "apps/ReplicaSet": workload("ReplicaSet"),
+	"batch/Job": workload("Job"), "batch/CronJob": workload("CronJob"),
 	"networking.k8s.io/NetworkPolicy":                     (*reader).networkPolicy,
 	"policy.networking.k8s.io/ClusterNetworkPolicy":       (*reader).clusterPolicy,
 	"policy.networking.k8s.io/AdminNetworkPolicy":         (*reader).adminPolicy,

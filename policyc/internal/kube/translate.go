@@ -250,8 +250,19 @@ func (t *translator) endpoints() {
 		}
 		t.b.p.Endpoints = append(t.b.p.Endpoints, e)
 	}
+	taken := map[string]bool{}
 	for _, p := range t.c.Pods {
-		e := Endpoint{Name: "pod:" + p.Namespace + "/" + p.Name, Host: p.HostNetwork}
+		if p.Kind == "" {
+			taken[podName(p)] = true // a Pod that is there has its name before a workload
+		}
+	}
+	for _, p := range t.c.Pods {
+		e := Endpoint{Name: podName(p), Host: p.HostNetwork, Several: p.Several}
+		if p.Kind != "" && taken[e.Name] {
+			e.Name = p.Kind + ":" + p.Namespace + "/" + p.Name
+			t.list.Warnf(p.Object.At("metadata", "name"), "another object has the name %s/%s, too", p.Namespace, p.Name).With("name this one in questions as %s", e.Name)
+		}
+		taken[e.Name] = true
 		if !e.Host {
 			e.Labels = EndpointLabels(p, t.c.namespace(p.Namespace))
 		}
@@ -261,3 +272,5 @@ func (t *translator) endpoints() {
 		add(Endpoint{Name: "node:" + n.Name, Host: true}, n.Addrs)
 	}
 }
+
+func podName(p *Pod) string { return "pod:" + p.Namespace + "/" + p.Name }

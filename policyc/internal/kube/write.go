@@ -40,6 +40,9 @@ func Write(p *Program) []byte {
 		} else {
 			fmt.Fprintf(&out, "labels = %s\n", inline(e.Labels))
 		}
+		if e.Several {
+			out.WriteString("several = true\n")
+		}
 		if len(e.Addrs) > 0 {
 			fmt.Fprintf(&out, "addresses = %s\n", quoted(e.Addrs))
 		}

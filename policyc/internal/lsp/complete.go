@@ -26,7 +26,7 @@ var keys = map[string][]string{
 	"services":    {"labels", "match", "any", "services", "ports"},
 	"tiers":       {"default"},
 	"networks":    {"cidrs", "except"},
-	"endpoints":   {"labels", "addresses", "host"},
+	"endpoints":   {"labels", "addresses", "host", "several"},
 	"rules":       {"name", "owner", "reason", "tier", "priority", "direction", "log", "audit", "stateless", "valid", "allow", "deny", "pass"},
 	"rules.valid": {"from", "until"},
 	"rules.allow": {"from", "to", "ports"},
