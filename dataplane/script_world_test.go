@@ -96,6 +96,9 @@ func (w *world) declare(l *line) bool {
 		w.declareUnderlay(l)
 	case "network":
 		w.declareNetwork(l)
+	case "outside":
+		l.word()
+		w.networks = append(w.networks, policy.Set{Kind: policy.KindOutside, Name: "outside", Prefixes: policy.Everywhere(), Except: policy.OnTheLink()})
 	case "route":
 		w.declareRoute(l)
 	case "allow", "deny":

@@ -1,9 +1,12 @@
 package vswitch
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
+	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/control/api"
 )
 
@@ -48,4 +51,39 @@ func TestHostAndOutsideOfTheRunningSwitch(t *testing.T) {
 	if _, came := web.takes(5 * time.Second); !came {
 		t.Error("after a move the host is none")
 	}
+}
+
+// The addresses at which a whole segment hears are not outside, though nobody has
+// them; those next to them are.
+func TestBroadcastAddressesOfSegmentsAreNotOutside(t *testing.T) {
+	l := started(t, labSegment+"gateways = [\"10.0.0.254/24\"]\n"+member("web", 1, ""))
+	l.policyText("host.bhp", hostPolicy)
+	if err := l.load("host.bhp"); err != nil {
+		t.Fatal(err)
+	}
+	s := l.sw.live.Load().snapshot
+	outside, named := s.Rules.Outside()
+	if !named {
+		t.Fatal("the policy has no outside")
+	}
+	g := l.sw.cfg.Segments[0].Gateways[0].Masked()
+	for text, want := range map[string]bool{
+		g.Addr().String(): false, lastAddr(g).String(): false, lastAddr(g).Prev().String(): true, lastAddr(g).Next().String(): true,
+		"255.255.255.255": false, "224.0.0.251": false, "239.1.1.1": false, "192.0.2.1": true, "fe80::1": false, "ff02::1": false, "2001:db8::1": true,
+	} {
+		a := packet.AddrFrom(netip.MustParseAddr(text))
+		id, _ := s.Identity.Identify(s.Segments[0].Zone, &a)
+		if got := slices.Contains(s.Identity.Sets(id), uint32(outside)); got != want {
+			t.Errorf("%s: outside %v, want %v", text, got, want)
+		}
+	}
+}
+
+func lastAddr(p netip.Prefix) netip.Addr {
+	b := p.Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(b); i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
 }

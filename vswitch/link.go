@@ -1,6 +1,7 @@
 package vswitch
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -200,6 +201,7 @@ func (l *linker) linkIdentity(endpoints []endpoint) error {
 		for _, atom := range l.rules.Atoms() {
 			b.Outside(atom.Prefix, numbers(atom.Sets))
 		}
+		l.linkBroadcast(b)
 	}
 	for i := range endpoints {
 		if err := l.linkEndpoint(b, &endpoints[i]); err != nil {
@@ -218,6 +220,25 @@ func (l *linker) linkIdentity(endpoints []endpoint) error {
 		return fmt.Errorf("link the policy: %w", err)
 	}
 	return nil
+}
+
+// linkBroadcast takes the addresses at which all of a segment hear (RFC 919 7;
+// the first of a prefix is an older form that hosts still take) out of what is
+// outside. Only the segment knows that they are such.
+func (l *linker) linkBroadcast(b *identity.Builder) {
+	for i := range l.cfg.Segments {
+		for _, g := range l.cfg.Segments[i].Gateways {
+			if !g.Addr().Is4() || g.Bits() > 30 {
+				continue // RFC 3021: a /31 has none
+			}
+			first := g.Masked().Addr().As4()
+			n := binary.BigEndian.Uint32(first[:])
+			for _, at := range [2]uint32{n, n | 1<<(32-g.Bits()) - 1} {
+				a := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, at)))
+				b.Outside(netip.PrefixFrom(a, 32), numbers(l.index.NetworksOf(a)))
+			}
+		}
+	}
 }
 
 // linkEndpoint adds one endpoint: each of its addresses is its services and

@@ -20,7 +20,7 @@ func drawRuleset(t *rapid.T) *Ruleset {
 		rs.Sets = append(rs.Sets, drawSet(t))
 	}
 	if rapid.Bool().Draw(t, "outside") {
-		rs.Sets = append(rs.Sets, Set{Kind: KindOutside, Name: "outside", Prefixes: Everywhere()})
+		rs.Sets = append(rs.Sets, Set{Kind: KindOutside, Name: "outside", Prefixes: Everywhere(), Except: OnTheLink()})
 	}
 	slices.SortFunc(rs.Sets[1:], compareSet)
 	rs.Sets = slices.CompactFunc(rs.Sets, func(a, b Set) bool { return compareSet(a, b) == 0 })

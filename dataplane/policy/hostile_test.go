@@ -226,9 +226,12 @@ func TestBrokenPromisesAreRefused(t *testing.T) {
 		"outside_of_a_block": func(rs *Ruleset) {
 			rs.Sets = append(rs.Sets, Set{Kind: KindOutside, Name: "outside", Prefixes: Everywhere()[:1]})
 		},
+		"outside_with_the_link": func(rs *Ruleset) {
+			rs.Sets = append(rs.Sets, Set{Kind: KindOutside, Name: "outside", Prefixes: Everywhere()})
+		},
 		"outside_twice": func(rs *Ruleset) {
 			for _, name := range []string{"outside", "outside2"} {
-				rs.Sets = append(rs.Sets, Set{Kind: KindOutside, Name: name, Prefixes: Everywhere()})
+				rs.Sets = append(rs.Sets, Set{Kind: KindOutside, Name: name, Prefixes: Everywhere(), Except: OnTheLink()})
 			}
 		},
 	} {
@@ -265,7 +268,7 @@ func TestAtomsAgreeWithMembershipOfAnyNetworks(t *testing.T) {
 			}
 		}
 		if rapid.Bool().Draw(t, "outside") {
-			rs.Sets = append(rs.Sets, Set{Kind: KindOutside, Prefixes: Everywhere()})
+			rs.Sets = append(rs.Sets, Set{Kind: KindOutside, Prefixes: Everywhere(), Except: OnTheLink()})
 		}
 		atoms := rs.Atoms()
 		for _, outer := range atoms {

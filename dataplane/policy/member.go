@@ -84,7 +84,7 @@ func (rs *Ruleset) Outside() (SetID, bool) {
 }
 
 func (rs *Ruleset) withOutside(sets []SetID, a netip.Addr) []SetID {
-	if id, named := rs.Outside(); named && a.IsValid() && !a.Is4In6() {
+	if id, named := rs.Outside(); named && CanBeOutside(a) {
 		return append(sets, id)
 	}
 	return sets

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 )
 
 // MaxGeneration is the last generation there can be. Every reader of JSON holds
@@ -51,7 +52,8 @@ const (
 	KindService
 	// KindNetwork is a set of addresses, found by prefix.
 	KindNetwork
-	// KindOutside is the set Outside: every address that no endpoint has. There
+	// KindOutside is the set Outside: every address that no endpoint has, and
+	// that is not OnTheLink. There
 	// is one at the most, and so it is the last of the sets.
 	KindOutside
 )
@@ -74,7 +76,8 @@ type Set struct {
 	// Selector picks the members of a service.
 	Selector Selector
 	// Prefixes less Except are the members of a network. Masked, sorted,
-	// unique; each Except lies inside a prefix. Outside has Everywhere.
+	// unique; each Except lies inside a prefix. Outside has Everywhere,
+	// less OnTheLink.
 	Prefixes, Except []netip.Prefix
 }
 
@@ -83,6 +86,22 @@ type Set struct {
 // prefix finds Outside with no word about it.
 func Everywhere() []netip.Prefix {
 	return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+}
+
+// OnTheLink returns what is nobody's address and yet not Outside: groups and
+// broadcast, which the endpoints of a segment hear, and link-local IPv6, of which
+// each endpoint has an address without having been given one (RFC 4291 2.5.6).
+// Were they Outside, a rule for strangers would let neighbours meet there.
+func OnTheLink() []netip.Prefix { return slices.Clone(onTheLink) }
+
+var onTheLink = []netip.Prefix{
+	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("255.255.255.255/32"),
+	netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+}
+
+// CanBeOutside tells whether an address is Outside if no endpoint has it.
+func CanBeOutside(a netip.Addr) bool {
+	return a.IsValid() && !a.Is4In6() && !slices.ContainsFunc(onTheLink, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // Selector is a choice of alternatives: an endpoint is selected if at least

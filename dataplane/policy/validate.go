@@ -58,8 +58,8 @@ func (s *Set) validate(first bool) error {
 		return errors.New("its name does not print")
 	case s.Kind > KindOutside || (s.Kind == KindAny) != first:
 		return fmt.Errorf("kind %d", s.Kind)
-	case s.Kind == KindOutside && (!slices.Equal(s.Prefixes, Everywhere()) || len(s.Except) > 0):
-		return errors.New("outside is not every address")
+	case s.Kind == KindOutside && (!slices.Equal(s.Prefixes, Everywhere()) || !slices.Equal(s.Except, OnTheLink())):
+		return errors.New("outside is not every address but those on the link")
 	case s.Kind != KindService && len(s.Selector) > 0, s.Kind < KindNetwork && len(s.Prefixes)+len(s.Except) > 0:
 		return errors.New("members of another kind")
 	}

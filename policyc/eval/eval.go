@@ -173,7 +173,7 @@ func In(set check.Set, s check.Subject) bool {
 	case set.Any:
 		return true
 	case set.Outside:
-		return s.Labels == nil
+		return s.Labels == nil && policy.CanBeOutside(s.Addr)
 	case set.Service != nil:
 		return s.Labels != nil && selects(set.Service, s.Labels)
 	default:

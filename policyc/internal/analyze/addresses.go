@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -46,6 +47,7 @@ func familyOf(a netip.Addr) family {
 // connection; where the class is one address, the two are the same.
 type addrAtom struct {
 	sets           []int32
+	inside         bool          // on the link, where that is told apart: not outside, though nobody's
 	witness, other [2]netip.Addr // by family; invalid: there is none
 }
 
@@ -68,18 +70,20 @@ var plain = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr
 // stands for all of it.
 func addrAtoms(sets []policy.Set) []addrAtom {
 	at := map[string]int{}
+	outside := slices.ContainsFunc(sets, func(s policy.Set) bool { return s.Kind == policy.KindOutside })
 	var out []addrAtom
 	for _, a := range corners(sets) {
-		in := networksOf(sets, a)
-		i, known := at[listKey(in)]
+		in, inside := networksOf(sets, a), outside && !policy.CanBeOutside(a)
+		key := fmt.Sprint(inside) + listKey(in)
+		i, known := at[key]
 		if !known {
 			i = len(out)
-			at[listKey(in)] = i
-			out = append(out, addrAtom{sets: in})
+			at[key] = i
+			out = append(out, addrAtom{sets: in, inside: inside})
 		}
 		if f := familyOf(a); !out[i].witness[f].IsValid() {
 			out[i].witness[f], out[i].other[f] = a, a
-			if next := a.Next(); next.IsValid() && slices.Equal(networksOf(sets, next), in) {
+			if next := a.Next(); next.IsValid() && slices.Equal(networksOf(sets, next), in) && inside == (outside && !policy.CanBeOutside(next)) {
 				out[i].other[f] = next
 			}
 		}
@@ -93,10 +97,11 @@ func corners(sets []policy.Set) []netip.Addr {
 	out := slices.Clone(plain)
 	var edges []netip.Addr
 	for _, s := range sets {
+		list := slices.Concat(s.Prefixes, s.Except)
 		if s.Kind == policy.KindOutside {
-			continue // it is of who has the address, not of the address
+			list = s.Except // what else it is, is who has the address
 		}
-		for _, p := range slices.Concat(s.Prefixes, s.Except) {
+		for _, p := range list {
 			out = append(out, p.Addr().Next())
 			edges = append(edges, p.Addr(), lastOf(p).Next())
 		}

@@ -35,15 +35,15 @@ type class struct {
 }
 
 // combine makes the atoms of labels and addresses. A subject can have any of
-// both.
+// both. Those on the link come last: they are poor witnesses.
 func (s *Space) combine(labels []labelAtom, addrs []addrAtom) {
-	for _, l := range labels {
-		own := l.sets
-		if l.labels == nil {
-			own = s.outsideSet() // nobody's
-		}
-		for _, a := range addrs {
-			s.atoms = append(s.atoms, atom{union(own, a.sets), l.labels, a})
+	for _, inside := range [2]bool{false, true} {
+		for _, l := range labels {
+			for _, a := range addrs {
+				if a.inside == inside {
+					s.atoms = append(s.atoms, atom{union(s.own(l, a), a.sets), l.labels, a})
+				}
+			}
 		}
 	}
 	s.members = make([]bitset, len(s.sets))
@@ -55,6 +55,17 @@ func (s *Space) combine(labels []labelAtom, addrs []addrAtom) {
 			s.members[set].add(i)
 		}
 	}
+}
+
+// own are the sets that an atom is in by who has the address.
+func (s *Space) own(l labelAtom, a addrAtom) []int32 {
+	switch {
+	case l.labels != nil:
+		return l.sets
+	case a.inside:
+		return nil
+	}
+	return s.outsideSet()
 }
 
 // outsideSet is the set outside, if a rule names it.

@@ -102,7 +102,7 @@ func (s *Space) addressesOf(n *check.Network) []*known {
 }
 
 func (s *Space) outside() []*known {
-	return s.addresses(func(a *atom) bool { return len(a.witness.sets) == 0 })
+	return s.addresses(func(a *atom) bool { return len(a.witness.sets) == 0 && !a.witness.inside })
 }
 
 func (s *Space) addresses(wanted func(*atom) bool) []*known {

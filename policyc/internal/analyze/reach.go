@@ -134,7 +134,7 @@ func (s *Space) setsOf(x check.Subject) []int32 {
 	if x.Addr.IsValid() {
 		in = networksOf(s.sets, x.Addr)
 	}
-	if x.Labels == nil {
+	if x.Labels == nil && policy.CanBeOutside(x.Addr) {
 		in = append(in, s.outsideSet()...)
 	}
 	for i, set := range s.sets {

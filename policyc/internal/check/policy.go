@@ -203,7 +203,7 @@ var Host = &Service{Name: hostName, Labels: map[string]string{policy.HostLabel: 
 // BuiltIn says what a built-in name means; empty: it is none.
 func BuiltIn(name string) string {
 	return map[string]string{
-		anyName: "everybody", hostName: "the endpoints that are hosts", outsideName: "every address that no endpoint has",
+		anyName: "everybody", hostName: "the endpoints that are hosts", outsideName: "every address that no endpoint has, but for groups and link-local ones",
 	}[name]
 }
 

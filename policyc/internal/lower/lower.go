@@ -114,7 +114,7 @@ func Set(s check.Set) *policy.Set {
 
 func set(s check.Set) policy.Set {
 	if s.Outside {
-		return policy.Set{Kind: policy.KindOutside, Name: s.Name(), Prefixes: policy.Everywhere()}
+		return policy.Set{Kind: policy.KindOutside, Name: s.Name(), Prefixes: policy.Everywhere(), Except: policy.OnTheLink()}
 	}
 	if s.Network != nil {
 		return policy.Set{Kind: policy.KindNetwork, Name: s.Network.Name, Prefixes: s.Network.Prefixes, Except: s.Network.Except}
