@@ -29,8 +29,8 @@ func (w words) cost() int {
 // describe finds words for some classes: at least those that are needed, at
 // most those that may be. Names first, by how much each covers; then what is
 // left, as a formula of the names it is in and not in; or everybody but some,
-// where that is shorter, or where of a part of a policy it is those who are in
-// nothing: that would mean nothing in the whole.
+// where that is shorter. Those who are in nothing that a part of a policy names may
+// be in something that the whole does: of a part they are in neither form's words.
 func (s *Space) describe(needed, may bitset) words {
 	need, allowed := s.atomsOf(needed), s.atomsOf(may)
 	if allowed.count() == len(s.atoms) {
@@ -43,7 +43,8 @@ func (s *Space) describe(needed, may bitset) words {
 	}
 	n := len(s.atoms)
 	but := s.cover(allowed.clone().not(n), need.clone().not(n))
-	if but.cost()+1 >= direct.cost() && !others {
+	excepted := s.part && slices.Contains(but.terms, nobody)
+	if excepted || but.cost()+1 >= direct.cost() && !others {
 		return direct
 	}
 	return words{[]string{"any but " + strings.Join(but.terms, ", ")}, but.atoms.not(n)}
