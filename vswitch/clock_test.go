@@ -293,3 +293,23 @@ func TestJournalIsBounded(t *testing.T) {
 		t.Errorf("%d entries, %d lost", len(entries), lost)
 	}
 }
+
+// The journal holds few states, however many events there is room for: what is
+// judged by another is counted until it has been read.
+func TestTheJournalHoldsFewStates(t *testing.T) {
+	j := newJournal()
+	states := make([]live, statesMost+1)
+	for i := range states {
+		j.take(make([]dataplane.Event, 2), &states[i], 0)
+		j.take(make([]dataplane.Event, 1), &states[0], 0)
+		j.take(nil, &live{}, 0)
+	}
+	entries, lost := j.drain(nil)
+	if len(entries) != 3*statesMost+1 || lost != 2 {
+		t.Errorf("%d entries, %d lost", len(entries), lost)
+	}
+	j.take(make([]dataplane.Event, 2), &states[statesMost], 0)
+	if entries, lost = j.drain(nil); len(entries) != 2 || lost != 2 {
+		t.Errorf("after it was read: %d entries, %d lost", len(entries), lost)
+	}
+}

@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +18,11 @@ import (
 // journalMost bounds the events that wait to be written.
 const journalMost = 1024
 
+// statesMost bounds the states that waiting events hold: each is a snapshot, of
+// maybe 100 MiB, that cannot be let go while its events are not written. Changes
+// of endpoints would else pile them up behind a log that nobody reads.
+const statesMost = 4
+
 // sayEvery is how often the log says what was left out.
 const sayEvery = time.Second
 
@@ -24,7 +30,8 @@ const sayEvery = time.Second
 type journal struct {
 	mu      sync.Mutex // guards what follows; a worker holds it for a copy
 	entries []entry
-	lost    uint64 // events that were not written, in all
+	states  []*live // of entries, each once
+	lost    uint64  // events that were not written, in all
 
 	wake chan struct{}
 	over chan struct{}
@@ -54,7 +61,10 @@ func (w *worker) report() {
 // take takes events, as many as there is room for.
 func (j *journal) take(events []dataplane.Event, by *live, lost uint64) {
 	j.mu.Lock()
-	room := min(len(events), journalMost-len(j.entries))
+	room := 0
+	if len(events) > 0 {
+		room = min(len(events), j.room(by))
+	}
 	for _, e := range events[:room] {
 		j.entries = append(j.entries, entry{e, by})
 	}
@@ -66,12 +76,23 @@ func (j *journal) take(events []dataplane.Event, by *live, lost uint64) {
 	}
 }
 
+// room is how many events of a state there is room for. The caller holds mu.
+func (j *journal) room(by *live) int {
+	if !slices.Contains(j.states, by) {
+		if len(j.states) == statesMost {
+			return 0
+		}
+		j.states = append(j.states, by)
+	}
+	return journalMost - len(j.entries)
+}
+
 // drain returns what waits, and how much was lost in all. The memory of spare is
 // used for what comes next.
 func (j *journal) drain(spare []entry) (entries []entry, lost uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	entries, j.entries = j.entries, spare[:0]
+	entries, j.entries, j.states = j.entries, spare[:0], nil
 	return entries, j.lost
 }
 
