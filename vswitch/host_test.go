@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/control/api"
 )
 
@@ -46,6 +47,15 @@ func TestHostAndOutsideOfTheRunningSwitch(t *testing.T) {
 	}
 	if _, err := l.sw.Control("", nil).ChangeEndpoint(&api.EndpointChange{Op: api.EndpointMove, Name: "node", Port: "spare"}); err != nil {
 		t.Fatal(err)
+	}
+	list, err := l.sw.Control("", nil).Endpoints()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if e.Host != (e.Name == "node") || e.Labels[policy.HostLabel] != "" || e.Host != slices.Contains(e.Services, "host") {
+			t.Errorf("listed as %+v", e)
+		}
 	}
 	spare.inject(0, frame(1, 2, 6, 1005, 80, syn))
 	if _, came := web.takes(5 * time.Second); !came {

@@ -326,7 +326,8 @@ func (o *Operator) Endpoints() ([]api.Endpoint, error) {
 	defer o.sw.mu.Unlock()
 	out := []api.Endpoint{}
 	for _, e := range o.sw.roster.sorted() {
-		a := api.Endpoint{Name: e.Name, Segment: e.Segment, Port: e.Port, Peer: e.Peer, MAC: e.MAC.String(), Labels: e.Labels, Source: "config", Services: []string{}, IPs: []string{}}
+		a := api.Endpoint{Name: e.Name, Segment: e.Segment, Port: e.Port, Peer: e.Peer, MAC: e.MAC.String(), Source: "config", Services: []string{}, IPs: []string{}}
+		a.Labels, a.Host = config.SplitHost(e.Labels)
 		if e.FromAPI {
 			a.Source = "api"
 		}

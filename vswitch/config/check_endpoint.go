@@ -105,11 +105,15 @@ func withHost(labels map[string]string) map[string]string {
 	return out
 }
 
-// withoutHost takes it away again.
-func withoutHost(labels map[string]string) map[string]string {
-	out := maps.Clone(labels)
-	delete(out, policy.HostLabel)
-	return out
+// SplitHost takes the label away again, and tells whether it was there: what is
+// shown to others says host = true, as the configuration does.
+func SplitHost(labels map[string]string) (others map[string]string, host bool) {
+	if _, host = labels[policy.HostLabel]; !host {
+		return labels, false
+	}
+	others = maps.Clone(labels)
+	delete(others, policy.HostLabel)
+	return others, true
 }
 
 // behind reads the prefixes of which a router may send.

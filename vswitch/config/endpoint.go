@@ -16,7 +16,7 @@ func (cfg *Config) ReadEndpoint(e Endpoint, mac string, ips []string) (Endpoint,
 		}
 	}
 	if e.Host {
-		e.Labels = withoutHost(e.Labels)
+		e.Labels, _ = SplitHost(e.Labels)
 	}
 	key := func(k string) string { return k }
 	for _, k := range []string{"name", "segment", "mac", "ips"} {

@@ -16,7 +16,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -84,8 +86,11 @@ func check(name string, entries []entry) ([]Endpoint, error) {
 		}
 		// Labels that are not given are none; nil would be an address of nobody.
 		end := Endpoint{Name: e.Name, Labels: map[string]string{}}
-		for key, value := range e.Labels {
-			end.Labels[key] = value
+		for _, key := range slices.Sorted(maps.Keys(e.Labels)) {
+			if strings.HasPrefix(key, policy.Reserved) {
+				errs = append(errs, fmt.Errorf("%s: %s: label %q is the switch's own; a host has host = true", name, e.Name, key))
+			}
+			end.Labels[key] = e.Labels[key]
 		}
 		if e.Host {
 			end.Labels[policy.HostLabel] = policy.HostValue

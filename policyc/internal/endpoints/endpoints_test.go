@@ -32,6 +32,10 @@ func TestMistakesAreReportedAtOnce(t *testing.T) {
 			t.Errorf("%v: no word of %s", err, want)
 		}
 	}
+	// Who makes the list from what workloads say of themselves makes no hosts.
+	if _, err := Read("e.json", []byte(`[{"name": "c", "labels": {"bulkhead/host": "true"}, "ips": ["10.0.0.1"]}]`)); err == nil || !strings.Contains(err.Error(), `c: label "bulkhead/host" is the switch's own; a host has host = true`) {
+		t.Errorf("a label of the switch's own: %v", err)
+	}
 	for name, text := range map[string]string{"empty.toml": "", "cut.json": "{", "other.toml": "endpoints = 3"} {
 		if _, err := Read(name, []byte(text)); err == nil || !strings.HasPrefix(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)

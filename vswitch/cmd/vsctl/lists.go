@@ -157,10 +157,22 @@ func endpointsCommand(v *view) *cobra.Command {
 		"  vsctl endpoints\n  vsctl endpoints -o json\n  vsctl endpoints | grep shop", "/v1/endpoints", func(w io.Writer, all *[]api.Endpoint) {
 			columns(w, "ENDPOINT\tSEGMENT\tPORT\tPEER\tMAC\tIPS\tSERVICES\tLABELS\tBY", func(row func(...any)) {
 				for _, e := range *all {
-					row(e.Name, e.Segment, e.Port, e.Peer, e.MAC, strings.Join(e.IPs, ","), strings.Join(e.Services, ","), labelText(e.Labels), e.Source)
+					row(e.Name, e.Segment, e.Port, e.Peer, e.MAC, strings.Join(e.IPs, ","), strings.Join(e.Services, ","), whoText(e), e.Source)
 				}
 			})
 		})
+}
+
+// whoText is an endpoint's labels, and that it is a host.
+func whoText(e api.Endpoint) string {
+	text := labelText(e.Labels)
+	switch {
+	case !e.Host:
+		return text
+	case len(e.Labels) == 0:
+		return "host"
+	}
+	return "host," + text
 }
 
 func labelText(labels map[string]string) string {

@@ -204,6 +204,8 @@ type Endpoint struct {
 	IPs []string `json:"ips"`
 	// Who it is: what services select.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Whether it is a host, by the configuration.
+	Host bool `json:"host,omitempty"`
 	// The services that it belongs to, by the policy in force.
 	Services []string `json:"services"`
 	// Who stated it.
