@@ -16,7 +16,7 @@ import (
 // Files checks the statements of all files together: names are of the policy,
 // not of a file.
 func Files(files []*source.File, list *diag.List) *Policy {
-	c := &checker{p: &Policy{named: map[string]Set{}}, list: list, places: map[string]diag.Span{}, used: map[string]bool{}}
+	c := &checker{p: &Policy{named: map[string]Set{}}, list: list, places: map[string]diag.Span{}, used: map[string]bool{}, holders: map[netip.Addr]holding{}}
 	c.scopesOf(files)
 	var services []*source.Service
 	for _, f := range files {
@@ -60,13 +60,14 @@ func Files(files []*source.File, list *diag.List) *Policy {
 }
 
 type checker struct {
-	near   map[string]string // by wrong name: the right one
-	p      *Policy
-	list   *diag.List
-	places map[string]diag.Span
-	used   map[string]bool
-	scopes map[*source.File]*Service
-	scope  *Service // of the file in hand
+	near    map[string]string // by wrong name: the right one
+	p       *Policy
+	list    *diag.List
+	holders map[netip.Addr]holding // of the addresses of endpoints
+	places  map[string]diag.Span
+	used    map[string]bool
+	scopes  map[*source.File]*Service
+	scope   *Service // of the file in hand
 }
 
 // define notes a name, if it can be one and is free.

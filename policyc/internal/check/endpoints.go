@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bulkhead/dataplane/policy"
+	"bulkhead/policyc/internal/diag"
 	"bulkhead/policyc/internal/source"
 	"bulkhead/vswitch/cli/nearest"
 )
@@ -38,12 +39,32 @@ func (c *checker) known(k *source.Known) {
 			c.list.Errorf(text.At, "%q is no address of an endpoint", text.Value).With("as \"192.0.2.1\" or \"2001:db8::1\", without a length or a zone")
 			continue
 		}
+		c.held(a, k, text.At)
 		s.Addrs = append(s.Addrs, a)
 	}
 	if len(s.Addrs) > 0 {
 		s.Addr = s.Addrs[0]
 	}
 	c.p.Endpoints = append(c.p.Endpoints, s)
+}
+
+// holding is who has an address, and where that is said.
+type holding struct {
+	by *source.Known
+	at diag.Span
+}
+
+// held notes who has an address, which is one endpoint: a question by the address
+// would else be answered for whoever is stated first. Hosts may share one, for no
+// rule tells them apart by it: a node, and what runs on its network.
+func (c *checker) held(a netip.Addr, k *source.Known, at diag.Span) {
+	first, taken := c.holders[a]
+	switch {
+	case !taken:
+		c.holders[a] = holding{k, at}
+	case first.by != k && !(first.by.Host && k.Host):
+		c.list.Errorf(at, "%s is of %q, too", a, first.by.Name.Value).With("an address is of one endpoint: take it out of one of the two").Note(first.at, "the first")
+	}
 }
 
 // endpoint finds an endpoint by its name.

@@ -244,8 +244,15 @@ func (t *translator) named(name string, protos []corev1.Protocol, at diag.Span) 
 }
 
 func (t *translator) endpoints() {
-	add := func(e Endpoint, addrs []netip.Addr) {
+	holders := map[netip.Addr]Endpoint{}
+	add := func(e Endpoint, addrs []netip.Addr, o Object) {
 		for _, a := range addrs {
+			if first, taken := holders[a]; taken && !(first.Host && e.Host) {
+				t.list.Warnf(o.At("metadata", "name"), "%s has address %s, too: a question about the address is about %s", e.Name, a, first.Name).
+					With("one of the two manifests is old: take it out")
+				continue
+			}
+			holders[a] = e
 			e.Addrs = append(e.Addrs, a.String())
 		}
 		t.b.p.Endpoints = append(t.b.p.Endpoints, e)
@@ -266,10 +273,10 @@ func (t *translator) endpoints() {
 		if !e.Host {
 			e.Labels = EndpointLabels(p, t.c.namespace(p.Namespace))
 		}
-		add(e, p.Addrs)
+		add(e, p.Addrs, p.Object)
 	}
 	for _, n := range t.c.Nodes {
-		add(Endpoint{Name: "node:" + n.Name, Host: true}, n.Addrs)
+		add(Endpoint{Name: "node:" + n.Name, Host: true}, n.Addrs, n.Object)
 	}
 }
 
