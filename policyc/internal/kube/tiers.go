@@ -171,6 +171,7 @@ func (t *translator) clauses(p *ClusterPolicy, d Direction) []clause {
 			c.ports = nil
 			for j := range r.Protocols {
 				c.ports = append(c.ports, t.clusterPorts(p, &r.Protocols[j], under(at, r.protocols, j))...)
+				t.warnDenied(p, r, j, under(at, r.protocols, j))
 			}
 		}
 		if !c.empty() {
@@ -178,6 +179,16 @@ func (t *translator) clauses(p *ClusterPolicy, d Direction) []clause {
 		}
 	}
 	return out
+}
+
+// warnDenied says what a denial by name lets through: the language has numbers
+// alone, and those are of the Pods that there are. An allowance so lets through
+// less than it could, but a denial more.
+func (t *translator) warnDenied(p *ClusterPolicy, r *ClusterRule, protocol int, at []any) {
+	if name := r.Protocols[protocol].DestinationNamedPort; name != "" && r.Action == clusterv1.ClusterNetworkPolicyRuleActionDeny {
+		t.list.Warnf(p.Object.At(at...), "what is denied are the numbers that the Pods of the manifests give to port %q; a Pod that comes with another is not denied on it", name).
+			With("deny numbers, or everything and accept what may be; else import again when Pods change")
+	}
 }
 
 // printable is a rule's name as far as it can stand in a line.
