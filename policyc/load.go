@@ -14,7 +14,7 @@ import (
 // named, and those that any of them includes; each once. Or it says of each that
 // cannot be read why.
 func read(args []string) ([]compile.Source, error) {
-	l := &loader{known: map[string]bool{}}
+	l := &loader{known: map[string]bool{}, who: newAuthority()}
 	for _, arg := range args {
 		names, err := inFolder(arg)
 		l.errs = append(l.errs, err)
@@ -23,16 +23,18 @@ func read(args []string) ([]compile.Source, error) {
 				l.named(name)
 				continue
 			}
+			l.who.granted[placeOfFile(name)] = true
 			l.file(name, nil)
 		}
 	}
-	return l.sources, errors.Join(l.errs...)
+	return l.sources, errors.Join(append(l.errs, l.who.lacking()...)...)
 }
 
 type loader struct {
 	sources []compile.Source
 	known   map[string]bool // by place in the file system
 	errs    []error
+	who     *authority
 }
 
 // step is a file on the way to an included one.
@@ -45,6 +47,7 @@ func (l *loader) named(name string) {
 	if name != "-" {
 		place = placeOfFile(name)
 	}
+	l.who.granted[place] = true
 	if l.known[place] {
 		return
 	}
@@ -84,6 +87,7 @@ func (l *loader) take(here step, text []byte, err error, path []step) {
 	}
 	s := compile.Source{Name: shown(here.name), Text: text}
 	l.sources = append(l.sources, s)
+	l.who.files[here.place] = s
 	for _, include := range compile.Includes(s) {
 		l.include(here.name, include, append(slices.Clone(path), here))
 	}
@@ -125,6 +129,7 @@ func (l *loader) include(in string, include compile.Include, path []step) {
 		l.errs = append(l.errs, fmt.Errorf("%s: include %q matches no file; patterns are relative to the file they are in", include.Place, include.Pattern))
 	}
 	for _, name := range names {
+		l.who.includes = append(l.who.includes, inclusion{path[len(path)-1].place, placeOfFile(name), include.Place})
 		l.file(name, path)
 	}
 }

@@ -44,6 +44,10 @@ func Includes(s Source) []Include {
 	return out
 }
 
+// ScopeOf is the name of the scope that a source says it is of; "" for none, or
+// where it cannot be read, which the check of it will say.
+func ScopeOf(s Source) string { return source.ScopeOf(diag.NewSource(s.Name, s.Text)) }
+
 // Options are what a build needs besides the sources.
 type Options struct {
 	Generation uint64

@@ -21,3 +21,16 @@ func Includes(src *diag.Source) []Text {
 	r := &reader{&list}
 	return r.texts(root, "include", false).Items
 }
+
+// ScopeOf is the scope that a text says it is of; "" for none.
+func ScopeOf(src *diag.Source) string {
+	if !bytes.Contains(src.Text, []byte("scope")) && !bytes.ContainsRune(src.Text, '\\') {
+		return ""
+	}
+	var list diag.List
+	root := parseTree(src, &list)
+	if root == nil {
+		return ""
+	}
+	return scopeName(root)
+}
