@@ -83,8 +83,25 @@ func (c *checker) named(r *Rule, text source.Text) bool {
 	case len(found) == 0:
 		return false
 	}
+	c.whoseNames(r, text, found)
 	r.Named = append(r.Named, found...)
 	return true
+}
+
+// whoseNames refuses a deny on a name that a scope gives, in a file of another
+// scope or of none: who writes the scope's files could give the name to another
+// number, and be out of the deny.
+func (c *checker) whoseNames(r *Rule, text source.Text, found []NamedPorts) {
+	if r.Verdict() != policy.Deny {
+		return
+	}
+	for _, n := range found {
+		if s := n.To.Scope; s != nil && s != c.scope {
+			c.list.Errorf(text.At, "a deny on %q, and what it means is for scope %q to say", text.Value, s.Name).
+				With("write the numbers: the scope could call others so, and the deny would miss them")
+			return
+		}
+	}
 }
 
 // Plain is what a group comes down to, each service once; of a service that is
