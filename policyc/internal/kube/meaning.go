@@ -31,8 +31,8 @@ type Flow struct {
 // policies of the source's egress and of the destination's ingress must both
 // allow it (N3). Replies are part of it (N24).
 func (c *Cluster) Allowed(from, to End, f Flow) bool {
-	if from.Pod != nil && from.Pod == to.Pod {
-		return true // N21: no Pod is isolated from itself
+	if from.Pod != nil && from.Pod == to.Pod && !from.Pod.Several {
+		return true // N21: no Pod is isolated from itself; from its like it is
 	}
 	if isNode(from, to) || isNode(to, from) {
 		return true // N22: the node of a Pod, for the kubelet's sake
