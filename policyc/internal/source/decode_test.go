@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -70,18 +71,28 @@ func large(rules int) string {
 	return b.String()
 }
 
-// BenchmarkParse reads 20,000 rules: decoded whole, and in parts.
+// BenchmarkParse reads 20,000 rules: decoded whole, decoded in parts (each rule has
+// a comment of its own, so that none is of a known shape), and by their shapes.
 func BenchmarkParse(b *testing.B) {
-	src := diag.NewSource("p", []byte(large(20_000)))
-	for name, size := range map[string]int{"whole": len(src.Text), "parts": partSize} {
-		b.Run(name, func(b *testing.B) {
+	plain := large(20_000)
+	n := 0
+	strange := regexp.MustCompile(`(?m)^name.*`).ReplaceAllStringFunc(plain, func(line string) string {
+		n++
+		return fmt.Sprintf("%s # %d", line, n)
+	})
+	for _, way := range []struct {
+		name, text string
+		size       int
+	}{{"whole", plain, len(plain)}, {"parts", strange, partSize}, {"shapes", plain, partSize}} {
+		src := diag.NewSource("p", []byte(way.text))
+		b.Run(way.name, func(b *testing.B) {
 			b.SetBytes(int64(len(src.Text)))
 			b.ReportAllocs()
 			for b.Loop() {
 				tree, _ := syntax.Scan(src)
 				var list diag.List
 				root := build(tree, &list)
-				if fillInParts(src, tree, root, size) {
+				if fillInParts(src, tree, root, way.size) {
 					continue
 				}
 				decoded := map[string]any{}

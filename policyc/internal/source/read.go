@@ -32,7 +32,9 @@ func (r *reader) file(root *node, f *File) {
 		strange := r.keys(e.node, "a tier", "default")
 		f.Tiers = append(f.Tiers, Tier{Name: Text{Value: e.name, At: e.at}, Default: r.textOf(e.node, "default", strange)})
 	}
-	for _, n := range r.listed(root, "rules") {
+	rules := r.listed(root, "rules")
+	f.Rules = make([]Rule, 0, len(rules)) // most of a large policy: grown, they would stand there twice
+	for _, n := range rules {
 		f.Rules = append(f.Rules, r.rule(n))
 	}
 	for _, n := range r.listed(root, "tests") {

@@ -40,6 +40,7 @@ func ParseAll(sources []*diag.Source, list *diag.List) []*File {
 			v.replace(roots[i])
 			(&reader{list}).file(roots[i], files[i])
 			files[i].Whole = !v.bad
+			roots[i] = nil // the tree is several times the text
 		}
 	}
 	v.unused()

@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"bytes"
 	"strings"
 
 	"bulkhead/policyc/internal/diag"
@@ -24,7 +25,7 @@ func (e *Error) Error() string { return e.Msg }
 // Scan finds the statements of a text. On an error it returns those before.
 func Scan(src *diag.Source) (tree *Tree, err *Error) {
 	s := &scanner{text: src.Text}
-	tree = &Tree{Src: src}
+	tree = &Tree{Src: src, Statements: make([]Statement, 0, likely(src.Text))}
 	defer func() {
 		if r := recover(); r != nil {
 			e, ours := r.(*Error)
@@ -45,6 +46,21 @@ func Scan(src *diag.Source) (tree *Tree, err *Error) {
 		tree.Statements = append(tree.Statements, st)
 	}
 }
+
+// likely is about how many statements a text has, so that their list need not
+// grow: lines that begin with something, of two bytes at the least.
+func likely(text []byte) int {
+	n := 0
+	for len(text) > 0 {
+		if c := text[0]; c > ' ' && c != '#' {
+			n++
+		}
+		_, text, _ = bytes.Cut(text, newline)
+	}
+	return n
+}
+
+var newline = []byte{'\n'}
 
 // scanner stands at text[off]. It gives up by panicking with *Error, which
 // Scan catches: the descent has no use for half a value.
@@ -69,7 +85,7 @@ func (s *scanner) peek() byte {
 }
 
 func (s *scanner) has(prefix string) bool {
-	return strings.HasPrefix(string(s.text[s.off:min(len(s.text), s.off+len(prefix))]), prefix)
+	return len(s.text)-s.off >= len(prefix) && string(s.text[s.off:s.off+len(prefix)]) == prefix
 }
 
 func (s *scanner) take(prefix string) bool {
