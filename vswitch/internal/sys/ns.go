@@ -154,6 +154,31 @@ func CreateNetns(name string) error {
 	return nil
 }
 
+// NewNetns makes a network namespace without a name. It ends, with what was made
+// in it, when its descriptor is closed, also by the end of the process: kill -9
+// leaves nothing.
+func NewNetns() (*Netns, error) {
+	type made struct {
+		fd  int
+		err error
+	}
+	done := make(chan made, 1)
+	go func() {
+		runtime.LockOSThread() // never undone: the thread ends with its namespace
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			done <- made{-1, fmt.Errorf("unshare: %w (needs CAP_SYS_ADMIN)", err)}
+			return
+		}
+		fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		done <- made{fd, err}
+	}()
+	m := <-done
+	if m.err != nil {
+		return nil, fmt.Errorf("make a network namespace: %w", m.err)
+	}
+	return &Netns{fd: m.fd, name: "(no name)"}, nil
+}
+
 // RemoveNetns takes a namespace's name away, as `ip netns del` does. The
 // namespace itself ends with its last process and descriptor.
 func RemoveNetns(name string) error {

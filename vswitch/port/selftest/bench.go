@@ -16,9 +16,9 @@ import (
 	"bulkhead/vswitch/port"
 )
 
-// end is one far end: a namespace with a device and its addresses.
+// end is one far end: a namespace with a device and its addresses. The namespace
+// has no name, so that it goes with the process, and the veth with it.
 type end struct {
-	netns  string
 	near   string // the device on this side
 	ns     *sys.Netns
 	v4, v6 net.IP
@@ -66,13 +66,9 @@ func newBench(open Open, mtu int) (*bench, error) {
 // make makes end i: addresses of networks set aside for such tests (RFC 2544) and
 // for local use (RFC 4193), in a namespace that nothing leads out of.
 func (e *end) make(i, mtu int) (err error) {
-	id := fmt.Sprintf("%d-%d", os.Getpid()%1000000, number.Add(1))
-	e.netns, e.near = "bulkhead-test-"+id, "bt"+id
+	e.near = fmt.Sprintf("bt%d-%d", os.Getpid(), number.Add(1))
 	e.v4, e.v6 = net.IPv4(198, 18, 77, byte(i+1)), net.IP{0xfd, 0xb4, 15: byte(i + 1)}
-	if err := sys.CreateNetns(e.netns); err != nil {
-		return err
-	}
-	if e.ns, err = sys.OpenNetns(e.netns); err != nil {
+	if e.ns, err = sys.NewNetns(); err != nil {
 		return err
 	}
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: e.near, MTU: mtu}, PeerName: "eth0", PeerNamespace: netlink.NsFd(e.ns.FD()), PeerMTU: uint32(mtu)}
@@ -132,7 +128,7 @@ func (b *bench) close() error {
 			errs = append(errs, netlink.LinkDel(dev))
 		}
 		if e.ns != nil {
-			errs = append(errs, e.ns.Close(), sys.RemoveNetns(e.netns))
+			errs = append(errs, e.ns.Close())
 		}
 	}
 	return errors.Join(errs...)

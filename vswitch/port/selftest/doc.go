@@ -10,8 +10,8 @@
 // missing and rights that are not there show here, and not with the first
 // workload.
 //
-// Run makes namespaces and devices under names that only it uses, and removes
-// them. It needs the rights that opening ports needs, and CAP_SYS_ADMIN. Wait for
+// Run makes devices under names that only it uses, and namespaces without a name,
+// and removes them; a killed process leaves none. It needs the rights that opening ports needs, and CAP_SYS_ADMIN. Wait for
 // it from any goroutine: it takes some tenths of a second, and Patience at the
 // most for each probe.
 package selftest
