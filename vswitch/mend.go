@@ -98,11 +98,11 @@ func (sw *Switch) mendOnce(now time.Time) {
 	var due []string
 	for name, id := range sw.ports {
 		p := sw.opened[id].port
-		if !isAbsent(p) && p.Status().Gone {
-			sw.log.Error("port-gone", "port", name, "device", p.Info().Device, "netns", p.Info().Netns,
-				"effect", "its frames are dropped", "cure", "make the device or its namespace again; the port is then opened by itself")
+		if status := p.Status(); !isAbsent(p) && status.Gone {
+			sw.log.Error("port-gone", "port", name, "device", p.Info().Device, "netns", p.Info().Netns, "error", status.Err,
+				"effect", "its frames are dropped", "cure", "if the device or its namespace is gone make it again; the port is then opened by itself")
 			before := sw.opened[id].mended
-			sw.release(id, port.ErrGone)
+			sw.release(id, errors.New(status.Err))
 			a := sw.opened[id].port.(*absent)
 			if now.Sub(before.at) < mendMost {
 				a.pause = before.pause

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -42,6 +41,23 @@ func Quiet(dev netlink.Link) error {
 	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+dev.Attrs().Name+"/disable_ipv6", []byte("1"), 0)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("disable IPv6 on %s: %w", dev.Attrs().Name, err)
+	}
+	return nil
+}
+
+// Down sets a device's link down. It fails if the link may be up still; a device
+// that is no more has none.
+func Down(index int) error {
+	dev, err := netlink.LinkByIndex(index)
+	var missing netlink.LinkNotFoundError
+	if errors.As(err, &missing) {
+		return nil
+	}
+	if err == nil {
+		err = netlink.LinkSetDown(dev)
+	}
+	if err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("set device %d down: %w", index, err)
 	}
 	return nil
 }
@@ -81,40 +97,4 @@ func Look(index int) State {
 func carries(a *netlink.LinkAttrs) bool {
 	const wanted = unix.IFF_UP | unix.IFF_LOWER_UP
 	return a.RawFlags&wanted == wanted
-}
-
-// Watcher follows a device, in a goroutine of its own, until it is closed.
-type Watcher struct {
-	done chan struct{}
-	wait sync.WaitGroup
-}
-
-// Watch calls see, from one goroutine, with each change of a device. The caller
-// closes the watcher.
-func Watch(index int, see func(State)) (*Watcher, error) {
-	updates := make(chan netlink.LinkUpdate, 16)
-	w := &Watcher{done: make(chan struct{})}
-	if err := netlink.LinkSubscribe(updates, w.done); err != nil {
-		return nil, fmt.Errorf("watch the device: %w", err)
-	}
-	w.wait.Add(1)
-	go func() {
-		defer w.wait.Done()
-		for u := range updates {
-			if int(u.Index) == index {
-				see(State{Gone: u.Header.Type == unix.RTM_DELLINK, Up: carries(u.Attrs())})
-			}
-		}
-	}()
-	return w, nil
-}
-
-// Close ends the watch and waits until see is called no more. A nil watcher is
-// closed.
-func (w *Watcher) Close() {
-	if w == nil {
-		return
-	}
-	close(w.done)
-	w.wait.Wait()
 }

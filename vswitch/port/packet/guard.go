@@ -6,6 +6,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -30,9 +31,12 @@ func clsact(index int) *netlink.Clsact {
 	}}
 }
 
-// guard sets the filters. The link must be down: whatever filters there were are
-// taken away first, a killed switch's or another's that might let frames by.
+// guard sets the filters. A killed switch's stay as they are, so that there is no
+// moment without; any others, which might let frames by, are taken away first.
 func guard(index int) error {
+	if filtered(index) {
+		return nil
+	}
 	if err := unguard(index); err != nil {
 		return err
 	}
@@ -61,8 +65,15 @@ func guard(index int) error {
 	return nil
 }
 
-// guarded tells whether both filters are there.
+// guarded tells whether the guard is whole: both filters are there and alone, and
+// nothing has come before them.
 func guarded(index int) bool {
+	dev, err := netlink.LinkByIndex(index)
+	return err == nil && filtered(index) && alone(dev) == nil
+}
+
+// filtered tells whether both filters are there, and no others.
+func filtered(index int) bool {
 	dev, err := netlink.LinkByIndex(index)
 	if err != nil {
 		return false
@@ -77,6 +88,30 @@ func guarded(index int) bool {
 		}
 	}
 	return true
+}
+
+// alone says what else has its hands on a device. An XDP program has the frames
+// before the packet socket and the guard, a tcx program before the guard: either
+// may send them elsewhere. A bridge or bond would lose what it sends to the guard.
+func alone(dev netlink.Link) error {
+	a := dev.Attrs()
+	if a.MasterIndex != 0 {
+		return fmt.Errorf("device %q is a member of a bridge or bond: take it out (ip link set %s nomaster), or make a port of that", a.Name, a.Name)
+	}
+	if a.Xdp != nil && a.Xdp.Attached {
+		return fmt.Errorf("device %q has an XDP program, which has its frames before the port and its guard: remove it (bpftool net detach xdp dev %s; one of this switch's is pinned under /sys/fs/bpf/bulkhead)", a.Name, a.Name)
+	}
+	for _, hook := range []ebpf.AttachType{ebpf.AttachTCXIngress, ebpf.AttachTCXEgress} {
+		found, err := link.QueryPrograms(link.QueryOptions{Target: a.Index, Attach: hook})
+		switch {
+		case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, unix.EINVAL): // before Linux 6.6 there is no tcx
+		case err != nil:
+			return fmt.Errorf("look for tcx programs on device %q: %w", a.Name, err)
+		case len(found.Programs) > 0:
+			return fmt.Errorf("device %q has a tcx program, which comes before the guard: detach it (bpftool net show dev %s names it)", a.Name, a.Name)
+		}
+	}
+	return nil
 }
 
 // unguard takes all filters of the device away.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"bulkhead/dataplane/drop"
 	"bulkhead/vswitch/port"
@@ -19,17 +20,13 @@ type Port struct {
 	index   int
 	queues  []*queue
 	watcher *netdev.Watcher
+	exposed atomic.Bool  // the guard was broken: the link is down, the port over
 	mu      sync.RWMutex // guards closed and last: Status and Stats may meet Close
 	closed  bool
 	last    port.Stats // what was counted when it was closed
 }
 
 var _ port.Port = (*Port)(nil)
-
-// groups numbers the sets of sockets that share a device's flows. The kernel
-// keeps groups by number in a network namespace; a number that another process
-// has is refused by it, with the device that it is for.
-var groups atomic.Uint32
 
 // Open takes a device: its link goes down and stays so until Up, and the host's
 // stack is kept off it. What Open began it undoes on failure, but for the link.
@@ -50,16 +47,20 @@ func open(config Config) (p *Port, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("device %q: %w; create it before the switch starts", c.Device, err)
 	}
+	if err := alone(dev); err != nil {
+		return nil, err // nothing is touched
+	}
 	p = &Port{index: dev.Attrs().Index}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	if err := netdev.Quiet(dev); err != nil {
+	// The guard first: whoever sets the link up meanwhile, nothing passes.
+	if err := guard(p.index); err != nil {
 		return p, err
 	}
-	if err := guard(p.index); err != nil {
+	if err := netdev.Quiet(dev); err != nil {
 		return p, err
 	}
 	if err := netlink.LinkSetMTU(dev, c.MTU); err != nil {
@@ -72,28 +73,38 @@ func open(config Config) (p *Port, err error) {
 	return p, p.watch()
 }
 
+// openQueues opens as many sockets as are asked for, or one if the kernel spreads
+// flows only where the link is up, as it did before Linux 6.13: the link is down.
 func (p *Port) openQueues(c *Config) error {
-	group := uint16(0)
-	if c.Queues > 1 {
-		group = uint16(groups.Add(1)%0xffff) + 1
-	}
-	for range c.Queues {
-		q, err := openQueue(c, p.index, group)
+	fanout := noGroup
+	for i := range c.Queues {
+		q, err := openQueue(c, p.index)
 		if err != nil {
 			return err
 		}
 		q.down.Store(true)
 		q.trouble.Store(true) // a socket bound to a link that is down says so once
 		p.queues = append(p.queues, q)
+		if c.Queues == 1 {
+			return nil
+		}
+		if fanout, err = joinFanout(q.fd, fanout); i == 0 && errors.Is(err, unix.EINVAL) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("spread flows among the queues: %w", err)
+		}
 	}
 	return nil
 }
 
 func (p *Port) describe(c *Config, dev netlink.Link) {
 	uso := p.queues[0].uso
-	mode := fmt.Sprintf("mmap ring, %d queues, tso4 tso6", c.Queues)
+	mode := fmt.Sprintf("mmap ring, %d queues, tso4 tso6", len(p.queues))
 	if uso {
 		mode += " uso"
+	}
+	if len(p.queues) < c.Queues {
+		mode += fmt.Sprintf("; %d were asked for, which takes Linux 6.13", c.Queues)
 	}
 	p.info = port.Info{
 		Name: c.Name, Driver: "packet", Device: c.Device, MTU: c.MTU, Mode: mode,
@@ -105,8 +116,22 @@ func (p *Port) describe(c *Config, dev netlink.Link) {
 // watch follows the device: a socket is told of a link that goes down, but not
 // of one that comes up.
 func (p *Port) watch() (err error) {
-	p.watcher, err = netdev.Watch(p.index, p.see)
+	p.watcher, err = netdev.Watch(p.index, p.see, p.look)
 	return err
+}
+
+// look is called when somebody may have changed the guard. A port without one is
+// shut at once, and for good: the switch opens it anew.
+func (p *Port) look() {
+	if guarded(p.index) {
+		return
+	}
+	p.exposed.Store(true)
+	for _, q := range p.queues {
+		q.gone.Store(true)
+		q.trouble.Store(true)
+	}
+	_ = netdev.Down(p.index) // if it fails, Status tries again
 }
 
 func (p *Port) see(s netdev.State) {
@@ -122,14 +147,17 @@ func (p *Port) see(s netdev.State) {
 // Info implements port.Port.
 func (p *Port) Info() port.Info { return p.info }
 
+// exposed says what is wrong with a port without its guard.
+const exposed = "somebody has taken away, or come before, the filters that keep the host's stack off the device: it is shut, and opened again when they can be set; let nothing else manage it"
+
 // Up implements port.Port. It refuses a device whose guard is not there.
 func (p *Port) Up() error {
 	dev, err := netlink.LinkByIndex(p.index)
 	if err != nil {
 		return fmt.Errorf("device %q: %w", p.info.Device, err)
 	}
-	if !guarded(p.index) {
-		return fmt.Errorf("device %q: somebody has taken away the filters that keep the host's stack off it; reload the switch's configuration, and let nothing else manage the device", p.info.Device)
+	if p.exposed.Load() || !guarded(p.index) {
+		return fmt.Errorf("device %q: %s", p.info.Device, exposed)
 	}
 	if err := netlink.LinkSetUp(dev); err != nil {
 		return fmt.Errorf("set %s up: %w", p.info.Device, err)
@@ -163,10 +191,12 @@ func (p *Port) Status() port.Status {
 		return port.Status{Gone: true, Err: "the device is gone"}
 	case s.Err != nil:
 		return port.Status{Err: s.Err.Error()}
-	case !s.Up:
+	}
+	if p.look(); p.exposed.Load() {
+		return port.Status{Gone: true, Err: exposed}
+	}
+	if !s.Up {
 		return port.Status{Err: "the link is down"}
-	case !guarded(p.index):
-		return port.Status{Up: true, Err: "somebody has taken away the filters that keep the host's stack off the device"}
 	}
 	return port.Status{Up: true}
 }
@@ -201,13 +231,11 @@ func (p *Port) Close() error {
 	}
 	p.closed = true
 	var errs []error
-	down := true
-	if dev, err := netlink.LinkByIndex(p.index); err == nil {
-		if err := netlink.LinkSetDown(dev); err != nil {
-			errs, down = append(errs, err), false
-		}
-	}
 	p.watcher.Close()
+	down := true
+	if err := netdev.Down(p.index); err != nil {
+		errs, down = append(errs, err), false
+	}
 	p.last = p.sum()
 	for _, q := range p.queues {
 		errs = append(errs, q.close())

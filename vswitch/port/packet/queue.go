@@ -96,11 +96,14 @@ func (q *queue) takeLong(b *packet.Batch, h *unix.Tpacket2Hdr, t *vnet.Tally) bo
 		return false
 	}
 	n, errno := receive(q.fd, room)
-	if errno == unix.ENETDOWN || errno == unix.EINTR { // said once, before what waits
+	for try := 1; try < tries && (errno == unix.ENETDOWN || errno == unix.EINTR); try++ { // said before what waits
 		n, errno = receive(q.fd, room)
 	}
 	switch {
-	case errno != 0 || n < vnet.HeaderLen+vnet.EthernetLen:
+	case errno != 0 || n-vnet.HeaderLen != int(h.Len) && n < vnet.ReadMax-tagLen: // another's
+		t.Drop(drop.RxError)
+		return true
+	case n < vnet.HeaderLen+vnet.EthernetLen:
 		t.Drop(drop.RxError)
 		return true
 	case n >= vnet.ReadMax-tagLen:
@@ -135,6 +138,9 @@ func (q *queue) add(b *packet.Batch, buf []byte, n int, o packet.Offload, t *vne
 const (
 	macLen = 6
 	tagLen = 4
+	// tries bounds how often a read is begun again that a signal, or a link that
+	// went down, has ended. A frame left in the queue would be taken for the next.
+	tries = 16
 )
 
 type tagBytes [tagLen]byte

@@ -19,9 +19,8 @@ const (
 )
 
 // openQueue opens a socket on a device. It receives from now on, if the link is
-// up; fanout is the group among whose sockets the kernel spreads flows, 0 for
-// one that is alone.
-func openQueue(c *Config, index int, fanout uint16) (q *queue, err error) {
+// up.
+func openQueue(c *Config, index int) (q *queue, err error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0) // protocol 0: nothing yet
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w; it needs CAP_NET_RAW", err)
@@ -48,12 +47,27 @@ func openQueue(c *Config, index int, fanout uint16) (q *queue, err error) {
 	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: ethPAll, Ifindex: index}); err != nil && !errors.Is(err, unix.ENETDOWN) {
 		return q, fmt.Errorf("bind to the device: %w", err)
 	}
-	if fanout != 0 {
-		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT, int(fanout)|unix.PACKET_FANOUT_HASH<<16); err != nil {
-			return q, fmt.Errorf("spread flows among the queues: %w", err)
-		}
-	}
 	return q, nil
+}
+
+// noGroup is no fanout group's number.
+const noGroup = -1
+
+// joinFanout adds a bound socket to the sockets among which the kernel spreads
+// flows; group is what the first one got, noGroup for the first. The kernel picks a
+// number that nobody has in the network namespace: another process's of the same
+// number would be refused, or take half of the frames.
+func joinFanout(fd, group int) (int, error) {
+	how := unix.PACKET_FANOUT_HASH << 16
+	if group == noGroup {
+		group = 0
+		how |= unix.PACKET_FANOUT_FLAG_UNIQUEID << 16
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT, group|how); err != nil {
+		return 0, err
+	}
+	got, err := unix.GetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT)
+	return got & 0xffff, err
 }
 
 // setUp sets what must be set before the ring is made.

@@ -202,7 +202,7 @@ func (p *Port) watch() (err error) {
 			}
 			q.down.Store(!s.Up)
 		}
-	})
+	}, nil)
 	return err
 }
 
@@ -304,15 +304,22 @@ func (p *Port) Close() error {
 	p.closed = true
 	p.mu.Unlock()
 	var errs []error
-	if dev, err := netlink.LinkByIndex(p.index); err == nil && !p.shared {
-		errs = append(errs, netlink.LinkSetDown(dev)) // before the program goes: nothing passes by
+	shut := true
+	if !p.shared { // before the program goes: nothing passes by
+		if err := netdev.Down(p.index); err != nil {
+			errs, shut = append(errs, err), false
+		}
 	}
 	p.watcher.Close()
 	for _, q := range p.queues {
 		errs = append(errs, q.shut())
 	}
-	if p.attach != nil {
+	switch {
+	case p.attach == nil:
+	case shut:
 		errs = append(errs, p.attach.remove())
+	default: // the link may be up: the pin keeps the program there
+		errs = append(errs, p.attach.link.Close())
 	}
 	if p.hearing != nil {
 		errs = append(errs, p.hearing.Close())
