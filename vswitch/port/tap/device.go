@@ -45,13 +45,13 @@ const tunPath = "/dev/net/tun"
 // newDevice makes a device of a passing name in this namespace, down, with so
 // many queues, that ends with its descriptors.
 func newDevice(queues int) (d *device, err error) {
-	name, err := create()
+	name, err := create(queues > 1)
 	if err != nil {
 		return nil, err
 	}
 	d = &device{name: name}
 	for range queues {
-		fd, err := attach(name)
+		fd, err := attach(name, queues > 1)
 		if err != nil {
 			d.discard(name)
 			return nil, err
@@ -67,14 +67,18 @@ func newDevice(queues int) (d *device, err error) {
 
 // create has water make a persistent device. The name is random, never the one
 // asked for: to create a TAP of a name that exists is to take that one over.
-func create() (name string, err error) {
+//
+// A device of several queues is one of 256 to the kernel, however many there come
+// to be, with memory and a folder in /sys for each. So one queue is asked for as
+// one.
+func create(multi bool) (name string, err error) {
 	var random [5]byte
 	_, _ = rand.Read(random[:]) // never fails
 	name = "bh" + hex.EncodeToString(random[:])
 	made, err := water.New(water.Config{
 		DeviceType: water.TAP,
 		PlatformSpecificParams: water.PlatformSpecificParams{
-			Name: name, Persist: true, MultiQueue: true,
+			Name: name, Persist: true, MultiQueue: multi,
 		},
 	})
 	switch {
@@ -92,14 +96,18 @@ func create() (name string, err error) {
 }
 
 // attach opens one queue of the device.
-func attach(name string) (fd int, err error) {
+func attach(name string, multi bool) (fd int, err error) {
 	fd, err = unix.Open(tunPath, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return -1, fmt.Errorf("open %s: %w", tunPath, err)
 	}
 	req, err := unix.NewIfreq(name)
 	if err == nil {
-		req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR | unix.IFF_MULTI_QUEUE)
+		flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+		if multi {
+			flags |= unix.IFF_MULTI_QUEUE
+		}
+		req.SetUint16(flags)
 		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
 	}
 	if err != nil {

@@ -160,6 +160,35 @@ func TestDeviceIsDressed(t *testing.T) {
 	}
 }
 
+// TestTheKernelKeepsNoQueuesForNothing: a device of one queue has one, and before
+// none of them are frames kept, also after the link was down and up again. The
+// workload may have it otherwise.
+func TestTheKernelKeepsNoQueuesForNothing(t *testing.T) {
+	for queues, want := range map[int]string{1: "numtxqueues 1 ", 2: "numtxqueues 256 "} {
+		ns := newNetns(t)
+		p := mustOpen(t, Config{Name: "web", Netns: ns, Device: "net1", Queues: queues})
+		for range 2 {
+			if err := p.Up(); err != nil {
+				t.Fatal(err)
+			}
+			if out := mustIn(t, ns, "tc", "qdisc", "show", "dev", "net1"); !strings.HasPrefix(out, "qdisc noqueue") || strings.Count(out, "\n") != 1 {
+				t.Errorf("%d queues: %s", queues, out)
+			}
+			mustIn(t, ns, "ip", "link", "set", "net1", "down")
+		}
+		if out := mustIn(t, ns, "ip", "-d", "link", "show", "net1"); !strings.Contains(out, want) {
+			t.Errorf("%d queues: no %q in %s", queues, want, out)
+		}
+		mustIn(t, ns, "tc", "qdisc", "replace", "dev", "net1", "root", "pfifo", "limit", "7")
+		if err := p.Up(); err != nil {
+			t.Fatal(err)
+		}
+		if out := mustIn(t, ns, "tc", "qdisc", "show", "dev", "net1"); !strings.Contains(out, "limit 7p") {
+			t.Errorf("the workload's own is gone: %s", out)
+		}
+	}
+}
+
 func TestDeviceWithoutNamespaceIsSilent(t *testing.T) {
 	root(t)
 	name := fmt.Sprintf("bht%d", os.Getpid())
