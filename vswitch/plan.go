@@ -100,9 +100,10 @@ func (sw *Switch) placeTaken(c *config.Port) bool {
 	})
 }
 
-// samePlace tells whether two ports want the same device.
+// samePlace tells whether two ports want the same device, whatever their drivers: two
+// drivers on one device would undo each other's guard.
 func samePlace(a, b *config.Port) bool {
-	return a != nil && a.Driver == b.Driver && a.Netns == b.Netns && a.Device == b.Device && a.File == b.File &&
+	return a != nil && a.Netns == b.Netns && a.Device == b.Device && a.File == b.File &&
 		(a.Device != "" || a.Netns != "" || a.File != "")
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch"
@@ -97,12 +98,34 @@ func (p *chosen) Info() port.Info {
 	return i
 }
 
-// results are what trying a driver out has shown, by driver, mode and MTU: the
-// host's kernel does not change under us.
+// results are what trying a driver out has shown, by driver, mode and MTU. What
+// has worked works: the host's kernel does not change under us. A failure may be
+// a busy moment's, or frame memory's that was used up: it is tried again, but not
+// for each of a hundred ports.
 var results = struct {
 	sync.Mutex
-	of map[string]error
-}{of: map[string]error{}}
+	of map[string]result
+}{of: map[string]result{}}
+
+type result struct {
+	err error
+	at  time.Time
+}
+
+// failedFor is how long a failure counts.
+const failedFor = time.Minute
+
+// tried returns what trying a driver out shows, or has shown.
+func tried(key string, now time.Time, try func() error) error {
+	results.Lock()
+	defer results.Unlock()
+	r, known := results.of[key]
+	if !known || r.err != nil && now.Sub(r.at) >= failedFor {
+		r = result{try(), now}
+		results.of[key] = r
+	}
+	return r.err
+}
 
 // try tells whether a candidate may be used, and what is to be said of it. A TAP
 // and an uplink have no alternative; they are not tried.
@@ -110,18 +133,13 @@ func try(k candidate, c *config.Port, o vswitch.Opening) (tested string, err err
 	if k == tapFor || k == uplinkFor {
 		return k.driver + ", " + k.why, nil
 	}
-	results.Lock()
-	defer results.Unlock()
-	key := fmt.Sprint(k.driver, k.mode, c.MTU)
-	err, known := results.of[key]
-	if !known {
-		err = selftest.Run(func(device string, id packet.PortID) (port.Port, error) {
+	err = tried(fmt.Sprint(k.driver, k.mode, c.MTU), time.Now(), func() error {
+		return selftest.Run(func(device string, id packet.PortID) (port.Port, error) {
 			opening := o
 			opening.ID = id
 			return openPort(k.on(&config.Port{Name: "self-test", Device: device, MTU: c.MTU, Queues: 1}), opening)
 		}, o.Region, c.MTU)
-		results.of[key] = err
-	}
+	})
 	if errors.Is(err, selftest.ErrBench) {
 		return fmt.Sprintf("%s, %s, not tested: %v", k.driver, k.why, err), nil
 	}

@@ -32,6 +32,9 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 	case "xdp":
 		return xdp.Open(xdpConfig(c, o))
 	case "packet":
+		if err := xdp.Forget(c.Device); err != nil {
+			return nil, fmt.Errorf("open packet port %q: %w", c.Name, err)
+		}
 		return packet.Open(packet.Config{Name: c.Name, Device: c.Device, MTU: c.MTU, Queues: c.Queues, Port: o.ID})
 	case "pcap":
 		return pcap.Open(pcap.Config{Name: c.Name, Port: o.ID, MAC: c.MAC, MTU: c.MTU, In: c.File})

@@ -225,6 +225,12 @@ func (q *queue) sendBatch(frames []*packet.Frame, t *vnet.Tally) {
 			fit[from].Reason = vnet.Failed(errno)
 			t.Drop(fit[from].Reason)
 			from++
+			if errno == unix.EAGAIN { // the socket's buffer is full: for the others, too
+				for ; from < n; from++ {
+					fit[from].Reason = drop.TxFull
+					t.Drop(drop.TxFull)
+				}
+			}
 		}
 	}
 	q.calls.forget(n)

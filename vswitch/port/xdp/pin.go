@@ -10,7 +10,10 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"bulkhead/vswitch/port/netdev"
 )
 
 // A workload's port fails closed because its program outlives the process: the
@@ -43,6 +46,35 @@ func pinPath(index int) (string, error) {
 		return "", fmt.Errorf("which network namespace this is: %w", err)
 	}
 	return filepath.Join(PinDir, fmt.Sprintf("%d-%d", netns.Ino, index)), nil
+}
+
+// Forget removes the program that a switch which was killed has left on a
+// workload's device, for a port of another driver. The link goes down first.
+// Where there is none it does nothing.
+func Forget(device string) error {
+	dev, err := netlink.LinkByName(device)
+	if err != nil {
+		return nil // for the opening to report
+	}
+	path, err := pinPath(dev.Attrs().Index)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil
+	}
+	l, err := link.LoadPinnedLink(path, nil)
+	if err != nil {
+		return nil // not ours
+	}
+	defer l.Close()
+	if err := netdev.Down(dev.Attrs().Index); err != nil {
+		return fmt.Errorf("remove an earlier switch's XDP program: %w", err)
+	}
+	if err := l.Unpin(); err != nil {
+		return fmt.Errorf("remove an earlier switch's XDP program: %w", err)
+	}
+	return nil
 }
 
 // preparePins makes sure that links can be pinned, and, where a pin has to

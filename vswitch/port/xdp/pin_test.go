@@ -246,3 +246,39 @@ func TestHasMounted(t *testing.T) {
 		}
 	}
 }
+
+// A port of another driver gets a device that a killed switch had by XDP: the
+// program goes, and not before the link is down.
+func TestForget(t *testing.T) {
+	root(t)
+	s := newShared(t)
+	if err := opens(t, uplinkDevice+" native workload", "nsenter", "--net=/run/netns/"+s.hostName); err != nil {
+		t.Fatal(err)
+	}
+	ip := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("ip", append([]string{"-n", s.hostName}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	ip("link", "set", uplinkDevice, "up")
+	ns, err := sys.OpenNetns(s.hostName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	if err := ns.Do(func() error { return Forget(uplinkDevice) }); err != nil {
+		t.Fatal(err)
+	}
+	if guarded(t, s.hostName, uplinkDevice) {
+		t.Error("the program is still there")
+	}
+	if out := ip("link", "show", uplinkDevice); !strings.Contains(out, "state DOWN") {
+		t.Errorf("the device is open: %s", out)
+	}
+	if err := ns.Do(func() error { return Forget(uplinkDevice) }); err != nil {
+		t.Errorf("where there is nothing: %v", err)
+	}
+}
