@@ -22,8 +22,16 @@
 //	workload ── veth ── packet socket ── switch
 //	                └─ filter: drop ─ (host's stack)
 //
-// Open takes the link down first, so that there is no moment in which the device
-// is up and unguarded. Close takes it down before the guard goes.
+// Open sets the guard before it takes the link down, and leaves a killed switch's
+// as it is, so that there is no moment in which the device is up and unguarded.
+// Close takes it down before the guard goes.
+//
+// The guard holds only where it comes first. A device with somebody's XDP or tcx
+// program, which would have its frames before, is refused, and so is a member of
+// a bridge or bond, which would lose what it sends. The kernel tells of changes of
+// filters and membership: whoever makes one shuts the port, link down, until the
+// guard can be set again. Of programs that are attached by a bpf_link it does not
+// tell: Status looks, which the switch asks for once a second.
 //
 // # Memory
 //
@@ -47,5 +55,5 @@
 //
 // Recv is for the worker that owns the queue. Send takes a lock, because several
 // workers may share a queue. Status and Stats may be called from any goroutine.
-// One goroutine a port watches the device; Close ends it.
+// One goroutine for all ports watches their devices (netdev.Watch).
 package packet

@@ -91,7 +91,7 @@ func TestWhoeverBreaksTheGuardShutsThePort(t *testing.T) {
 				t.Fatal(err)
 			}
 			undo := intruders(t, p.info.Device, p.index)[name]()
-			if name == "tcx program" || name == "XDP program" || name == "bridge" {
+			if name == "tcx program" || name == "XDP program" { // of which the kernel does not tell
 				p.Status()
 			}
 			waitDown(t, p.index)

@@ -116,7 +116,11 @@ func (p *Port) describe(c *Config, dev netlink.Link) {
 // watch follows the device: a socket is told of a link that goes down, but not
 // of one that comes up.
 func (p *Port) watch() (err error) {
-	p.watcher, err = netdev.Watch(p.index, p.see, p.look)
+	p.watcher, err = netdev.Watch(p.index, func(s netdev.State) {
+		if p.see(s); !s.Gone {
+			p.look() // a bridge may have taken it in
+		}
+	}, p.look)
 	return err
 }
 

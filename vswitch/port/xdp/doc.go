@@ -59,6 +59,6 @@
 //
 // Recv is for the worker that owns the queue. Send takes a lock, because
 // several workers may share a queue. The rings' indices are shared with the
-// kernel by acquiring loads and releasing stores (sync/atomic). One goroutine a
-// port watches the device; Close ends it.
+// kernel by acquiring loads and releasing stores (sync/atomic). One goroutine for
+// all ports watches their devices (netdev.Watch).
 package xdp
