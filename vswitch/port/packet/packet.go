@@ -127,7 +127,7 @@ func (p *Port) watch() (err error) {
 // look is called when somebody may have changed the guard. A port without one is
 // shut at once, and for good: the switch opens it anew.
 func (p *Port) look() {
-	if guarded(p.index) {
+	if guarded(p.index) || guarded(p.index) { // an answer may be cut off by a change under way
 		return
 	}
 	p.exposed.Store(true)
