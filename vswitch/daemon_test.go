@@ -313,6 +313,23 @@ func TestSmokeDevicesGoAndComeBack(t *testing.T) {
 	}
 }
 
+// Somebody takes the guard of a packet port away: the port is shut, opened anew
+// under another number, and guarded.
+func TestSmokeABrokenGuardIsMended(t *testing.T) {
+	root(t)
+	t.Parallel()
+	bin, far, host := build(t), namespace(t, "g"), fmt.Sprintf("gg%d", os.Getpid()%1000000)
+	sh(t, fmt.Sprintf("ip link add %s type veth peer name eth0 netns %s", host, far), "ip -n "+far+" link set eth0 up")
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", host).Run() })
+	d := run(t, bin, bare+fmt.Sprintf("[[ports]]\nname = \"p\"\nsegment = \"s\"\ndriver = \"packet\"\ndevice = %q\n", host))
+	d.says("READY=1")
+	before := 0
+	d.comesTo("up", "p", func(p api.Port) bool { before = int(p.ID); return p.Up })
+	sh(t, "tc qdisc del dev "+host+" clsact")
+	d.comesTo("up again", "p", func(p api.Port) bool { return p.Up && int(p.ID) != before })
+	sh(t, "tc filter show dev "+host+" ingress | grep -q bulkhead", "tc filter show dev "+host+" egress | grep -q bulkhead")
+}
+
 // Two workers, two queues a TAP, four TCP connections at once: all go through,
 // and both workers carry.
 func TestSmokeTwoWorkers(t *testing.T) {
