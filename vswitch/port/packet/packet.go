@@ -127,8 +127,10 @@ func (p *Port) watch() (err error) {
 // look is called when somebody may have changed the guard. A port without one is
 // shut at once, and for good: the switch opens it anew.
 func (p *Port) look() {
-	if guarded(p.index) || guarded(p.index) { // an answer may be cut off by a change under way
-		return
+	for range 2 { // an answer may be cut off by a change under way
+		if guarded(p.index) {
+			return
+		}
 	}
 	p.exposed.Store(true)
 	for _, q := range p.queues {
