@@ -48,7 +48,7 @@ func (x *walk) ruleName(rule uint32) string {
 // rule that decided; else the rule that comes nearest; and for a deny the allow
 // that it beat.
 func (x *walk) noteDecision(from, to identity.ID, rule policy.RuleID, verdict policy.Verdict, proto uint8, sport, dport uint16) {
-	asked := policy.Port{Proto: uint16(proto), DstLo: dport, DstHi: dport}
+	asked := policy.Port{Proto: uint16(proto), SrcHi: 65535, DstLo: dport, DstHi: dport}
 	x.rec.note("decide", "asked: %s to %s, %s", x.setNames(from), x.setNames(to), asked)
 	rs, source, dest := x.s.Rules, setIDs(x.s.Identity.Sets(from)), setIDs(x.s.Identity.Sets(to))
 	x.rec.Rule, x.rec.Nearest = "", "" // of an answer that this one replaces

@@ -24,7 +24,8 @@ func explainCommand() *cobra.Command {
 		Long: `Lists the rules in the order in which the switch asks them: which matched, which
 decided, and which missed by one condition. Rules that have less to do with the
 connection are counted, or listed with --all. WHO and PORT are as in query; of a
-range of ports the first that is denied is explained, else the first.
+range of ports, or of source ports, the first that is denied is explained, else the
+first.
 
 Exit codes: 0 allowed, 1 denied, 2 error.`,
 		Example: `  policyc explain policy.toml --from web --to db --port tcp/5432
@@ -100,7 +101,7 @@ func explain(p *compile.Policy, from, to check.Subject, ports []policy.Port) *ex
 	if a.Self {
 		return &explanation{From: from.Text, To: to.Text, Port: ports[0].String(), Verdict: says(true), Self: true, Rules: []stepJSON{}}
 	}
-	w := analyze.Packet{From: from, To: to, Flow: a.At}
+	w := analyze.Packet{From: from, To: to, Flow: a.At, Source: a.From}
 	out := &explanation{From: from.Text, To: to.Text, Port: w.Port(), Verdict: says(a.Allow), Nearest: a.Near, Beaten: a.Beaten, Rules: []stepJSON{}}
 	for _, chain := range analyze.Explain(p, w) {
 		c := chainText{}

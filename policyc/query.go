@@ -16,8 +16,8 @@ import (
 
 // question is what query is asked.
 type question struct {
-	from, to, port string
-	at             moment
+	from, to, port, source string
+	at                     moment
 }
 
 func queryCommand() *cobra.Command {
@@ -30,8 +30,9 @@ func queryCommand() *cobra.Command {
 nearest rule that would have allowed it. WHO is a service (an endpoint with
 exactly the service's labels), an endpoint that the files name (pod:shop/web, of
 an import) by name or address, an address of no endpoint, or labels as
-app=shop,tier=db. A range of ports is allowed only if all of it is. The tests in
-the files are not run.
+app=shop,tier=db. A range of ports is allowed only if all of it is, and so
+is a port without --source-port: what of it is denied, from which source port, is
+said. The tests in the files are not run.
 
 What is left out is asked for: who can reach db, what can web reach, on what, by
 which rule, also of endpoints that are not there yet. "a & !b" are those in a and
@@ -41,6 +42,7 @@ Exit codes: 0 allowed (something is), 1 denied (also in part), 2 error.`,
 		Example: `  policyc query policy.toml --from web --to db --port tcp/5432
   policyc query policy.toml --from 192.0.2.7 --to web --port tcp/443
   policyc query policy.toml --from app=shop,tier=api --to db --port tcp/5432 -o json
+  policyc query policy.toml --from web --to db --port udp/53 --source-port 1024-65535
   policyc query policy.toml --to db
   policyc query policy.toml --from web --to db --port tcp/5432 --at 2026-07-01T00:00:00Z`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
@@ -65,6 +67,7 @@ func (q *question) flags(cmd *cobra.Command) {
 	f.StringVar(&q.from, "from", "", "`WHO` connects")
 	f.StringVar(&q.to, "to", "", "to `WHO`")
 	f.StringVar(&q.port, "port", "", "on `PORT`, as tcp/443")
+	f.StringVar(&q.source, "source-port", "", "from the source port `N`, or a range of them")
 	q.at.flag(cmd, "ask of")
 	_ = cmd.RegisterFlagCompletionFunc("from", completeServices)
 	_ = cmd.RegisterFlagCompletionFunc("to", completeServices)
@@ -123,7 +126,14 @@ func (q *question) parse(p *compile.Policy) (from, to *compile.Subject, ports []
 	if q.port != "" {
 		ports, err3 = compile.PortsAt(p, q.to, q.port)
 	}
-	if err := errors.Join(err1, err2, wrap("--port", err3)); err != nil {
+	var err4 error
+	switch {
+	case q.source != "" && q.port == "":
+		err4 = errors.New("a source port is one of a protocol; name it by --port, as --port tcp")
+	case q.source != "" && err3 == nil:
+		ports, err4 = compile.From(ports, q.source)
+	}
+	if err := errors.Join(err1, err2, wrap("--port", err3), wrap("--source-port", err4)); err != nil {
 		return nil, nil, nil, err
 	}
 	if err := q.oneFamily(from, to, ports); err != nil {
@@ -164,6 +174,7 @@ type answer struct {
 	From    string `json:"from"`
 	To      string `json:"to"`
 	Port    string `json:"port"`
+	Source  string `json:"source_port,omitempty"`
 	Verdict string `json:"verdict"`      // allow, deny, part
 	At      string `json:"at,omitempty"` // part: the first port that is denied
 	Rule    string `json:"rule,omitempty"`
@@ -180,13 +191,13 @@ type answer struct {
 }
 
 func (q *question) answer(got compile.Answer) *answer {
-	out := &answer{From: q.from, To: q.to, Port: q.port, Verdict: "deny", Nearest: got.Near, Beaten: got.Beaten, Why: got.Why, Self: got.Self}
+	out := &answer{From: q.from, To: q.to, Port: q.port, Source: q.source, Verdict: "deny", Nearest: got.Near, Beaten: got.Beaten, Why: got.Why, Self: got.Self}
 	switch {
 	case got.Allow:
 		out.Verdict = "allow"
 	case got.Part:
 		out.Verdict = "part"
-		out.At = policy.Port{Proto: uint16(got.At.Proto), DstLo: got.At.Dst, DstHi: got.At.Dst}.String()
+		out.At = partOf(&got).String()
 	}
 	if got.By != nil {
 		out.Rule = got.By.Name
@@ -195,6 +206,16 @@ func (q *question) answer(got compile.Answer) *answer {
 	}
 	if got.Audit != nil {
 		out.Audit = got.Audit.Name
+	}
+	return out
+}
+
+// partOf is the part that an answer is about: one port, and of its source ports
+// one, where the answer is not the same for all of them.
+func partOf(got *compile.Answer) policy.Port {
+	out := policy.Port{Proto: uint16(got.At.Proto), SrcHi: 65535, DstLo: got.At.Dst, DstHi: got.At.Dst}
+	if got.From {
+		out.SrcLo, out.SrcHi = got.At.Src, got.At.Src
 	}
 	return out
 }
@@ -213,7 +234,11 @@ func (a *answer) print(w io.Writer, output string) error {
 }
 
 func (a *answer) text() string {
-	text := fmt.Sprintf("%s -> %s %s: %s\n", a.From, a.To, a.Port, a.sentence())
+	port := a.Port
+	if a.Source != "" {
+		port += " from " + a.Source
+	}
+	text := fmt.Sprintf("%s -> %s %s: %s\n", a.From, a.To, port, a.sentence())
 	if a.Nearest != "" {
 		text += fmt.Sprintf("nearest: %s\n", a.Nearest)
 	}

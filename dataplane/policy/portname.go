@@ -4,6 +4,22 @@ import "fmt"
 
 // String writes a port as the policy language does.
 func (p Port) String() string {
+	return p.dest() + p.source()
+}
+
+// source is how a port says which source ports it is of; nothing where it is of
+// all of them.
+func (p Port) source() string {
+	switch {
+	case p.SrcLo == 0 && p.SrcHi == 65535:
+		return ""
+	case p.SrcLo == p.SrcHi:
+		return fmt.Sprintf(" from %d", p.SrcLo)
+	}
+	return fmt.Sprintf(" from %d-%d", p.SrcLo, p.SrcHi)
+}
+
+func (p Port) dest() string {
 	switch p.Proto {
 	case AnyProto:
 		return "any"

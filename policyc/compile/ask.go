@@ -43,11 +43,11 @@ func (k *asker) explain(a *Answer, from, to Subject) {
 	rs := k.rs
 	source, dest := setsIn(rs, from), setsIn(rs, to)
 	if a.By == nil {
-		if near, found := rs.Nearest(source, dest, a.At.Proto, 0, a.At.Dst); found {
+		if near, found := rs.Nearest(source, dest, a.At.Proto, a.At.Src, a.At.Dst); found {
 			a.Near = near.Describe(rs)
 		}
-	} else if rule, found := rs.Overruled(source, dest, a.At.Proto, 0, a.At.Dst); found {
-		by, _ := rs.Decide(source, dest, a.At.Proto, 0, a.At.Dst)
+	} else if rule, found := rs.Overruled(source, dest, a.At.Proto, a.At.Src, a.At.Dst); found {
+		by, _ := rs.Decide(source, dest, a.At.Proto, a.At.Src, a.At.Dst)
 		a.Beaten, a.Why = rs.Rules[rule].Name, rs.Why(by, rule)
 	}
 }
@@ -76,6 +76,15 @@ func PortsAt(p *Policy, to, text string) ([]policy.Port, error) {
 		return nil, problem
 	}
 	return slices.Clone(ports), nil
+}
+
+// From is the ports of a question, asked of a source port, or a range of them.
+func From(ports []policy.Port, text string) ([]policy.Port, error) {
+	ports, problem := check.From(ports, text)
+	if problem != nil {
+		return nil, problem
+	}
+	return ports, nil
 }
 
 // OneFamily has both ends of a connection use addresses of one family.

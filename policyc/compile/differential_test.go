@@ -97,11 +97,11 @@ func (x *tables) differs(p *Policy, people []Subject, from, to int, f eval.Flow)
 	if by != nil {
 		name = by.Name
 	}
-	lr, lv := classify.Linear{Rules: x.rules}.Decide(x.sets[from], x.sets[to], f.Proto, 0, f.Dst)
+	lr, lv := classify.Linear{Rules: x.rules}.Decide(x.sets[from], x.sets[to], f.Proto, f.Src, f.Dst)
 	if problem := x.auditsDiffer(p, people, from, to, f); problem != "" {
 		return problem
 	}
-	er, ev := x.engine.Decide(x.ids[from], x.ids[to], f.Proto, 0, f.Dst)
+	er, ev := x.engine.Decide(x.ids[from], x.ids[to], f.Proto, f.Src, f.Dst)
 	if allow == (lv == policy.Allow) && ruleName(x.rules, lr) == name && er == lr && ev == lv {
 		return ""
 	}
@@ -115,8 +115,8 @@ func (x *tables) auditsDiffer(p *Policy, people []Subject, from, to int, f eval.
 	if by := eval.WouldDeny(p, people[from], people[to], f); by != nil {
 		name = by.Name
 	}
-	lr, lfound := classify.Linear{Rules: x.rules}.WouldDeny(x.sets[from], x.sets[to], f.Proto, 0, f.Dst)
-	er, efound := x.engine.WouldDeny(x.ids[from], x.ids[to], f.Proto, 0, f.Dst)
+	lr, lfound := classify.Linear{Rules: x.rules}.WouldDeny(x.sets[from], x.sets[to], f.Proto, f.Src, f.Dst)
+	er, efound := x.engine.WouldDeny(x.ids[from], x.ids[to], f.Proto, f.Src, f.Dst)
 	if lfound == (name != "") && efound == lfound && (!lfound || er == lr && ruleName(x.rules, lr) == name) {
 		return ""
 	}

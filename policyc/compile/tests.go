@@ -93,6 +93,8 @@ func wrong(t *check.Test, a Answer, when string, list *diag.List) {
 		d.Note(a.By.At, "by rule %q", a.By.Name)
 	}
 	switch {
+	case a.Part && a.From:
+		d.With("from source port %d it is denied; source_port = \"1024-65535\" asks of some of them", a.At.Src)
 	case when != "":
 		d.With("a test without a time must hold at all times; at = 2026-01-01T00:00:00Z states one")
 	case t.Allow && a.Near != "":

@@ -25,6 +25,7 @@
 //     exceptions, whoever holds them. IPv4 and IPv6 never meet.
 //   - A port by name is, at each service that a rule goes to, what that service
 //     calls so; at a group what each of its services does.
+//   - A rule with source ports matches what comes from one of them.
 //   - any is everybody, host the endpoints that are hosts, outside every address
 //     that no endpoint has.
 //   - Replies are part of the connection that was allowed, unless the rule of
@@ -44,11 +45,12 @@ import (
 	"bulkhead/policyc/internal/check"
 )
 
-// Flow is the transport of a connection: its protocol, and its destination
-// port, or for ICMP type<<8|code.
+// Flow is the transport of a connection: its protocol, its destination port, or
+// for ICMP type<<8|code, and its source port. What has no source port has 0.
 type Flow struct {
 	Proto uint8
 	Dst   uint16
+	Src   uint16
 }
 
 // Decide says whether from may connect to, and which rule says so; a nil rule
@@ -145,7 +147,7 @@ func Matches(r *check.Rule, end policy.Direction, from, to check.Subject, f Flow
 // on tells whether ports name a flow.
 func on(ports []policy.Port, f Flow) bool {
 	return slices.ContainsFunc(ports, func(port policy.Port) bool {
-		return port.Proto == policy.AnyProto || port.Proto == uint16(f.Proto) && port.DstLo <= f.Dst && f.Dst <= port.DstHi
+		return port.Proto == policy.AnyProto || port.Proto == uint16(f.Proto) && port.DstLo <= f.Dst && f.Dst <= port.DstHi && port.SrcLo <= f.Src && f.Src <= port.SrcHi
 	})
 }
 

@@ -59,16 +59,21 @@ func TestDiffOfOneChangeIsWhatDiffers(t *testing.T) {
 func drawChange(t *rapid.T, text string) string {
 	// what only an allow says, and what a pass does not
 	unmarked := strings.NewReplacer("stateless = true\n", "", "log = true\n", "").Replace(text)
-	switch rapid.IntRange(0, 3).Draw(t, "change") {
+	switch rapid.IntRange(0, 4).Draw(t, "change") {
 	case 0: // another meaning of a name
 		return strings.Replace(text, "[services.s0]\nlabels = { ", "[services.s0]\nlabels = { d = \"1\", ", 1)
 	case 1: // another verdict
 		return strings.Replace(unmarked, "allow = {", "deny = {", 1)
-	case 2: // a rule less, or another default
+	case 2: // other source ports, if there are any
+		if other := strings.Replace(text, `source_ports = ["53"`, `source_ports = ["54"`, 1); other != text {
+			return other
+		}
+		fallthrough
+	case 3: // a rule less, or another default
 		return strings.Replace(strings.Replace(unmarked, "allow = { from", "pass = { from", 1), "default = \"allow\"", "default = \"deny\"", 1)
 	}
-	return text + fmt.Sprintf("[[rules]]\nname = \"more\"\n%s%s = { from = [%s], to = [%s], ports = [%s] }\n", rapid.SampledFrom(ranks).Draw(t, "rank"),
-		rapid.SampledFrom([]string{"allow", "deny"}).Draw(t, "verdict"), drawSome(t, []string{"any", "s0"}), drawSome(t, []string{"any", "s0"}), drawSome(t, portWords))
+	return text + fmt.Sprintf("[[rules]]\nname = \"more\"\n%s%s = { from = [%s], to = [%s], %s }\n", rapid.SampledFrom(ranks).Draw(t, "rank"),
+		rapid.SampledFrom([]string{"allow", "deny"}).Draw(t, "verdict"), drawSome(t, []string{"any", "s0"}), drawSome(t, []string{"any", "s0"}), drawOn(t))
 }
 
 // A rule is another rule where any of what it means is another, and the same

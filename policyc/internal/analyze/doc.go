@@ -12,8 +12,9 @@
 //     labels and an address of each family that it can have. labels.go,
 //     addresses.go.
 //   - A class is the atoms that the same rules can meet. class.go.
-//   - A piece is a stretch of one protocol's ports that no rule cuts. Protocols
-//     that no rule names are one, [rest]. pieces.go.
+//   - A piece is a stretch of one protocol's ports, and of its source ports, that
+//     no rule cuts. Protocols that no rule names are one, [rest]. pieces.go,
+//     grid.go.
 //
 // Class x class x piece is a cell. Each cell is decided by package eval, asked
 // about its witness: nothing here knows what beats what. Which rules a pair of

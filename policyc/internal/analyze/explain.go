@@ -71,7 +71,7 @@ func explainAt(p *check.Policy, rs *policy.Ruleset, end policy.Direction, w Pack
 		}
 		s := Step{
 			Rule: source[r.Name], From: in(r.From, from), To: in(r.To, to),
-			Port:  slices.ContainsFunc(r.Ports, func(q policy.Port) bool { return q.Matches(w.Flow.Proto, 0, w.Flow.Dst) }),
+			Port:  slices.ContainsFunc(r.Ports, func(q policy.Port) bool { return q.Matches(w.Flow.Proto, w.Flow.Src, w.Flow.Dst) }),
 			After: decided || passed && r.Tier == left,
 		}
 		s.Decides = s.Rule == by && s.Matches() && !s.After

@@ -13,7 +13,7 @@ func (r *Route) Holds(f eval.Flow, named func(uint16) bool) bool { return holds(
 
 func holds(spans []Span, f eval.Flow, named func(uint16) bool) bool {
 	for _, p := range spans {
-		if (p.Proto == uint16(f.Proto) || p.Proto == rest && !named(uint16(f.Proto))) && p.Lo <= f.Dst && f.Dst <= p.Hi {
+		if (p.Proto == uint16(f.Proto) || p.Proto == rest && !named(uint16(f.Proto))) && p.Lo <= f.Dst && f.Dst <= p.Hi && p.SrcLo <= f.Src && f.Src <= p.SrcHi {
 			return true
 		}
 	}

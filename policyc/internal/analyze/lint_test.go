@@ -81,7 +81,11 @@ func TestLintWitnesses(t *testing.T) {
 					return o.Tier > r.Tier || o.Tier == r.Tier && o.Priority >= r.Priority || !o.Allow && !(o.Pass && o.Tier == r.Tier)
 				})
 			case analyze.OneWay:
-				back, over := decides(p, &analyze.Packet{From: f.Witness.To, To: f.Witness.From, Flow: f.Witness.Flow})
+				reply := f.Witness.Flow
+				if reply.Proto == 6 || reply.Proto == 17 {
+					reply.Src, reply.Dst = reply.Dst, reply.Src
+				}
+				back, over := decides(p, &analyze.Packet{From: f.Witness.To, To: f.Witness.From, Flow: reply})
 				fine = by == r && allow && r.Stateless && !(back && over.Stateless)
 			case analyze.Broad:
 				_, leaves := eval.DecideAt(p, policy.Egress, f.Witness.From, f.Witness.To, f.Witness.Flow)

@@ -169,8 +169,8 @@ func overlap(a, b []Span) []Span {
 	var out []Span
 	for _, x := range a {
 		for _, y := range b {
-			if lo, hi := max(x.Lo, y.Lo), min(x.Hi, y.Hi); lo <= hi {
-				out = append(out, Span{x.Proto, lo, hi})
+			if both, some := x.and(y); some {
+				out = append(out, both)
 			}
 		}
 	}

@@ -31,6 +31,9 @@ func Nftables(p *check.Policy, endpoints []Endpoint) (string, error) {
 		}
 	}
 	n := &nft{s: withoutClasses(p), sets: map[string]string{}}
+	if err := n.s.crowded(); err != nil {
+		return "", err
+	}
 	for f := v4; f <= v6; f++ {
 		n.family(f, endpoints)
 	}
@@ -227,7 +230,7 @@ func (n *nft) ports(f family, spans []Span) []string {
 		return []string{""}
 	}
 	var out, protos []string
-	ranges := map[uint16][]string{}
+	ranges := map[Span][]string{} // by protocol and source ports
 	for _, p := range spans {
 		switch {
 		case p.Proto == rest:
@@ -237,14 +240,19 @@ func (n *nft) ports(f family, spans []Span) []string {
 		case p.Proto == icmp4 || p.Proto == icmp6:
 			out = append(out, icmpMatches(p)...)
 		default:
-			ranges[p.Proto] = append(ranges[p.Proto], portRange(p))
+			of := Span{Proto: p.Proto, SrcLo: p.SrcLo, SrcHi: p.SrcHi}
+			ranges[of] = append(ranges[of], portRange(p))
 		}
 	}
 	if len(protos) > 0 {
 		out = append(out, fmt.Sprintf("meta l4proto { %s } ", strings.Join(protos, ", ")))
 	}
-	for _, proto := range slices.Sorted(maps.Keys(ranges)) {
-		out = append(out, fmt.Sprintf("%s dport { %s } ", withPorts(proto), strings.Join(ranges[proto], ", ")))
+	for _, of := range slices.SortedFunc(maps.Keys(ranges), compareSpan) {
+		sources := ""
+		if !of.allSources() {
+			sources = fmt.Sprintf("%s sport %s ", withPorts(of.Proto), portRange(Span{Lo: of.SrcLo, Hi: of.SrcHi}))
+		}
+		out = append(out, fmt.Sprintf("%s%s dport { %s } ", sources, withPorts(of.Proto), strings.Join(ranges[of], ", ")))
 	}
 	return out
 }

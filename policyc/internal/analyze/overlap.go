@@ -49,7 +49,7 @@ func against(x, y policy.Requirement) bool {
 func portsOverlap(a, b []policy.Port) bool {
 	return slices.ContainsFunc(a, func(p policy.Port) bool {
 		return slices.ContainsFunc(b, func(q policy.Port) bool {
-			return p.Proto == policy.AnyProto || q.Proto == policy.AnyProto || p.Proto == q.Proto && p.DstLo <= q.DstHi && q.DstLo <= p.DstHi
+			return p.Proto == policy.AnyProto || q.Proto == policy.AnyProto || p.Proto == q.Proto && p.DstLo <= q.DstHi && q.DstLo <= p.DstHi && p.SrcLo <= q.SrcHi && q.SrcLo <= p.SrcHi
 		})
 	})
 }

@@ -15,8 +15,26 @@ const (
 	rest = policy.AnyProto
 )
 
-// Span is a stretch of one protocol's ports, or of ICMP's type<<8|code.
-type Span struct{ Proto, Lo, Hi uint16 }
+// Span is a stretch of one protocol's ports, or of ICMP's type<<8|code, and of its
+// source ports: a rectangle. What has no source ports has all of them.
+type Span struct {
+	Proto, Lo, Hi uint16
+	SrcLo, SrcHi  uint16
+}
+
+// allSources tells whether a span is of every source port.
+func (p Span) allSources() bool { return p.SrcLo == 0 && p.SrcHi == 65535 }
+
+// within tells whether all of a span is in another.
+func (p Span) within(q Span) bool {
+	return p.Proto == q.Proto && q.Lo <= p.Lo && p.Hi <= q.Hi && q.SrcLo <= p.SrcLo && p.SrcHi <= q.SrcHi
+}
+
+// and is what is in both of two spans.
+func (p Span) and(q Span) (Span, bool) {
+	out := Span{p.Proto, max(p.Lo, q.Lo), min(p.Hi, q.Hi), max(p.SrcLo, q.SrcLo), min(p.SrcHi, q.SrcHi)}
+	return out, p.Proto == q.Proto && out.Lo <= out.Hi && out.SrcLo <= out.SrcHi
+}
 
 // families are those that a span can be of.
 func (p Span) families() families {
@@ -45,9 +63,9 @@ type piece struct {
 // flow is the least corner of a span.
 func (s *Space) flow(p Span) eval.Flow {
 	if p.Proto == rest {
-		return eval.Flow{Proto: s.restIs, Dst: p.Lo}
+		return eval.Flow{Proto: s.restIs, Dst: p.Lo, Src: p.SrcLo}
 	}
-	return eval.Flow{Proto: uint8(p.Proto), Dst: p.Lo}
+	return eval.Flow{Proto: uint8(p.Proto), Dst: p.Lo, Src: p.SrcLo}
 }
 
 // cell asks eval what a list of rules says; each list is asked about once, by
@@ -94,36 +112,19 @@ func (s *Space) only(number int, rules []int32) *check.Policy {
 
 // cut cuts every protocol's ports wherever one of the rules begins or ends.
 func (s *Space) cut(rules []int32) []Span {
-	starts := map[uint16][]uint16{}
+	spans := map[uint16][]Span{}
 	for _, i := range rules {
 		for _, q := range s.rules[i].ports {
-			starts[q.Proto] = append(starts[q.Proto], q.DstLo)
-			if q.DstHi < 65535 {
-				starts[q.Proto] = append(starts[q.Proto], q.DstHi+1)
-			}
+			spans[q.Proto] = append(spans[q.Proto], spanOf(q))
 		}
 	}
 	var out []Span
 	for _, proto := range s.protos {
-		at := []uint16{0}
-		if proto != rest {
-			at = append(at, starts[proto]...)
+		if proto == rest {
+			out = append(out, whole(rest))
+			continue
 		}
-		out = append(out, spansOf(proto, at)...)
-	}
-	return out
-}
-
-// spansOf are the stretches that begin at these ports.
-func spansOf(proto uint16, starts []uint16) []Span {
-	slices.Sort(starts)
-	starts = slices.Compact(starts)
-	out := make([]Span, len(starts))
-	for i, lo := range starts {
-		out[i] = Span{proto, lo, 65535}
-		if i > 0 {
-			out[i-1].Hi = lo - 1
-		}
+		out = append(out, grid(proto, spans[proto])...)
 	}
 	return out
 }
@@ -131,6 +132,6 @@ func spansOf(proto uint16, starts []uint16) []Span {
 // matches tells whether a rule's ports hold a span that was cut by them.
 func (r *rule) matches(p Span) bool {
 	return slices.ContainsFunc(r.ports, func(q policy.Port) bool {
-		return q.Proto == policy.AnyProto || q.Proto == p.Proto && q.DstLo <= p.Lo && p.Hi <= q.DstHi
+		return q.Proto == policy.AnyProto || p.within(spanOf(q))
 	})
 }

@@ -9,24 +9,10 @@ import (
 	"bulkhead/policyc/internal/check"
 )
 
-// compareSpan orders spans by protocol and port.
+// compareSpan orders spans by protocol, port and source port.
 func compareSpan(a, b Span) int {
-	return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Lo, b.Lo), cmp.Compare(a.Hi, b.Hi))
-}
-
-// join sorts spans and joins those that overlap or touch.
-func join(spans []Span) []Span {
-	spans = slices.Clone(spans)
-	slices.SortFunc(spans, compareSpan)
-	var out []Span
-	for _, p := range spans {
-		if n := len(out); n > 0 && out[n-1].Proto == p.Proto && int(p.Lo) <= int(out[n-1].Hi)+1 {
-			out[n-1].Hi = max(out[n-1].Hi, p.Hi)
-			continue
-		}
-		out = append(out, p)
-	}
-	return out
+	return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Lo, b.Lo), cmp.Compare(a.Hi, b.Hi),
+		cmp.Compare(a.SrcLo, b.SrcLo), cmp.Compare(a.SrcHi, b.SrcHi))
 }
 
 // portWords writes spans as the language writes ports; m are the families that
@@ -54,7 +40,7 @@ func (s *Space) portWords(spans []Span, m families) []string {
 // alike are the words that mean something in both families.
 var alike = []string{"icmp", "icmp/echo", "icmp/echo-reply", "icmp/unreachable", "icmp/time-exceeded", "icmp/parameter", "icmp/too-big"}
 
-func spanOf(p policy.Port) Span { return Span{p.Proto, p.DstLo, p.DstHi} }
+func spanOf(p policy.Port) Span { return Span{p.Proto, p.DstLo, p.DstHi, p.SrcLo, p.SrcHi} }
 
 // all tells whether every port of every protocol is there.
 func (s *Space) all(spans []Span, m families) bool {
@@ -66,7 +52,7 @@ func (s *Space) all(spans []Span, m families) bool {
 	return len(spans) > 0
 }
 
-func whole(proto uint16) Span { return Span{proto, 0, 65535} }
+func whole(proto uint16) Span { return Span{proto, 0, 65535, 0, 65535} }
 
 // spanWords writes one span: ICMP's by type, whole types as one word each.
 func spanWords(p Span) []string {
@@ -76,7 +62,7 @@ func spanWords(p Span) []string {
 	case (p.Proto == icmp4 || p.Proto == icmp6) && p != whole(p.Proto):
 		return icmpWords(p)
 	}
-	return []string{policy.Port{Proto: p.Proto, DstLo: p.Lo, DstHi: p.Hi, SrcHi: 65535}.String()}
+	return []string{policy.Port{Proto: p.Proto, DstLo: p.Lo, DstHi: p.Hi, SrcLo: p.SrcLo, SrcHi: p.SrcHi}.String()}
 }
 
 // icmpWords cuts a span of types and codes where one type ends.

@@ -81,11 +81,11 @@ func (s *Space) asked(p Span, ports []policy.Port) []Span {
 	var out []Span
 	for _, q := range ports {
 		_, named := slices.BinarySearch(s.protos, q.Proto)
-		switch lo, hi := max(p.Lo, q.DstLo), min(p.Hi, q.DstHi); {
+		switch both, some := p.and(spanOf(q)); {
 		case q.Proto == policy.AnyProto, p.Proto == rest && !named:
 			return []Span{p}
-		case q.Proto == p.Proto && lo <= hi:
-			out = append(out, Span{p.Proto, lo, hi})
+		case some:
+			out = append(out, both)
 		}
 	}
 	return join(out)
@@ -221,7 +221,7 @@ func (s *Space) route(k *known, outward bool, r *check.Rule, x stratum) Route {
 		for _, i := range x.pairs.rows() {
 			if m := s.classes[i].families & k.families & p.families(); m != 0 {
 				out.Witness.From, out.Witness.To = ends(outward, k.Subject, s.peer(i, m, k.Subject))
-				out.Witness.Flow = s.flow(p)
+				out.Witness.Flow, out.Witness.Source = s.flow(p), !p.allSources()
 				return out
 			}
 		}
@@ -258,7 +258,7 @@ func (s *Space) between(q Question) []Route {
 	var out []Route
 	for _, r := range by.sorted() {
 		list := join(spans[r])
-		out = append(out, Route{[]string{from.Text}, []string{to.Text}, s.portWords(list, m), r, Packet{from.Subject, to.Subject, s.flow(list[0])}, list})
+		out = append(out, Route{[]string{from.Text}, []string{to.Text}, s.portWords(list, m), r, Packet{from.Subject, to.Subject, s.flow(list[0]), !list[0].allSources()}, list})
 	}
 	return out
 }

@@ -37,30 +37,25 @@ func (g *gather) add(from, to int, p Span) {
 // strata cuts the spans wherever one begins or ends, and joins the stretches
 // that hold for the same pairs.
 func (g *gather) strata() []stratum {
-	starts := map[uint16][]uint16{}
+	known := map[Span]bool{}
+	spans, elements := map[uint16][]Span{}, map[uint16][]Span{}
 	for _, h := range g.found {
-		starts[h.span.Proto] = append(starts[h.span.Proto], h.span.Lo)
-		if h.span.Hi < 65535 {
-			starts[h.span.Proto] = append(starts[h.span.Proto], h.span.Hi+1)
+		if !known[h.span] {
+			known[h.span] = true
+			spans[h.span.Proto] = append(spans[h.span.Proto], h.span)
 		}
 	}
-	elements := map[uint16][]Span{}
-	for proto, at := range starts {
-		elements[proto] = spansOf(proto, append(at, 0))
+	for proto, list := range spans {
+		elements[proto] = grid(proto, list)
 	}
 	held := map[Span]relation{}
 	for _, h := range g.found {
-		list := elements[h.span.Proto]
-		first, _ := slices.BinarySearchFunc(list, h.span.Lo, func(p Span, lo uint16) int { return cmp.Compare(p.Lo, lo) })
-		for _, p := range list[first:] {
-			if p.Lo > h.span.Hi {
-				break
-			}
+		inGrid(elements[h.span.Proto], h.span, func(p Span) {
 			if held[p] == nil {
 				held[p] = relation{}
 			}
 			held[p].add(h.from, h.to, g.columns)
-		}
+		})
 	}
 	return g.together(held)
 }

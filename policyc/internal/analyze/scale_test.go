@@ -102,3 +102,29 @@ func TestTooManyClassesAreRefused(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Ports and source ports that would cut each other into too many pieces are
+// refused, and say how many there are; the same ports without are not.
+func TestTooManyPiecesAreRefused(t *testing.T) {
+	policyOf := func(sources int) *check.Policy {
+		var b strings.Builder
+		b.WriteString("version = 1\n[[rules]]\nname = \"ports\"\nallow = { from = [\"any\"], to = [\"any\"], ports = [")
+		for i := range 1100 {
+			fmt.Fprintf(&b, "\"tcp/%d\", ", 2*i)
+		}
+		b.WriteString("] }\n")
+		for i := range sources {
+			fmt.Fprintf(&b, "[[rules]]\nname = \"r%d\"\nallow = { from = [\"any\"], to = [\"any\"], ports = [\"tcp\"], source_ports = [\"%d\"] }\n", i, 2*i)
+		}
+		return must(t, b.String())
+	}
+	if _, err := analyze.New(policyOf(10)); err != nil {
+		t.Error(err)
+	}
+	if _, err := analyze.Nftables(policyOf(250), nil); err == nil {
+		t.Error("the export takes them")
+	}
+	if _, err := analyze.New(policyOf(250)); err == nil || !strings.Contains(err.Error(), "1101 ranges of ports of protocol 6 and 250 of its source ports") {
+		t.Errorf("error %v", err)
+	}
+}

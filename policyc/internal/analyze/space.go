@@ -57,6 +57,9 @@ func newSpace(whole []*check.Policy, policies ...*check.Policy) (*Space, error) 
 	for i, p := range policies {
 		s.take(i, p, known)
 	}
+	if err := s.crowded(); err != nil {
+		return nil, err
+	}
 	s.nameSets()
 	s.nameProtos(whole)
 	labels, err := labelAtoms(s.sets)

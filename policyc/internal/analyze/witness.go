@@ -15,11 +15,16 @@ import (
 type Packet struct {
 	From, To check.Subject
 	Flow     eval.Flow
+	Source   bool // the packet is one of its source port, and not of any
 }
 
 // Port writes the packet's port as the language does.
 func (p Packet) Port() string {
-	return policy.Port{Proto: uint16(p.Flow.Proto), SrcHi: 65535, DstLo: p.Flow.Dst, DstHi: p.portEnd()}.String()
+	port := policy.Port{Proto: uint16(p.Flow.Proto), SrcHi: 65535, DstLo: p.Flow.Dst, DstHi: p.portEnd()}
+	if p.Source {
+		port.SrcLo, port.SrcHi = p.Flow.Src, p.Flow.Src
+	}
+	return port.String()
 }
 
 // portEnd is the port's own, or the last of a protocol that has no ports.
@@ -44,7 +49,7 @@ func (s *Space) packet(from, to int, p Span) (Packet, bool) {
 		return Packet{}, false
 	}
 	source := s.subject(from, m)
-	return Packet{source, s.peer(to, m, source), s.flow(p)}, true
+	return Packet{source, s.peer(to, m, source), s.flow(p), !p.allSources()}, true
 }
 
 // describe writes a subject: its labels, and its address where that matters.

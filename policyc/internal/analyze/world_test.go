@@ -23,6 +23,21 @@ var blocks = []string{"10.0.0.0/24", "10.0.0.0/25", "10.0.0.66/32", "10.0.0.0/8"
 
 var portWords = []string{"any", "tcp", "tcp/0", "tcp/65535", "tcp/80", "tcp/80-90", "tcp/85-100", "udp/53", "gre", "icmp", "icmp/echo", "icmp4/3/4", "icmp6/128/0", "ip/253"}
 
+// ported are those that source ports can stand beside, and sourceWords are these:
+// their edges meet, and are at the ends of the range.
+var (
+	ported      = []string{"tcp", "tcp/0", "tcp/80", "tcp/80-90", "tcp/85-100", "udp/53", "udp"}
+	sourceWords = []string{"0", "65535", "53", "1024-65535", "50-60", "55-1023"}
+)
+
+// drawOn draws ports, and perhaps source ports.
+func drawOn(t *rapid.T) string {
+	if rapid.IntRange(0, 2).Draw(t, "sourced") > 0 {
+		return "ports = [" + drawSome(t, portWords) + "]"
+	}
+	return "ports = [" + drawSome(t, ported) + "], source_ports = [" + drawSome(t, sourceWords) + "]"
+}
+
 // drawPolicy draws a policy of a few services, networks and rules.
 func drawPolicy(t *rapid.T) string {
 	text, sets := "version = 1\n", []string{"any", "host", "outside"}
@@ -46,7 +61,8 @@ func drawPolicy(t *rapid.T) string {
 	}
 	text += drawRules(t, sets, 5)
 	text += "[services.p0]\nlabels = { a = \"1\" }\nports = { own = \"tcp/80\" }\n[services.p1]\nlabels = { b = \"1\" }\nports = { own = \"tcp/85-100\" }\n"
-	text += fmt.Sprintf("[[rules]]\nname = \"by name\"\n%sallow = { from = [%s], to = [\"p0\", \"p1\"], ports = [\"own\"] }\n", rapid.SampledFrom(ranks).Draw(t, "rank"), drawSome(t, sets))
+	text += fmt.Sprintf("[[rules]]\nname = \"by name\"\n%sallow = { from = [%s], to = [\"p0\", \"p1\"], ports = [\"own\"]%s }\n", rapid.SampledFrom(ranks).Draw(t, "rank"), drawSome(t, sets),
+		rapid.SampledFrom([]string{"", "", `, source_ports = ["53"]`}).Draw(t, "own sources"))
 	if rapid.IntRange(0, 2).Draw(t, "scoped") == 0 {
 		text += nextFile + "version = 1\n[scope]\nname = \"east\"\nlabels = { b = \"1\" }\n" + drawScoped(t, sets) + nextFile + "version = 1\n"
 	}
@@ -60,8 +76,8 @@ const nextFile = "# next file\n"
 func drawScoped(t *rapid.T, sets []string) string {
 	verdict := rapid.SampledFrom([]string{"allow", "allow", "deny", "pass"}).Draw(t, "verdict")
 	own := rapid.SampledFrom([]string{"any", "east"}).Draw(t, "own")
-	return fmt.Sprintf("[[rules]]\nname = \"own\"\n%s = { from = [%q, %q], to = [%s], ports = [%s] }\n",
-		verdict, own, "s0", drawSome(t, sets), drawSome(t, portWords))
+	return fmt.Sprintf("[[rules]]\nname = \"own\"\n%s = { from = [%q, %q], to = [%s], %s }\n",
+		verdict, own, "s0", drawSome(t, sets), drawOn(t))
 }
 
 // ranks are what a rule can state beside its verdict: mostly nothing.
@@ -84,8 +100,8 @@ func drawRules(t *rapid.T, sets []string, most int) string {
 	text := ""
 	for i := range rapid.IntRange(0, most).Draw(t, "rules") {
 		verdict := rapid.SampledFrom([]string{"allow", "allow", "allow", "deny", "deny", "pass"}).Draw(t, "verdict")
-		text += fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s%s = { from = [%s], to = [%s], ports = [%s] }\n",
-			i, rapid.SampledFrom(ranks).Draw(t, "rank")+drawMarks(t, verdict), verdict, drawSome(t, sets), drawSome(t, sets), drawSome(t, portWords))
+		text += fmt.Sprintf("[[rules]]\nname = \"r%d\"\n%s%s = { from = [%s], to = [%s], %s }\n",
+			i, rapid.SampledFrom(ranks).Draw(t, "rank")+drawMarks(t, verdict), verdict, drawSome(t, sets), drawSome(t, sets), drawOn(t))
 	}
 	return text
 }
@@ -146,6 +162,9 @@ func probes(t *rapid.T, policies ...*check.Policy) []packet {
 	var out []packet
 	for range 60 {
 		p := packet{who("from"), who("to"), rapid.SampledFrom(flows).Draw(t, "flow")}
+		if p.flow.Proto == 6 || p.flow.Proto == 17 {
+			p.flow.Src = rapid.SampledFrom([]uint16{0, 1, 49, 50, 53, 54, 55, 60, 61, 1023, 1024, 65534, 65535}).Draw(t, "source port")
+		}
 		if p.from.Addr.Is4() == p.to.Addr.Is4() && !(p.flow.Proto == 1 && p.from.Addr.Is6()) && !(p.flow.Proto == 58 && p.from.Addr.Is4()) {
 			out = append(out, p)
 		}

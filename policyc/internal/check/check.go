@@ -16,7 +16,7 @@ import (
 // Files checks the statements of all files together: names are of the policy,
 // not of a file.
 func Files(files []*source.File, list *diag.List) *Policy {
-	c := &checker{p: &Policy{named: map[string]Set{}}, list: list, places: map[string]diag.Span{}, used: map[string]bool{}, holders: map[netip.Addr]holding{}}
+	c := &checker{p: &Policy{named: map[string]Set{}}, list: list, places: map[string]diag.Span{}, used: map[string]bool{}, holders: map[netip.Addr]holding{}, ranges: map[[2]uint16]bool{}}
 	c.scopesOf(files)
 	var services []*source.Service
 	for _, f := range files {
@@ -67,7 +67,8 @@ type checker struct {
 	places  map[string]diag.Span
 	used    map[string]bool
 	scopes  map[*source.File]*Service
-	scope   *Service // of the file in hand
+	scope   *Service           // of the file in hand
+	ranges  map[[2]uint16]bool // of source ports
 }
 
 // define notes a name, if it can be one and is free.
@@ -254,6 +255,7 @@ func (c *checker) ports(rule *Rule, clause *source.Clause) []policy.Port {
 		}
 		out = append(out, ports...)
 	}
+	out = c.sources(rule, clause, out)
 	slices.SortFunc(out, policy.ComparePort)
 	return slices.Compact(out)
 }
@@ -291,6 +293,14 @@ func (c *checker) port(t *source.Test) ([]policy.Port, bool) {
 	ports, err := c.p.portsAt(c.scope, t.To.Text.Value, t.Port.Value)
 	if err != nil {
 		c.list.Errorf(t.Port.At, "%s", err.Text).With("%s", err.Cure).Meant(err.Meant)
+		return nil, false
+	}
+	if t.Source.Bad || t.Source.At.Src == nil {
+		return ports, !t.Source.Bad
+	}
+	ports, err = From(ports, t.Source.Value)
+	if err != nil {
+		c.list.Errorf(t.Source.At, "%s", err.Text).With("%s", err.Cure)
 	}
 	return ports, err == nil
 }

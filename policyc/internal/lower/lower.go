@@ -143,23 +143,35 @@ func (l *lowering) side(sets []check.Set) []policy.SetID {
 	return slices.Compact(out)
 }
 
-// merge joins ranges of one protocol that touch or overlap, so that however a
-// range was cut in the source it is the same here. ICMP's are joined only where
-// one is in the other: that a type's last code and the next type's first are
-// neighbours means nothing.
+// merge joins ranges of one protocol, and of the same source ports, that touch or
+// overlap, so that however a range was cut in the source it is the same here.
+// Source ports were joined before they were multiplied (package check). ICMP's
+// are joined only where one is in the other: that a type's last code and the next
+// type's first are neighbours means nothing.
 func merge(ports []policy.Port) []policy.Port {
 	var out []policy.Port
-	for _, p := range slices.SortedFunc(slices.Values(ports), policy.ComparePort) {
+	for _, p := range slices.SortedFunc(slices.Values(ports), bySource) {
 		if p.Proto == policy.AnyProto {
 			return []policy.Port{p}
 		}
-		if n := len(out); n > 0 && out[n-1].Proto == p.Proto && uint32(p.DstLo) <= uint32(out[n-1].DstHi)+near(p.Proto) {
+		if n := len(out); n > 0 && joined(out[n-1], p) {
 			out[n-1].DstHi = max(out[n-1].DstHi, p.DstHi)
 			continue
 		}
 		out = append(out, p)
 	}
+	slices.SortFunc(out, policy.ComparePort)
 	return out
+}
+
+// bySource has ranges of one protocol and the same source ports together.
+func bySource(a, b policy.Port) int {
+	return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.SrcLo, b.SrcLo), cmp.Compare(a.SrcHi, b.SrcHi), policy.ComparePort(a, b))
+}
+
+// joined tells whether b, which begins no earlier, goes on where a is.
+func joined(a, b policy.Port) bool {
+	return a.Proto == b.Proto && a.SrcLo == b.SrcLo && a.SrcHi == b.SrcHi && uint32(b.DstLo) <= uint32(a.DstHi)+near(b.Proto)
 }
 
 // near is how far apart two ranges may begin and end and still be joined.

@@ -29,6 +29,10 @@ func (s *Server) hover(p *positionParams) (any, *fault) {
 		text = "the time that the test asks about; a test without one must hold at all times"
 	case !w.isKey && w.path[0] == "rules" && last == "name":
 		text = d.indexed().aboutRule(w)
+	case w.isKey && (last == "source_ports" || last == "source_port"):
+		text = aboutSource[last]
+	case !w.isKey && (last == "source_ports" || last == "source_port"):
+		text = aboutSourcePort(w.text)
 	case !w.isKey && (last == "ports" || last == "port"):
 		text = aboutPorts(w.text)
 	}
@@ -103,13 +107,13 @@ func (x *index) aboutRule(name word) string {
 		if !slices.ContainsFunc(r, func(w word) bool { return w.off == name.off }) {
 			continue
 		}
-		var parts [3][]string
+		var parts [4][]string
 		verdict := ""
 		for _, w := range r {
 			if w.isKey || len(w.path) != 3 {
 				continue
 			}
-			if i := slices.Index([]string{"from", "to", "ports"}, w.path[2]); i >= 0 {
+			if i := slices.Index([]string{"from", "to", "ports", "source_ports"}, w.path[2]); i >= 0 {
 				parts[i], verdict = append(parts[i], w.text), w.path[1]
 			}
 		}
@@ -117,7 +121,11 @@ func (x *index) aboutRule(name word) string {
 		if says == "" {
 			return ""
 		}
-		return fmt.Sprintf("%s %s %s on %s", list(parts[0]), says, list(parts[1]), list(parts[2]))
+		text := fmt.Sprintf("%s %s %s on %s", list(parts[0]), says, list(parts[1]), list(parts[2]))
+		if len(parts[3]) > 0 {
+			text += " from source port " + list(parts[3])
+		}
+		return text
 	}
 	return ""
 }
@@ -162,4 +170,22 @@ func aboutPorts(text string) string {
 		out = append(out, p.String())
 	}
 	return strings.Join(out, ", ")
+}
+
+// aboutSource says what the keys of source ports are.
+var aboutSource = map[string]string{
+	"source_ports": "the ports that the connection comes from, beside `ports` of tcp, udp and sctp; every one if it is left out",
+	"source_port":  "the port that the test's connection comes from, or a range; a test without one must hold for every one",
+}
+
+// aboutSourcePort says what a word of source ports stands for.
+func aboutSourcePort(text string) string {
+	p, problem := check.ParseSource(text)
+	switch {
+	case problem != nil:
+		return problem.Error()
+	case p.SrcLo == p.SrcHi:
+		return fmt.Sprintf("source port %d", p.SrcLo)
+	}
+	return fmt.Sprintf("source ports %d to %d", p.SrcLo, p.SrcHi)
 }

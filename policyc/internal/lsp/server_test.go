@@ -343,3 +343,18 @@ func TestScopesAreNotMixed(t *testing.T) {
 		t.Errorf("hover: %s", got)
 	}
 }
+
+func TestHoverOfSourcePorts(t *testing.T) {
+	c := connect(t)
+	c.open(doc, "version = 1\n[[rules]]\nname = \"r\"\nallow = { from = [\"any\"], to = [\"any\"], ports = [\"tcp\"], source_ports = [\"1024-65535\", \"x\"] }\n")
+	for character, want := range map[int]string{
+		62: "the ports that the connection comes from", 78: "source ports 1024 to 65535", 88: "is no source port",
+	} {
+		if got := c.call("textDocument/hover", at(doc, 3, character)); !strings.Contains(got, want) {
+			t.Errorf("at %d: %s, want %s", character, got, want)
+		}
+	}
+	if got, want := c.call("textDocument/hover", at(doc, 2, 8)), "from source port **1024-65535**"; !strings.Contains(got, want) {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

@@ -111,6 +111,14 @@ tier = "platform"
 direction = "ingress"
 deny = { from = ["any"], to = ["gold"], ports = ["any"] }
 `,
+	"source_ports": `[[rules]]
+name = "answers"
+allow = { from = ["db"], to = ["any"], ports = ["udp", "tcp/443"], source_ports = ["53", "1024-65535"] }
+[[rules]]
+name = "low"
+priority = 1
+deny = { from = ["any"], to = ["any"], ports = ["tcp", "sctp/1-9"], source_ports = ["0-1023"] }
+`,
 	"tie_of_allow_and_deny": `[[rules]]
 name = "a-yes"
 tier = "platform"

@@ -12,9 +12,13 @@ import (
 // The rest is no packet at all: ICMP of the other family, a port of a protocol
 // that has none, an address that no host has.
 func (x *trial) packets() (asked, refused []probe) {
+	type half struct {
+		who  int
+		port uint16
+	}
 	type ends struct {
 		proto    uint8
-		one, two int
+		one, two half
 	}
 	once := map[ends]bool{}
 	for _, q := range x.probes {
@@ -25,8 +29,15 @@ func (x *trial) packets() (asked, refused []probe) {
 			refused = append(refused, q)
 			continue
 		}
-		e := ends{q.flow.Proto, min(q.from, q.to), max(q.from, q.to)}
-		if !hasPorts(q.flow.Proto) {
+		one, two := half{q.from, q.flow.Src}, half{q.to, q.flow.Dst}
+		if !hasSources(q.flow.Proto) {
+			one.port, two.port = 0, 0
+		}
+		if q.to < q.from {
+			one, two = two, one
+		}
+		e := ends{q.flow.Proto, one, two}
+		if hasSources(q.flow.Proto) || !hasPorts(q.flow.Proto) {
 			if once[e] {
 				continue // it would be a reply, or the same again
 			}
@@ -55,6 +66,12 @@ func (x *trial) exists(q probe) bool {
 // connection by a number in it.
 func hasPorts(proto uint8) bool {
 	return slices.Contains([]uint8{packet.ProtoICMP, packet.ProtoTCP, packet.ProtoUDP, packet.ProtoICMPv6, packet.ProtoSCTP}, proto)
+}
+
+// hasSources tells of the protocols whose packets have the source port that is
+// asked about; of the others each has a number of its own.
+func hasSources(proto uint8) bool {
+	return slices.Contains([]uint8{packet.ProtoTCP, packet.ProtoUDP, packet.ProtoSCTP}, proto)
 }
 
 // host tells whether a host may have an address (RFC 6890).

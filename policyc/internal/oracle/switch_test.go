@@ -27,7 +27,7 @@ type box struct {
 }
 
 // sessionsMost bounds the sessions of a box: so many questions, and it begins
-// anew. Source ports do not repeat before.
+// anew. ICMP identifiers do not repeat before.
 const sessionsMost = 60000
 
 func newBox(x *trial, tables *worlds.Tables) (*box, error) {
@@ -146,13 +146,13 @@ func (b *box) explain(q probe) (string, error) {
 
 var mark = []byte("bulkhead")
 
-// packet is the packet that opens a connection. Its source port, or its ICMP
-// identifier, is its number, so that none belongs to the connection of another;
-// and its number is in it, behind a mark.
+// packet is the packet that opens a connection. No two have the same
+// ports, and its ICMP identifier is its number, so that none belongs to the
+// connection of another; and its number is in it, behind a mark.
 func (x *trial) packet(q probe, number uint32) packet.Spec {
 	s := packet.Spec{
 		Src: packet.AddrFrom(x.people[q.from].Addr), Dst: packet.AddrFrom(x.people[q.to].Addr), Proto: q.flow.Proto,
-		SrcPort: uint16(1024 + number%sessionsMost), DstPort: q.flow.Dst, ICMPID: uint16(1 + number%sessionsMost), Seq: 1, // an identifier of 0 would be the session of what has none
+		SrcPort: q.flow.Src, DstPort: q.flow.Dst, ICMPID: uint16(1 + number%sessionsMost), Seq: 1, // an identifier of 0 would be the session of what has none
 		ICMPType: uint8(q.flow.Dst >> 8), ICMPCode: uint8(q.flow.Dst),
 	}
 	if s.Proto == packet.ProtoSCTP { // an INIT chunk (RFC 9260 3.3.2), with the mark as its parameters

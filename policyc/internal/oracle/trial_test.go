@@ -48,9 +48,12 @@ func newTrial(t *testing.T, seed uint64, size func(*rand.Rand) worlds.Size, peop
 // large one two people are mostly none of a rule's business: so half of the
 // questions are asked by those that a rule names, at the edges of its ports.
 func (x *trial) draw(r *rand.Rand, a *about, n int) {
-	flows := worlds.Flows(a.p)
+	flows, ports := worlds.Flows(a.p), worlds.Sources(a.p)
 	for len(x.probes) < n {
 		q := probe{r.IntN(len(x.people)), r.IntN(len(x.people)), flows[r.IntN(len(flows))]}
+		if q.flow = worlds.From(q.flow, uint16(r.IntN(1<<16))); r.IntN(2) == 0 {
+			q.flow = worlds.From(q.flow, ports[r.IntN(len(ports))])
+		}
 		if r.IntN(2) == 0 {
 			q = aimed(r, a, q)
 		}
@@ -69,7 +72,10 @@ func aimed(r *rand.Rand, a *about, q probe) probe {
 	}
 	rule := a.p.Rules[both[r.IntN(len(both))]]
 	if port := rule.Ports[r.IntN(len(rule.Ports))]; port.Proto != policy.AnyProto {
-		q.flow = eval.Flow{Proto: uint8(port.Proto), Dst: []uint16{port.DstLo - 1, port.DstLo, port.DstHi, port.DstHi + 1}[r.IntN(4)]}
+		dst := []uint16{port.DstLo - 1, port.DstLo, port.DstHi, port.DstHi + 1}[r.IntN(4)]
+		if q.flow = worlds.From(eval.Flow{Proto: uint8(port.Proto), Dst: dst}, q.flow.Src); port.SrcLo > 0 || port.SrcHi < 65535 {
+			q.flow.Src = worlds.FromOf(r, port)
+		}
 	}
 	return q
 }
@@ -118,5 +124,5 @@ func (x *trial) say(q probe) string {
 		}
 		return fmt.Sprintf("%s %v", s.Addr, s.Labels)
 	}
-	return fmt.Sprintf("%s -> %s, protocol %d, %d", word(x.people[q.from]), word(x.people[q.to]), q.flow.Proto, q.flow.Dst)
+	return fmt.Sprintf("%s -> %s, protocol %d, %d from %d", word(x.people[q.from]), word(x.people[q.to]), q.flow.Proto, q.flow.Dst, q.flow.Src)
 }

@@ -123,9 +123,21 @@ func who() []endpoints.Endpoint {
 	}
 }
 
+// sourced has rules of source ports: a flow's own decides.
+const sourced = source + `
+[[rules]]
+name = "from-high"
+priority = 1
+allow = { from = ["any"], to = ["any"], ports = ["tcp/22", "udp"], source_ports = ["1024-65535", "53"] }
+[[rules]]
+name = "not-from-low"
+priority = 0
+deny = { from = ["any"], to = ["any"], ports = ["tcp"], source_ports = ["0-52"] }
+`
+
 // What the judge says of each flow the meaning of the policy says as well.
 func TestJudgeAgreesWithTheMeaning(t *testing.T) {
-	for _, text := range []string{source, ranked, marked} {
+	for _, text := range []string{source, ranked, marked, sourced} {
 		judgeAgrees(t, text)
 	}
 }
@@ -149,13 +161,13 @@ func judgeAgrees(t *testing.T, text string) {
 	for range 5000 {
 		src, dst := addrs[r.IntN(len(addrs))], addrs[r.IntN(len(addrs))]
 		f := &flows.Flow{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), Proto: []uint8{6, 17, 1}[r.IntN(3)],
-			Dport: []uint16{22, 23, 53, 5431, 5432, 5440, 5441, 8 << 8, 0}[r.IntN(9)], Count: uint64(r.IntN(3))}
+			Dport: []uint16{22, 23, 53, 5431, 5432, 5440, 5441, 8 << 8, 0}[r.IntN(9)], Sport: []uint16{0, 53, 1023, 1024, 65535}[r.IntN(5)], Count: uint64(r.IntN(3))}
 		from, to := compile.Subject{Addr: f.Src, Labels: labels[src]}, compile.Subject{Addr: f.Dst, Labels: labels[dst]}
 		if r.IntN(4) == 0 {
 			f.SrcLabels = map[string]string{"tier": "db"}
 			from.Labels = f.SrcLabels
 		}
-		allow, by := eval.Decide(p, from, to, eval.Flow{Proto: f.Proto, Dst: f.Dport})
+		allow, by := eval.Decide(p, from, to, eval.Flow{Proto: f.Proto, Dst: f.Dport, Src: f.Sport})
 		if allow {
 			allowed += f.Count
 		} else {
@@ -164,7 +176,7 @@ func judgeAgrees(t *testing.T, text string) {
 		if by != nil {
 			byRule[by.Name] += f.Count
 		}
-		if by := eval.WouldDeny(p, from, to, eval.Flow{Proto: f.Proto, Dst: f.Dport}); by != nil {
+		if by := eval.WouldDeny(p, from, to, eval.Flow{Proto: f.Proto, Dst: f.Dport, Src: f.Sport}); by != nil {
 			audits[by.Name] += f.Count
 		}
 		j.Flow(f)

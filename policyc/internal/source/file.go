@@ -152,6 +152,7 @@ type Rule struct {
 type Clause struct {
 	At              diag.Span
 	From, To, Ports Texts
+	Sources         Texts // source_ports
 }
 
 // Test is one of [[tests]].
@@ -160,6 +161,7 @@ type Test struct {
 	Name         Text
 	From, To     Endpoint
 	Port, Expect Text
+	Source       Text // source_port
 	When         Time
 }
 

@@ -243,20 +243,21 @@ func (r *reader) clause(rule *node, key string) *Clause {
 	if e.node.kind != tableNode {
 		r.list.Errorf(e.node.at, "%s must be a table", key).
 			With(`%s = { from = ["web"], to = ["db"], ports = ["tcp/5432"] }`, key)
-		c.From.Bad, c.To.Bad, c.Ports.Bad = true, true, true
+		c.From.Bad, c.To.Bad, c.Ports.Bad, c.Sources.Bad = true, true, true, true
 		return c
 	}
-	strange := r.keys(e.node, key, "from", "to", "ports")
+	strange := r.keys(e.node, key, "from", "to", "ports", "source_ports")
 	c.From, c.To, c.Ports = r.texts(e.node, "from", strange), r.texts(e.node, "to", strange), r.texts(e.node, "ports", strange)
+	c.Sources = r.texts(e.node, "source_ports", false)
 	return c
 }
 
 func (r *reader) test(n *node) Test {
-	strange := r.keys(n, "a test", "name", "from", "to", "port", "at", "expect")
+	strange := r.keys(n, "a test", "name", "from", "to", "port", "source_port", "at", "expect")
 	return Test{
 		At: n.at, Name: r.textOf(n, "name", strange),
 		From: r.endpoint(n, "from", strange), To: r.endpoint(n, "to", strange),
-		Port: r.textOf(n, "port", strange), Expect: r.textOf(n, "expect", strange), When: r.time(n, "at"),
+		Port: r.textOf(n, "port", strange), Source: r.textOf(n, "source_port", false), Expect: r.textOf(n, "expect", strange), When: r.time(n, "at"),
 	}
 }
 

@@ -67,18 +67,18 @@ func MAC(port int) packet.MAC { return packet.MAC{2, 0, 0, 1, byte(port >> 8), b
 
 // List asks the lowered list, rule by rule.
 func (t *Tables) List(from, to int, f eval.Flow) (policy.RuleID, policy.Verdict) {
-	return t.Rules.Decide(t.sets[from], t.sets[to], f.Proto, 0, f.Dst)
+	return t.Rules.Decide(t.sets[from], t.sets[to], f.Proto, f.Src, f.Dst)
 }
 
 // Decide asks the linked tables.
 func (t *Tables) Decide(from, to int, f eval.Flow) (policy.RuleID, policy.Verdict) {
-	return t.Engine.Decide(t.ids[from], t.ids[to], f.Proto, 0, f.Dst)
+	return t.Engine.Decide(t.ids[from], t.ids[to], f.Proto, f.Src, f.Dst)
 }
 
 // Nearest is what comes nearest to allowing a connection, in words; empty where
 // nothing does.
 func (t *Tables) Nearest(from, to int, f eval.Flow) string {
-	near, found := t.Rules.Nearest(t.sets[from], t.sets[to], f.Proto, 0, f.Dst)
+	near, found := t.Rules.Nearest(t.sets[from], t.sets[to], f.Proto, f.Src, f.Dst)
 	if !found {
 		return ""
 	}

@@ -69,7 +69,7 @@ func Draw(r *rand.Rand, size Size) *World {
 		}
 	}
 	for i := range size.Rules {
-		w.Statements = append(w.Statements, w.rule(r, i))
+		w.Statements = append(w.Statements, sourced(r, w.rule(r, i)))
 	}
 	return w
 }
