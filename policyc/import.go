@@ -31,7 +31,6 @@ says what of it cannot be said.`,
 // classbenchImport is how a rule set is imported.
 type classbenchImport struct {
 	out, verdict string
-	leaveOut     bool
 }
 
 func classbenchCommand() *cobra.Command {
@@ -42,17 +41,17 @@ func classbenchCommand() *cobra.Command {
 		Long: `Reads a rule set in the form of ClassBench, packed with zstd if it is called .zst;
 - is standard input. Each prefix becomes a network, each line a rule whose
 priority is the line's number, so that the first that matches decides. The files
-have no verdicts: --verdict gives them. Ports of any protocol become those of tcp,
-udp and sctp.
+have no verdicts: --verdict gives them.
 
-A policy names the ports that are connected to; a rule that names source ports
-cannot be said in it. Such rules are refused, or with --leave-out left out and
-counted: what they decided, the rules after them decide then.
+A rule can name ports of protocols that have none, as rules for every protocol do.
+A packet of these is taken for one whose ports are 0: if both ranges hold that the
+rule is for all of the protocol, else for nothing of it. A rule that no packet can
+match is a comment at the end.
 
-Exit codes: 0 written, 1 some rules cannot be said, 2 error.`,
+Exit codes: 0 written, 2 error.`,
 		Example: `  policyc import classbench acl1_1k -o acl1.toml
   policyc import classbench acl1_1k -o acl1.toml --verdict alternate
-  policyc import classbench fw1_1k -o fw1.toml --leave-out`,
+  policyc import classbench fw1_1k -o fw1.toml --verdict deny`,
 		Args: cli.OneArg("file"), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := goodOutput(c.out, args); err != nil {
@@ -64,7 +63,6 @@ Exit codes: 0 written, 1 some rules cannot be said, 2 error.`,
 	f := cmd.Flags()
 	f.StringVarP(&c.out, "output", "o", "", "write the policy to `OUT`; - is standard output")
 	f.StringVar(&c.verdict, "verdict", "allow", "what the rules say: `VERDICT` is allow, deny or alternate")
-	f.BoolVar(&c.leaveOut, "leave-out", false, "leave out what cannot be said")
 	_ = cmd.RegisterFlagCompletionFunc("verdict", cobra.FixedCompletions([]string{"allow", "deny", "alternate"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -75,10 +73,6 @@ func (c *classbenchImport) run(cmd *cobra.Command, name string) error {
 		return fmt.Errorf("--verdict %q is not known; allow, deny or alternate", c.verdict)
 	}
 	rules, err := readRuleSet(name)
-	if err != nil {
-		return err
-	}
-	left, err := c.refuse(cmd.ErrOrStderr(), name, rules)
 	if err != nil {
 		return err
 	}
@@ -96,7 +90,7 @@ func (c *classbenchImport) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(talk, "%s: %s, %d left out\n", c.out, count(len(rules)-left, "rule"), left)
+	_, err = fmt.Fprintf(talk, "%s: %s\n", c.out, count(len(rules), "line"))
 	return err
 }
 
@@ -115,30 +109,4 @@ func readRuleSet(name string) (rules []classbench.Rule, err error) {
 		return nil, fmt.Errorf("%s: %w", name, errors.New("no rule is in it"))
 	}
 	return rules, nil
-}
-
-// told bounds how many rules that cannot be said are named.
-const told = 10
-
-// refuse counts the rules that cannot be said, and names them unless they are
-// to be left out.
-func (c *classbenchImport) refuse(w io.Writer, name string, rules []classbench.Rule) (int, error) {
-	n := 0
-	for i := range rules {
-		why := rules[i].Cannot()
-		if why == "" {
-			continue
-		}
-		if n++; n <= told && !c.leaveOut {
-			fmt.Fprintf(w, "%s:%d: %s\n", shown(name), rules[i].Line, why)
-		}
-	}
-	if n == 0 || c.leaveOut {
-		return n, nil
-	}
-	if n > told {
-		fmt.Fprintf(w, "and %d more\n", n-told)
-	}
-	fmt.Fprintf(w, "%s cannot be said; --leave-out imports the others\n", count(n, "rule"))
-	return n, answerNo{}
 }

@@ -75,15 +75,14 @@ func Ruleset(rules []Rule) *policy.Ruleset {
 	return rs
 }
 
-// ports says in a policy's terms what a rule's ports are. There every protocol
-// comes with every port; so a rule for ports of any protocol names all 256, and
-// one whose mask counts some bits those that are alike in them.
+// ports says in a policy's terms what a rule's ports are: as an import says it,
+// but for ports of protocols that have none, which are left as they are, for in a
+// trace every protocol comes with every port.
 func ports(r Rule) []policy.Port {
-	p := policy.Port{Proto: r.Proto, SrcLo: r.SrcLo, SrcHi: r.SrcHi, DstLo: r.DstLo, DstHi: r.DstHi}
-	whole := p == policy.Port{Proto: policy.AnyProto, SrcHi: 65535, DstHi: 65535}
-	if whole || r.Proto != policy.AnyProto && r.Mask == 0 {
-		return []policy.Port{p}
+	if r.AnyPorts() {
+		return r.Ports()
 	}
+	p := policy.Port{SrcLo: r.SrcLo, SrcHi: r.SrcHi, DstLo: r.DstLo, DstHi: r.DstHi}
 	var out []policy.Port
 	for proto := range 256 {
 		if r.Names(uint8(proto)) {

@@ -94,8 +94,8 @@ func (s *Set) throughArtifact(rs *policy.Ruleset) (*policy.Ruleset, error) {
 // portsOfNone tells whether a rule names ports of a protocol without ports.
 // ICMP has none but in a place: type and code stand for the destination's.
 func portsOfNone(r *classbench.Rule) bool {
-	anySrc, anyDst := r.SrcLo == 0 && r.SrcHi == 65535, r.DstLo == 0 && r.DstHi == 65535
-	if anySrc && anyDst {
+	anySrc := r.SrcLo == 0 && r.SrcHi == 65535
+	if r.AnyPorts() {
 		return false
 	}
 	for proto := range 256 {

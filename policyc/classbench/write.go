@@ -31,51 +31,75 @@ func (v Verdicts) of(i int) string {
 	return string(v)
 }
 
-// Cannot says why a rule cannot be said in the language of policies; "" if it
-// can.
-func (r *Rule) Cannot() string {
-	full := r.DstLo == 0 && r.DstHi == 65535
-	switch {
-	case r.Mask != 0:
-		return fmt.Sprintf("every protocol that is %d in the bits 0x%02x: a policy names each by itself", r.Proto, r.Mask)
-	case r.SrcLo != 0 || r.SrcHi != 65535:
-		return fmt.Sprintf("source ports %d to %d: a policy names the ports that are connected to", r.SrcLo, r.SrcHi)
-	case !full && r.Proto != policy.AnyProto && portedName[r.Proto] == "":
-		return fmt.Sprintf("ports of protocol %d, which has none", r.Proto)
-	}
-	return ""
-}
-
 // portedName are the protocols that have ports.
 var portedName = map[uint16]string{6: "tcp", 17: "udp", 132: "sctp"}
 
-// words returns a rule's ports as the language has them. Ports of any protocol
-// are those of each that has ports.
-func (r *Rule) words() []string {
-	full := r.DstLo == 0 && r.DstHi == 65535
-	name := portedName[r.Proto]
-	switch {
-	case r.Proto == policy.AnyProto && full:
-		return []string{"any"}
-	case r.Proto == policy.AnyProto:
-		return []string{r.ranged("tcp"), r.ranged("udp"), r.ranged("sctp")}
-	case r.Proto == 1 && r.Src.Addr().Is4():
-		return []string{"icmp4"}
-	case r.Proto == 58:
-		return []string{"icmp6"}
-	case name == "":
-		return []string{fmt.Sprintf("ip/%d", r.Proto)}
-	case full:
-		return []string{name}
-	}
-	return []string{r.ranged(name)}
+// AnyPorts tells whether a rule takes every port at both ends.
+func (r *Rule) AnyPorts() bool {
+	return r.SrcLo == 0 && r.SrcHi == 65535 && r.DstLo == 0 && r.DstHi == 65535
 }
 
-func (r *Rule) ranged(proto string) string {
-	if r.DstLo == r.DstHi {
-		return fmt.Sprintf("%s/%d", proto, r.DstLo)
+// Ports says in a policy's terms what a rule's protocols and ports are, sorted.
+//
+// A rule can name ports of a protocol that has none. A packet of such a one is
+// taken, as by all that read these files, for one whose ports are 0: so if both
+// ranges begin at 0 the rule is for all of the protocol, else for nothing of it.
+// No ports: no packet can match the rule.
+func (r *Rule) Ports() []policy.Port {
+	whole := policy.Port{SrcHi: 65535, DstHi: 65535}
+	if r.Proto == policy.AnyProto && r.AnyPorts() {
+		whole.Proto = policy.AnyProto
+		return []policy.Port{whole}
 	}
-	return fmt.Sprintf("%s/%d-%d", proto, r.DstLo, r.DstHi)
+	var out []policy.Port
+	for proto := range uint16(256) {
+		if !r.Names(uint8(proto)) {
+			continue
+		}
+		p := policy.Port{Proto: proto, SrcLo: r.SrcLo, SrcHi: r.SrcHi, DstLo: r.DstLo, DstHi: r.DstHi}
+		if portedName[proto] == "" {
+			if r.SrcLo > 0 || r.DstLo > 0 {
+				continue
+			}
+			p.SrcLo, p.SrcHi, p.DstLo, p.DstHi = 0, 65535, 0, 65535
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// clause is what a rule of a policy says of ports.
+type clause struct{ ports, sources []string }
+
+// clauses write ports as the language has them: those with source ports are a
+// rule of their own, for source ports go with all that stand beside them.
+func (r *Rule) clauses() []clause {
+	var plain, sourced clause
+	for _, p := range r.Ports() {
+		word := policy.Port{Proto: p.Proto, DstLo: p.DstLo, DstHi: p.DstHi, SrcHi: 65535}.String()
+		if p.SrcLo == 0 && p.SrcHi == 65535 {
+			plain.ports = append(plain.ports, word)
+			continue
+		}
+		sourced.ports = append(sourced.ports, word)
+		sourced.sources = []string{between(p.SrcLo, p.SrcHi)}
+	}
+	return slices.DeleteFunc([]clause{plain, sourced}, func(c clause) bool { return len(c.ports) == 0 })
+}
+
+func between(lo, hi uint16) string {
+	if lo == hi {
+		return fmt.Sprint(lo)
+	}
+	return fmt.Sprintf("%d-%d", lo, hi)
+}
+
+func (c *clause) String() string {
+	text := fmt.Sprintf(`ports = ["%s"]`, strings.Join(c.ports, `", "`))
+	if len(c.sources) > 0 {
+		text += fmt.Sprintf(`, source_ports = ["%s"]`, strings.Join(c.sources, `", "`))
+	}
+	return text
 }
 
 // network is the name of a prefix's network.
@@ -85,20 +109,32 @@ func network(p netip.Prefix) string {
 
 // Write writes rules as a policy in canonical form: a network a prefix, a rule
 // a line, whose number in the file, from 0, is its priority: so the first that
-// matches decides. Rules that cannot be said are left out.
+// matches decides. A line that names ports of protocols with and without may be
+// two rules of one priority, which no packet meets both. One that no packet can
+// match is a comment: that it was there.
 func Write(w io.Writer, rules []Rule, verdicts Verdicts) error {
 	b := bufio.NewWriterSize(w, 1<<16)
 	fmt.Fprint(b, "version = 1\n")
 	for _, p := range prefixes(rules) {
 		fmt.Fprintf(b, "\n[networks.%s]\ncidrs = [%q]\n", network(p), p)
 	}
+	var nothing []int // lines
 	for i := range rules {
 		r := &rules[i]
-		if r.Cannot() != "" {
-			continue
+		clauses := r.clauses()
+		if len(clauses) == 0 {
+			nothing = append(nothing, r.Line)
 		}
-		fmt.Fprintf(b, "\n[[rules]]\nname = \"line-%06d\"\npriority = %d\n%s = { from = [%q], to = [%q], ports = [\"%s\"] }\n",
-			r.Line, i, verdicts.of(i), network(r.Src), network(r.Dst), strings.Join(r.words(), `", "`))
+		for j := range clauses {
+			fmt.Fprintf(b, "\n[[rules]]\nname = \"line-%06d%s\"\npriority = %d\n%s = { from = [%q], to = [%q], %s }\n",
+				r.Line, [...]string{"", "-ports"}[j], i, verdicts.of(i), network(r.Src), network(r.Dst), &clauses[j])
+		}
+	}
+	for i, line := range nothing {
+		if i == 0 {
+			fmt.Fprint(b, "\n")
+		}
+		fmt.Fprintf(b, "# line %d: no packet matches it, for it names ports of protocols that have none\n", line)
 	}
 	return b.Flush()
 }
@@ -108,7 +144,7 @@ func prefixes(rules []Rule) []netip.Prefix {
 	known := map[netip.Prefix]bool{}
 	var all []netip.Prefix
 	for i := range rules {
-		if rules[i].Cannot() != "" {
+		if len(rules[i].Ports()) == 0 {
 			continue
 		}
 		for _, p := range [2]netip.Prefix{rules[i].Src, rules[i].Dst} {
