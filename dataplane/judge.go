@@ -137,6 +137,8 @@ func requestFor(reply uint8) uint8 {
 	switch reply {
 	case packet.ICMPEchoReply:
 		return packet.ICMPEchoRequest
+	case packet.ICMPTimestampReply:
+		return packet.ICMPTimestamp
 	case packet.ICMPv6EchoReply:
 		return packet.ICMPv6EchoRequest
 	}

@@ -50,12 +50,11 @@ func (s *Session) echoLegal(d Direction, icmpType uint8) bool {
 // type is no request that is answered by its sender's identifier (RFC 792,
 // RFC 4443 4).
 func answerTo(proto, icmpType uint8) (answer uint8, asks bool) {
-	const timestamp, timestampReply = 13, 14
 	switch {
 	case proto == packet.ProtoICMP && icmpType == packet.ICMPEchoRequest:
 		return packet.ICMPEchoReply, true
-	case proto == packet.ProtoICMP && icmpType == timestamp:
-		return timestampReply, true
+	case proto == packet.ProtoICMP && icmpType == packet.ICMPTimestamp:
+		return packet.ICMPTimestampReply, true
 	case proto == packet.ProtoICMPv6 && icmpType == packet.ICMPv6EchoRequest:
 		return packet.ICMPv6EchoReply, true
 	}

@@ -90,7 +90,7 @@ func (s *Session) count(d Direction, bytes int) {
 // is tells whether the key is the session's, and in which direction.
 func (s *Session) is(k *packet.Key) (Direction, bool) {
 	a := &s.Key
-	if a.Zone != k.Zone || a.Proto != k.Proto {
+	if a.Zone != k.Zone || a.Proto != k.Proto || a.Query != k.Query {
 		return Original, false
 	}
 	if a.SrcPort == k.SrcPort && a.DstPort == k.DstPort && a.Src == k.Src && a.Dst == k.Dst {

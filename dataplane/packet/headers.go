@@ -22,7 +22,7 @@ type Key struct {
 	SrcPort, DstPort uint16
 	Zone             uint16
 	Proto            uint8
-	_                uint8 // keeps the size at 40 bytes, without padding that compares
+	Query            Query // of ICMP and ICMPv6; else QueryNone
 }
 
 // Reverse returns the key of the opposite direction.

@@ -16,6 +16,8 @@ const (
 	ICMPEchoRequest    = 8
 	ICMPTimeExceeded   = 11
 	ICMPParameter      = 12
+	ICMPTimestamp      = 13
+	ICMPTimestampReply = 14
 	ICMPv6Unreachable  = 1
 	ICMPv6TooBig       = 2
 	ICMPv6TimeExceeded = 3
@@ -43,10 +45,8 @@ func parseICMP(p []byte, h *Headers) drop.Reason {
 	}
 	h.ICMPType, h.ICMPCode = p[0], p[1]
 	h.Payload = h.L4 + icmpLen
-	switch {
-	case h.ICMPType == ICMPEchoRequest || h.ICMPType == ICMPEchoReply:
-		setEchoID(p, &h.Key)
-	case isError4(h.ICMPType):
+	setQuery4(p, &h.Key)
+	if isError4(h.ICMPType) {
 		return parseQuote4(p[icmpLen:], h)
 	}
 	return drop.None
@@ -58,9 +58,8 @@ func parseICMPv6(p []byte, h *Headers) drop.Reason {
 	}
 	h.ICMPType, h.ICMPCode = p[0], p[1]
 	h.Payload = h.L4 + icmpLen
+	setQuery6(p, &h.Key)
 	switch {
-	case h.ICMPType == ICMPv6EchoRequest || h.ICMPType == ICMPv6EchoReply:
-		setEchoID(p, &h.Key)
 	case h.ICMPType >= NDRouterSolicitation && h.ICMPType <= NDRedirect:
 		return parseND(p, h)
 	case h.ICMPType >= ICMPv6Unreachable && h.ICMPType <= ICMPv6Parameter:
@@ -69,11 +68,40 @@ func parseICMPv6(p []byte, h *Headers) drop.Reason {
 	return drop.None
 }
 
-// setEchoID makes the identifier of an echo both its ports: so request and
-// reply are one flow.
-func setEchoID(p []byte, k *Key) {
+// Query is the kind of question that an ICMP message asks or answers. It keeps
+// apart what has the same identifier: an echo of identifier 0 is no flow of the
+// messages that have none.
+type Query uint8
+
+// The kinds of questions.
+const (
+	QueryNone      Query = iota // a message without an identifier, or no ICMP
+	QueryEcho                   // RFC 792, RFC 4443 4
+	QueryTimestamp              // RFC 792
+)
+
+// setQuery4 makes the identifier of a question and its answer both ports: so
+// the two are one flow.
+func setQuery4(p []byte, k *Key) {
+	switch p[0] {
+	case ICMPEchoRequest, ICMPEchoReply:
+		k.Query = QueryEcho
+	case ICMPTimestamp, ICMPTimestampReply:
+		k.Query = QueryTimestamp
+	default:
+		return
+	}
 	id := binary.BigEndian.Uint16(p[4:])
 	k.SrcPort, k.DstPort = id, id
+}
+
+// setQuery6 is setQuery4 for ICMPv6.
+func setQuery6(p []byte, k *Key) {
+	if p[0] != ICMPv6EchoRequest && p[0] != ICMPv6EchoReply {
+		return
+	}
+	id := binary.BigEndian.Uint16(p[4:])
+	k.Query, k.SrcPort, k.DstPort = QueryEcho, id, id
 }
 
 // parseQuote4 reads the packet that an ICMP error is about: its header and at
@@ -117,16 +145,12 @@ func parseQuoted(t []byte, h *Headers, proto uint8, at uint16) drop.Reason {
 		if h.V6 || isError4(t[0]) {
 			return drop.BadTransport
 		}
-		if t[0] == ICMPEchoRequest || t[0] == ICMPEchoReply {
-			setEchoID(t, &h.Inner)
-		}
+		setQuery4(t, &h.Inner)
 	case ProtoICMPv6:
 		if !h.V6 || isError6(t[0]) {
 			return drop.BadTransport
 		}
-		if t[0] == ICMPv6EchoRequest || t[0] == ICMPv6EchoReply {
-			setEchoID(t, &h.Inner)
-		}
+		setQuery6(t, &h.Inner)
 	}
 	h.Inner.Proto, h.InnerL4, h.ICMPError = proto, at, true
 	return drop.None

@@ -30,6 +30,11 @@ func TestParseFillsHeaders(t *testing.T) {
 	key := func(src, dst netip.Addr, proto uint8, sport, dport uint16) packet.Key {
 		return packet.Key{Src: packettest.Addr(src), Dst: packettest.Addr(dst), Proto: proto, SrcPort: sport, DstPort: dport}
 	}
+	asks := func(src, dst netip.Addr, proto uint8, query packet.Query) packet.Key {
+		k := key(src, dst, proto, 77, 77)
+		k.Query = query
+		return k
+	}
 	a4, b4, a6, b6 := packettest.A4, packettest.B4, packettest.A6, packettest.B6
 	quoted4, quoted6 := key(b4, a4, packet.ProtoTCP, 443, 1024), key(b6, a6, packet.ProtoTCP, 443, 1024)
 	cases := map[string]packet.Headers{
@@ -42,13 +47,13 @@ func TestParseFillsHeaders(t *testing.T) {
 			Key: key(a4, b4, packet.ProtoTCP, 1024, 443), TCPFlags: packet.TCPSyn, TCPSeq: 0xfffffff0, TCPAck: 7, TCPWindow: 512,
 		},
 		"ipv4_gre":                   {L3: 14, L4: 34, Payload: 34, PacketEnd: 54, TTL: 64, Key: key(a4, b4, 47, 0, 0)},
-		"icmp_echo_request":          {L3: 14, L4: 34, Payload: 42, PacketEnd: 98, TTL: 64, ICMPType: 8, Key: key(a4, b4, packet.ProtoICMP, 77, 77)},
-		"icmp_timestamp":             {L3: 14, L4: 34, Payload: 42, PacketEnd: 54, TTL: 64, ICMPType: 13, Key: key(a4, b4, packet.ProtoICMP, 0, 0)},
+		"icmp_echo_request":          {L3: 14, L4: 34, Payload: 42, PacketEnd: 98, TTL: 64, ICMPType: 8, Key: asks(a4, b4, packet.ProtoICMP, packet.QueryEcho)},
+		"icmp_timestamp":             {L3: 14, L4: 34, Payload: 42, PacketEnd: 54, TTL: 64, ICMPType: 13, Key: asks(a4, b4, packet.ProtoICMP, packet.QueryTimestamp)},
 		"icmp_redirect":              {L3: 14, L4: 34, Payload: 42, PacketEnd: 70, TTL: 64, ICMPType: 5, ICMPCode: 1, Key: key(a4, b4, packet.ProtoICMP, 0, 0)},
-		"icmpv6_echo_reply":          {V6: true, L3: 14, L4: 54, Payload: 62, PacketEnd: 118, TTL: 64, ICMPType: 129, Key: key(a6, b6, packet.ProtoICMPv6, 77, 77)},
+		"icmpv6_echo_reply":          {V6: true, L3: 14, L4: 54, Payload: 62, PacketEnd: 118, TTL: 64, ICMPType: 129, Key: asks(a6, b6, packet.ProtoICMPv6, packet.QueryEcho)},
 		"icmp_unreachable":           {L3: 14, L4: 34, Payload: 42, PacketEnd: 70, TTL: 64, ICMPType: 3, ICMPCode: 3, Key: key(a4, b4, packet.ProtoICMP, 0, 0), ICMPError: true, Inner: quoted4, InnerL4: 62},
 		"icmpv6_unreachable":         {V6: true, L3: 14, L4: 54, Payload: 62, PacketEnd: 110, TTL: 64, ICMPType: 1, ICMPCode: 4, Key: key(a6, b6, packet.ProtoICMPv6, 0, 0), ICMPError: true, Inner: quoted6, InnerL4: 102},
-		"icmp_time_exceeded_of_echo": {L3: 14, L4: 34, Payload: 42, PacketEnd: 70, TTL: 64, ICMPType: 11, Key: key(a4, b4, packet.ProtoICMP, 0, 0), ICMPError: true, Inner: key(b4, a4, packet.ProtoICMP, 77, 77), InnerL4: 62},
+		"icmp_time_exceeded_of_echo": {L3: 14, L4: 34, Payload: 42, PacketEnd: 70, TTL: 64, ICMPType: 11, Key: key(a4, b4, packet.ProtoICMP, 0, 0), ICMPError: true, Inner: asks(b4, a4, packet.ProtoICMP, packet.QueryEcho), InnerL4: 62},
 		"nd_solicitation":            {Kind: packet.KindND, V6: true, L3: 14, L4: 54, Payload: 62, PacketEnd: 86, TTL: 255, ICMPType: 135, Key: key(a6, netip.MustParseAddr("ff02::1:ff00:2"), packet.ProtoICMPv6, 0, 0)},
 		"arp_request":                {Kind: packet.KindARP, L3: 14, PacketEnd: 42},
 	}
