@@ -212,6 +212,8 @@ func (x *writing) ip(s *packet.Spec, kind string) {
 	x.ends(s)
 	s.Payload = packettest.Payload(int(x.number("data", 0)))
 	switch s.Proto {
+	case 51: // an authentication header of 16 bytes around the data (RFC 4302 2)
+		s.Payload = append([]byte{59, 2, 7: 1, 11: 1, 15: 0}, s.Payload...)
 	case packet.ProtoTCP:
 		for _, name := range strings.Split(x.word(), ",") {
 			s.TCPFlags |= x.tcpFlag(name)

@@ -37,7 +37,7 @@ const (
 	BadIPv4Checksum // IPv4 header checksum wrong
 	IPv4Options     // source routing, or options that do not parse
 	BadIPv6         // header or payload length wrong
-	IPv6Extension   // extension headers unknown, out of order, too many or too long
+	IPv6Extension   // extension headers refused, out of order, too many or too long
 	Fragment        // an IP fragment: its ports cannot be judged
 	BadTransport    // TCP, UDP, SCTP or ICMP header truncated or its lengths wrong
 	BadChecksum     // transport checksum wrong

@@ -28,7 +28,7 @@ var table = [Count]row{
 	BadIPv4Checksum: {"bad-ipv4-checksum", "parse", "IPv4 header checksum wrong"},
 	IPv4Options:     {"ipv4-options", "parse", "source routing, or options that do not parse"},
 	BadIPv6:         {"bad-ipv6", "parse", "header or payload length wrong"},
-	IPv6Extension:   {"ipv6-extension", "parse", "extension headers unknown, out of order, too many or too long"},
+	IPv6Extension:   {"ipv6-extension", "parse", "extension headers refused, out of order, too many or too long"},
 	Fragment:        {"fragment", "parse", "an IP fragment: its ports cannot be judged"},
 	BadTransport:    {"bad-transport", "parse", "TCP, UDP, SCTP or ICMP header truncated or its lengths wrong"},
 	BadChecksum:     {"bad-checksum", "parse", "transport checksum wrong"},

@@ -24,8 +24,6 @@ const (
 	extHopByHop    = 0
 	extRouting     = 43
 	extFragment    = 44
-	extESP         = 50
-	extAH          = 51
 	extNoNext      = 59
 	extDestination = 60
 	extMobility    = 135
@@ -85,7 +83,12 @@ func embedsIPv4(a *Addr) bool {
 // left to the receiver. A routing header is refused, whatever its type: it
 // changes where the packet goes after it has been judged (RFC 5095, RFC 8754
 // domains end at the host). A fragment, even an atomic one, is refused (RFC
-// 7112, RFC 8021), and so is what hides its transport or has none.
+// 7112, RFC 8021), and so are mobility, HIP, Shim6, experiments and what has no
+// next header.
+//
+// ESP (RFC 4303) and AH (RFC 4302) end the chain: what they protect is for their
+// receiver alone, so that the policy judges them as protocols, as over IPv4, and
+// a rule for tcp never speaks of a segment in AH.
 func walkExtensions(p []byte, next uint8) (proto uint8, size int, reason drop.Reason) {
 	for n := 0; ; n++ {
 		switch next {
@@ -96,9 +99,9 @@ func walkExtensions(p []byte, next uint8) (proto uint8, size int, reason drop.Re
 		case extDestination:
 		case extFragment:
 			return 0, 0, drop.Fragment
-		case extRouting, extESP, extAH, extNoNext, extMobility, extHIP, extShim6, 253, 254, 255:
+		case extRouting, extNoNext, extMobility, extHIP, extShim6, 253, 254, 255:
 			return 0, 0, drop.IPv6Extension
-		default:
+		default: // a transport, ESP or AH
 			return next, size, drop.None
 		}
 		if n == maxExtensions || len(p)-size < 8 {

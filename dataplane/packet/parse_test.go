@@ -46,16 +46,18 @@ func TestParseFillsHeaders(t *testing.T) {
 			VLANs: 2, VLAN: [2]uint16{7, 8}, L3: 22, L4: 42, Payload: 62, PacketEnd: 62, TTL: 64,
 			Key: key(a4, b4, packet.ProtoTCP, 1024, 443), TCPFlags: packet.TCPSyn, TCPSeq: 0xfffffff0, TCPAck: 7, TCPWindow: 512,
 		},
-		"ipv4_gre":                   {L3: 14, L4: 34, Payload: 34, PacketEnd: 54, TTL: 64, Key: key(a4, b4, 47, 0, 0)},
-		"icmp_echo_request":          {L3: 14, L4: 34, Payload: 42, PacketEnd: 98, TTL: 64, ICMPType: 8, Key: asks(a4, b4, packet.ProtoICMP, packet.QueryEcho)},
-		"icmp_timestamp":             {L3: 14, L4: 34, Payload: 42, PacketEnd: 54, TTL: 64, ICMPType: 13, Key: asks(a4, b4, packet.ProtoICMP, packet.QueryTimestamp)},
-		"icmp_redirect":              {L3: 14, L4: 34, Payload: 42, PacketEnd: 70, TTL: 64, ICMPType: 5, ICMPCode: 1, Key: key(a4, b4, packet.ProtoICMP, 0, 0)},
-		"icmpv6_echo_reply":          {V6: true, L3: 14, L4: 54, Payload: 62, PacketEnd: 118, TTL: 64, ICMPType: 129, Key: asks(a6, b6, packet.ProtoICMPv6, packet.QueryEcho)},
-		"icmp_unreachable":           {L3: 14, L4: 34, Payload: 42, PacketEnd: 70, TTL: 64, ICMPType: 3, ICMPCode: 3, Key: key(a4, b4, packet.ProtoICMP, 0, 0), ICMPError: true, Inner: quoted4, InnerL4: 62},
-		"icmpv6_unreachable":         {V6: true, L3: 14, L4: 54, Payload: 62, PacketEnd: 110, TTL: 64, ICMPType: 1, ICMPCode: 4, Key: key(a6, b6, packet.ProtoICMPv6, 0, 0), ICMPError: true, Inner: quoted6, InnerL4: 102},
-		"icmp_time_exceeded_of_echo": {L3: 14, L4: 34, Payload: 42, PacketEnd: 70, TTL: 64, ICMPType: 11, Key: key(a4, b4, packet.ProtoICMP, 0, 0), ICMPError: true, Inner: asks(b4, a4, packet.ProtoICMP, packet.QueryEcho), InnerL4: 62},
-		"nd_solicitation":            {Kind: packet.KindND, V6: true, L3: 14, L4: 54, Payload: 62, PacketEnd: 86, TTL: 255, ICMPType: 135, Key: key(a6, netip.MustParseAddr("ff02::1:ff00:2"), packet.ProtoICMPv6, 0, 0)},
-		"arp_request":                {Kind: packet.KindARP, L3: 14, PacketEnd: 42},
+		"ipv4_gre":                    {L3: 14, L4: 34, Payload: 34, PacketEnd: 54, TTL: 64, Key: key(a4, b4, 47, 0, 0)},
+		"ipv6_authentication_header":  {V6: true, L3: 14, L4: 54, Payload: 54, PacketEnd: 90, TTL: 64, Key: key(a6, b6, 51, 0, 0)}, // of a SYN
+		"ipv6_esp_behind_destination": {V6: true, L3: 14, L4: 62, Payload: 62, PacketEnd: 90, TTL: 64, Key: key(a6, b6, 50, 0, 0)},
+		"icmp_echo_request":           {L3: 14, L4: 34, Payload: 42, PacketEnd: 98, TTL: 64, ICMPType: 8, Key: asks(a4, b4, packet.ProtoICMP, packet.QueryEcho)},
+		"icmp_timestamp":              {L3: 14, L4: 34, Payload: 42, PacketEnd: 54, TTL: 64, ICMPType: 13, Key: asks(a4, b4, packet.ProtoICMP, packet.QueryTimestamp)},
+		"icmp_redirect":               {L3: 14, L4: 34, Payload: 42, PacketEnd: 70, TTL: 64, ICMPType: 5, ICMPCode: 1, Key: key(a4, b4, packet.ProtoICMP, 0, 0)},
+		"icmpv6_echo_reply":           {V6: true, L3: 14, L4: 54, Payload: 62, PacketEnd: 118, TTL: 64, ICMPType: 129, Key: asks(a6, b6, packet.ProtoICMPv6, packet.QueryEcho)},
+		"icmp_unreachable":            {L3: 14, L4: 34, Payload: 42, PacketEnd: 70, TTL: 64, ICMPType: 3, ICMPCode: 3, Key: key(a4, b4, packet.ProtoICMP, 0, 0), ICMPError: true, Inner: quoted4, InnerL4: 62},
+		"icmpv6_unreachable":          {V6: true, L3: 14, L4: 54, Payload: 62, PacketEnd: 110, TTL: 64, ICMPType: 1, ICMPCode: 4, Key: key(a6, b6, packet.ProtoICMPv6, 0, 0), ICMPError: true, Inner: quoted6, InnerL4: 102},
+		"icmp_time_exceeded_of_echo":  {L3: 14, L4: 34, Payload: 42, PacketEnd: 70, TTL: 64, ICMPType: 11, Key: key(a4, b4, packet.ProtoICMP, 0, 0), ICMPError: true, Inner: asks(b4, a4, packet.ProtoICMP, packet.QueryEcho), InnerL4: 62},
+		"nd_solicitation":             {Kind: packet.KindND, V6: true, L3: 14, L4: 54, Payload: 62, PacketEnd: 86, TTL: 255, ICMPType: 135, Key: key(a6, netip.MustParseAddr("ff02::1:ff00:2"), packet.ProtoICMPv6, 0, 0)},
+		"arp_request":                 {Kind: packet.KindARP, L3: 14, PacketEnd: 42},
 	}
 	for name, want := range cases {
 		f := seed(t, name)

@@ -81,8 +81,9 @@ func host(a netip.Addr) bool {
 }
 
 // hidden are what a transport hides behind in IPv6, or what is none: extension
-// headers, no next header, experiments (RFC 8200 4, RFC 5201, RFC 5533).
-var hidden = []uint8{0, 43, 44, 50, 51, 59, 60, 135, 139, 140, 253, 254, 255}
+// headers, no next header, experiments (RFC 8200 4, RFC 5201, RFC 5533). ESP and
+// AH are read.
+var hidden = []uint8{0, 43, 44, 59, 60, 135, 139, 140, 253, 254, 255}
 
 // refused tells of packets that the switch drops before it asks the policy, or
 // without: errors about no open connection, redirects, neighbour discovery, and
