@@ -72,7 +72,9 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Ses
 		x.rec.note("known", "no open session")
 	}
 	p.dst = x.destination(p.seg.Zone, &h.Key.Dst)
-	if reason := x.decide(f, p, p.src, p.dst, &h.Key, h.ICMPType); reason != drop.None {
+	reason := x.decide(f, p, p.src, p.dst, &h.Key, h.ICMPType)
+	x.askAudits(f, p, p.src, p.dst, &h.Key, h.ICMPType)
+	if reason != drop.None {
 		return reason
 	}
 	marks := x.s.Policy.Marks(policy.RuleID(f.Rule - 1))
@@ -117,6 +119,9 @@ func (x *walk) judgeAgain(table *conntrack.Table, hash uint64, s *conntrack.Sess
 	reason = x.decide(f, p, from, to, &key, icmp)
 	free := reason == drop.None && x.s.Policy.Marks(policy.RuleID(f.Rule-1))&classify.Stateless != 0
 	gone = reason != drop.None || free
+	if !free { // else the packet is asked about by itself
+		x.askAudits(f, p, from, to, &key, icmp)
+	}
 	switch {
 	case x.rec != nil:
 	case gone:
@@ -155,10 +160,7 @@ func (x *walk) decide(f *packet.Frame, p *passage, from, to identity.ID, key *pa
 		}
 		return drop.NoPolicy
 	}
-	sport, dport := key.SrcPort, key.DstPort
-	if key.Proto == packet.ProtoICMP || key.Proto == packet.ProtoICMPv6 {
-		sport, dport = 0, uint16(icmp)<<8|uint16(f.Headers.ICMPCode)
-	}
+	sport, dport := portsOf(f, key, icmp)
 	rule, verdict := x.s.Policy.Decide(from, to, key.Proto, sport, dport)
 	if verdict == policy.Deny {
 		x.hit(rule)
@@ -169,9 +171,6 @@ func (x *walk) decide(f *packet.Frame, p *passage, from, to identity.ID, key *pa
 	if x.rec != nil {
 		x.noteDecision(from, to, rule, verdict, key.Proto, sport, dport)
 	}
-	if audit, found := x.s.Policy.WouldDeny(from, to, key.Proto, sport, dport); found {
-		x.audit(audit, f, p, key, icmp)
-	}
 	if rule == policy.NoRule {
 		return drop.NoRule
 	}
@@ -180,6 +179,25 @@ func (x *walk) decide(f *packet.Frame, p *passage, from, to identity.ID, key *pa
 		return drop.Denied
 	}
 	return drop.None
+}
+
+// askAudits asks the rules under audit about what has been decided.
+func (x *walk) askAudits(f *packet.Frame, p *passage, from, to identity.ID, key *packet.Key, icmp uint8) {
+	if x.s.Policy == nil {
+		return
+	}
+	sport, dport := portsOf(f, key, icmp)
+	if rule, found := x.s.Policy.WouldDeny(from, to, key.Proto, sport, dport); found {
+		x.audit(rule, f, p, key, icmp)
+	}
+}
+
+// portsOf is what the policy takes for ports: of ICMP the type and code.
+func portsOf(f *packet.Frame, key *packet.Key, icmp uint8) (sport, dport uint16) {
+	if key.Proto == packet.ProtoICMP || key.Proto == packet.ProtoICMPv6 {
+		return 0, uint16(icmp)<<8 | uint16(f.Headers.ICMPCode)
+	}
+	return key.SrcPort, key.DstPort
 }
 
 // hit counts a decision of a rule, or of the default deny.
