@@ -135,7 +135,7 @@ func TestOrdersMeanTheSame(t *testing.T) {
 	needRoot(t)
 	for name, text := range orders {
 		t.Run(name, func(t *testing.T) {
-			x := &trial{statements: []worlds.Statement{{Text: kernelPolicy[len("version = 1\n"):]}, {Text: text}}}
+			x := &trial{times: []int64{1}, now: 1, statements: []worlds.Statement{{Text: kernelPolicy[len("version = 1\n"):]}, {Text: text}}}
 			for _, e := range kernelEndpoints {
 				for _, a := range e.IPs {
 					x.people = append(x.people, check.Subject{Labels: e.Labels, Addr: a})

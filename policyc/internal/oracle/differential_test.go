@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"testing"
 
-	"bulkhead/dataplane/drop"
-	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/classify"
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/internal/worlds"
 )
@@ -17,17 +15,23 @@ import (
 // grows with the rules.
 const listAt = 10_000_000
 
-// asTables holds list and tables against eval: verdict and rule.
+// asTables holds list and tables against eval: verdict, rule, and the rule under
+// audit that would have denied.
 func (m *meanings) asTables() string {
-	every := 1 + len(m.probes)*len(m.p.Rules)/listAt
+	every := 1 + len(m.probes)*len(m.about.p.Rules)/listAt
 	for i, q := range m.probes {
 		rule, verdict := m.tables.Decide(q.from, q.to, q.flow)
-		if problem := m.differs(q, "tables", rule, verdict); problem != "" {
+		audit, found := m.tables.Audit(q.from, q.to, q.flow)
+		if problem := m.differs(q, "tables", rule, verdict, audit, found); problem != "" {
 			return problem
+		}
+		if marks, v := m.tables.Engine.Marks(rule), m.said[q]; v.by != nil && (v.by.Log != (marks&classify.Logged != 0) || v.stateless() != (marks&classify.Stateless != 0)) {
+			return fmt.Sprintf("%s: meant %s, with log %v and stateless %v; the tables have marks %b", m.say(q), v, v.by.Log, v.stateless(), marks)
 		}
 		if i%every == 0 {
 			rule, verdict = m.tables.List(q.from, q.to, q.flow)
-			if problem := m.differs(q, "list", rule, verdict); problem != "" {
+			audit, found = m.tables.ListAudit(q.from, q.to, q.flow)
+			if problem := m.differs(q, "list", rule, verdict, audit, found); problem != "" {
 				return problem
 			}
 		}
@@ -35,83 +39,44 @@ func (m *meanings) asTables() string {
 	return ""
 }
 
-func (m *meanings) differs(q probe, who string, rule policy.RuleID, verdict policy.Verdict) string {
-	if m.allow[q] == (verdict == policy.Allow) && m.tables.Name(rule) == m.rule[q] {
+func (m *meanings) differs(q probe, who string, rule policy.RuleID, said policy.Verdict, audit policy.RuleID, found bool) string {
+	if !found {
+		audit = policy.NoRule
+	}
+	v := m.said[q]
+	if v.allow == (said == policy.Allow) && m.tables.Name(rule) == nameOf(v.by) && m.tables.Name(audit) == nameOf(v.audit) {
 		return ""
 	}
-	return fmt.Sprintf("%s: meant %s, %s say %v by %q", m.say(q), m.word(q), who, verdict, m.tables.Name(rule))
+	return fmt.Sprintf("%s: at %d meant %s, %s say %v by %q, %q would deny", m.say(q), m.now, v, who, said, m.tables.Name(rule), m.tables.Name(audit))
 }
 
-// asSwitch holds the walk against eval: where a frame ends, why, by which rule,
-// what the rules have counted, and what a trace says is nearest.
-func (m *meanings) asSwitch() string {
-	b, err := newBox(m.trial, m.tables)
-	if err != nil {
-		return err.Error()
-	}
-	defer b.close()
-	asked, refused := m.packets()
-	want := make([]uint64, len(m.tables.Rules.Rules)+1)
-	problem := ""
-	note := func(format string, args ...any) {
-		if problem == "" {
-			problem = fmt.Sprintf(format, args...)
-		}
-	}
-	denied := 0
-	err = b.run(asked, func(q probe, f *packet.Frame) {
-		egress, reason, rule := b.expected(q, m.allow[q], m.rule[q])
-		if got := m.named(f); f.Egress != egress || f.Reason != reason || got != rule {
-			note("%s: meant %s, the switch says port %d, %s, by %q, not port %d, %s, by %q", m.say(q), m.word(q), f.Egress, f.Reason, got, egress, reason, rule)
-		}
-		if reason != drop.ICMPUnmatched {
-			want[min(int(f.Rule-1), len(want)-1)]++ // 0 - 1 is beyond all: the default
-		}
-	})
-	if err != nil {
-		return err.Error()
-	}
-	if got := b.worker.Counters.Rules; problem == "" && !slices.Equal(got, want) {
-		note("the rules' counters are %v, not %v", got, want)
-	}
-	for _, q := range asked {
-		if _, reason, _ := b.expected(q, m.allow[q], m.rule[q]); reason == drop.NoRule && len(m.p.Rules) < 2000 {
-			if denied++; denied%20 == 0 {
-				near, err := b.explain(q)
-				if want := m.tables.Nearest(q.from, q.to, q.flow); err != nil || near != want {
-					note("%s: the nearest is %q, a trace says %q (%v)", m.say(q), want, near, err)
-				}
-			}
-		}
-	}
-	err = b.run(refused, func(q probe, f *packet.Frame) {
-		if f.Egress != packet.NoPort {
-			note("%s: the switch sends it by port %d, and must not whatever the policy says", m.say(q), f.Egress)
-		}
-	})
-	if err != nil {
-		return err.Error()
-	}
-	return problem
-}
-
-func (m *meanings) named(f *packet.Frame) string {
-	if f.Rule == 0 {
-		return ""
-	}
-	return m.tables.Name(policy.RuleID(f.Rule - 1))
-}
-
-// inMemory holds all but the kernel against eval.
+// inMemory holds all but the kernel against eval, at one time after the other:
+// sessions that are open at the first meet the policy of the second.
 func inMemory(x *trial) string {
-	m, err := x.meant()
-	if err != nil {
-		return err.Error()
+	x.allowed = 0
+	var b *box
+	for i, now := range x.times {
+		m, err := x.meant(now)
+		if err != nil {
+			return err.Error()
+		}
+		if problem := m.asTables(); problem != "" {
+			return problem
+		}
+		if b == nil {
+			if b, err = newBox(x); err != nil {
+				return err.Error()
+			}
+			defer b.close()
+		}
+		if err = b.goBy(m.tables); err != nil {
+			return err.Error()
+		}
+		if problem := m.asSwitch(b, i == len(x.times)-1); problem != "" {
+			return problem
+		}
 	}
-	if problem := m.asTables(); problem != "" {
-		return problem
-	}
-	return m.asSwitch()
+	return ""
 }
 
 // scale is how much of everything a run has: a quick run's, or the long one's.
@@ -128,7 +93,7 @@ func TestEverythingMeansTheSame(t *testing.T) {
 	for _, seed := range seeds(t, scale(200, 2000)) {
 		x := newTrial(t, seed, worlds.Small, 14, 300)
 		x.hold(t, inMemory)
-		questions += len(x.probes)
+		questions += len(x.probes) * len(x.times)
 		allowed += x.allowed
 	}
 	t.Logf("%d questions, %d allowed", questions, allowed)
@@ -148,7 +113,7 @@ func TestEverythingMeansTheSameAtEverySize(t *testing.T) {
 				x := newTrial(t, seed, func(*rand.Rand) worlds.Size { return worlds.Large(rules) }, scale(200, 1000), scale(4_000, 200_000))
 				x.hold(t, inMemory)
 				asked, refused := x.packets()
-				t.Logf("%d questions, %d allowed; %d as packets, %d refused ones", len(x.probes), x.allowed, len(asked), len(refused))
+				t.Logf("%d questions, %d allowed; %d as packets, %d refused ones", len(x.probes)*len(x.times), x.allowed, len(asked), len(refused))
 			}
 		})
 	}

@@ -9,39 +9,60 @@ import (
 	"bulkhead/policyc/internal/worlds"
 )
 
-// meanings are what a trial's policy says to its questions, by eval.
+// meanings are what a trial's policy says to its questions at a time, by eval.
 type meanings struct {
 	*trial
-	p      *check.Policy
+	about  *about
 	tables *worlds.Tables
-	allow  map[probe]bool
-	rule   map[probe]string
+	said   map[probe]verdict
 }
 
-func (x *trial) meant() (*meanings, error) {
-	about, err := x.about()
+// verdict is what eval says to a question: the rule that decides, nil for the
+// default deny, and the rule under audit that would have denied, if one would.
+type verdict struct {
+	allow     bool
+	by, audit *check.Rule
+}
+
+func (v verdict) String() string {
+	return fmt.Sprintf("%s by %q, %q would deny", map[bool]string{true: "allow", false: "deny"}[v.allow], nameOf(v.by), nameOf(v.audit))
+}
+
+// stateless tells whether what is allowed has no session.
+func (v verdict) stateless() bool { return v.allow && v.by.Stateless }
+
+func nameOf(r *check.Rule) string {
+	if r == nil {
+		return ""
+	}
+	return r.Name
+}
+
+// meant asks eval all questions at a time.
+func (x *trial) meant(now int64) (*meanings, error) {
+	if _, err := x.parsed(); err != nil {
+		return nil, err
+	}
+	y := x.at(now)
+	about, err := y.about()
 	if err != nil {
 		return nil, err
 	}
-	rs, err := built(about.p)
-	if err != nil {
+	if x.rules == nil {
+		if x.rules, err = built(x.source); err != nil {
+			return nil, err
+		}
+	}
+	m := &meanings{trial: y, about: about, said: map[probe]verdict{}}
+	if m.tables, err = worlds.Link(x.rules.At(now), x.people); err != nil {
 		return nil, err
 	}
-	m := &meanings{trial: x, p: about.p}
-	if m.tables, err = worlds.Link(rs, x.people); err != nil {
-		return nil, err
-	}
-	m.allow, m.rule, x.allowed = map[probe]bool{}, map[probe]string{}, 0
 	for _, q := range x.probes {
-		if m.allow[q], m.rule[q] = about.decide(q); m.allow[q] {
+		if m.said[q] = about.decide(q); m.said[q].allow {
 			x.allowed++
 		}
 	}
 	return m, nil
-}
-
-func (m *meanings) word(q probe) string {
-	return fmt.Sprintf("%s by %q", map[bool]string{true: "allow", false: "deny"}[m.allow[q]], m.rule[q])
 }
 
 // about asks eval no more of the rules than those that name both ends: what does
@@ -54,14 +75,26 @@ type about struct {
 	pairs    map[[2]int]*check.Policy
 }
 
-// about reads the statements, once.
-func (x *trial) about() (*about, error) {
-	if x.read == nil {
+// parsed reads the statements, once.
+func (x *trial) parsed() (*check.Policy, error) {
+	if x.source == nil {
 		p, problem := read(x.statements)
 		if problem != "" {
 			return nil, fmt.Errorf("it does not compile: %s", problem)
 		}
-		x.read = newAbout(p, x.people)
+		x.source = p
+	}
+	return x.source, nil
+}
+
+// about is the policy as it is now.
+func (x *trial) about() (*about, error) {
+	p, err := x.parsed()
+	if err != nil {
+		return nil, err
+	}
+	if x.read == nil {
+		x.read = newAbout(p.At(x.now), x.people)
 	}
 	return x.read, nil
 }
@@ -104,7 +137,7 @@ func (a *about) both(q probe) (rules []int32) {
 	return rules
 }
 
-func (a *about) decide(q probe) (allow bool, rule string) {
+func (a *about) decide(q probe) (v verdict) {
 	pair := [2]int{q.from, q.to}
 	few := a.pairs[pair]
 	if few == nil {
@@ -116,9 +149,8 @@ func (a *about) decide(q probe) (allow bool, rule string) {
 		}
 		a.pairs[pair] = few
 	}
-	allow, by := eval.Decide(few, a.people[q.from], a.people[q.to], q.flow)
-	if by != nil {
-		rule = by.Name
-	}
-	return allow, rule
+	from, to := a.people[q.from], a.people[q.to]
+	v.allow, v.by = eval.Decide(few, from, to, q.flow)
+	v.audit = eval.WouldDeny(few, from, to, q.flow)
+	return v
 }

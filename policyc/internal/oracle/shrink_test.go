@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"bulkhead/policyc/internal/worlds"
@@ -15,20 +16,35 @@ func (x *trial) hold(t *testing.T, property func(*trial) string) {
 	if problem == "" {
 		return
 	}
-	least := shrink(x.statements, func(some []worlds.Statement) bool {
-		y := *x
-		y.statements, y.read = some, nil
+	bad := func(some []worlds.Statement) bool {
+		y := x.saying(some)
 		if _, wrong := read(some); wrong != "" {
 			return false // a service is gone that a rule names: not the mistake in question
 		}
-		found := property(&y)
+		found := property(y)
 		if found != "" {
 			problem = found
 		}
 		return found != ""
-	})
-	x.statements = least
+	}
+	least := shrink(x.statements, bad)
+	x.statements = leastLines(least, bad)
 	t.Fatalf("%s\n%s", problem, x)
+}
+
+// leastLines leaves out what it can of each statement that is left: a mark, a
+// rank, a condition.
+func leastLines(list []worlds.Statement, bad func([]worlds.Statement) bool) []worlds.Statement {
+	for i := range list {
+		lines := shrink(strings.SplitAfter(list[i].Text, "\n"), func(some []string) bool {
+			less := slices.Clone(list)
+			less[i].Text = strings.Join(some, "")
+			return bad(less)
+		})
+		list = slices.Clone(list)
+		list[i].Text = strings.Join(lines, "")
+	}
+	return list
 }
 
 // shrink leaves out what it can of a list that is bad: halves first, then

@@ -1,13 +1,11 @@
 package oracle
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/conntrack"
-	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/fdb"
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/route"
@@ -19,38 +17,49 @@ import (
 // and one to send to.
 type box struct {
 	x        *trial
-	tables   *worlds.Tables
 	worker   *dataplane.Worker
 	snapshot *dataplane.Snapshot
 	batch    packet.Batch
-	sent     int
 }
 
-// sessionsMost bounds the sessions of a box: so many questions, and it begins
-// anew. ICMP identifiers do not repeat before.
+// sessionsMost bounds the sessions of a box: after so many questions it begins
+// anew. Source ports do not repeat before.
 const sessionsMost = 60000
 
-func newBox(x *trial, tables *worlds.Tables) (*box, error) {
+func newBox(x *trial) (*box, error) {
+	b := &box{x: x}
+	return b, b.renew()
+}
+
+// goBy has the switch go by a policy from now on: a generation. What is open
+// stays open; what the rules have counted is nothing.
+func (b *box) goBy(tables *worlds.Tables) error {
 	routes, err := route.NewBuilder().Build()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b := &box{x: x, tables: tables, snapshot: &dataplane.Snapshot{
+	next := &dataplane.Snapshot{
 		Generation: 1, Identity: tables.Identity, Policy: tables.Engine, Rules: tables.Rules, Routes: routes,
 		Segments: []dataplane.Segment{{Zone: worlds.Zone, MTU: 1500}},
 		Underlay: dataplane.Underlay{Port: packet.NoPort},
-	}}
-	for range len(x.people) + 2 {
-		b.snapshot.Ports = append(b.snapshot.Ports, dataplane.Port{Role: dataplane.RoleWorkload, MTU: 1500})
 	}
-	return b, b.renew()
+	if b.snapshot != nil {
+		next.Generation = b.snapshot.Generation + 1
+	}
+	for range len(b.x.people) + 2 {
+		next.Ports = append(next.Ports, dataplane.Port{Role: dataplane.RoleWorkload, MTU: 1500})
+	}
+	b.snapshot = next
+	n := len(tables.Rules.Rules)
+	b.worker.Counters.Rules, b.worker.Counters.Audits = make([]uint64, n+1), make([]uint64, n)
+	return nil
 }
 
 // renew forgets every session. What the rules have counted stays.
 func (b *box) renew() error {
-	counted := make([]uint64, len(b.tables.Rules.Rules)+1)
+	var rules, audits []uint64
 	if b.worker != nil {
-		counted = b.worker.Counters.Rules
+		rules, audits = b.worker.Counters.Rules, b.worker.Counters.Audits
 		b.close()
 	}
 	sessions, err := dataplane.NewSessions(conntrack.Config{Sessions: sessionsMost + 64, PortQuota: sessionsMost + 64, EmbryonicQuota: sessionsMost + 64}, 1)
@@ -63,14 +72,19 @@ func (b *box) renew() error {
 		return err
 	}
 	b.worker = dataplane.NewWorker(&dataplane.State{Sessions: sessions, FDB: learned, Neighbours: route.NewNeighbours()}, 0, 1)
-	b.worker.Counters.Rules = counted
-	b.sent = 0
+	b.worker.Counters.Rules, b.worker.Counters.Audits = rules, audits
 	return nil
 }
 
 func (b *box) close() {
 	b.worker.State.Sessions.Close()
 	b.worker.State.FDB.Close()
+}
+
+// open is how many sessions there are.
+func (b *box) open() (n int) {
+	b.worker.State.Sessions.Each(func(t *conntrack.Table) { n += int(t.Stats().Sessions) })
+	return n
 }
 
 // ports are the ways in and out of a question.
@@ -85,18 +99,19 @@ func (b *box) ports(q probe) (in, out int) {
 	return in, out
 }
 
-// run carries questions through the switch, a batch at a time, and calls each
-// with the frame as it ended.
-func (b *box) run(list []probe, each func(probe, *packet.Frame)) error {
+// parcel is a packet for the switch: what it asks, and what it is.
+type parcel struct {
+	probe
+	packet.Spec
+}
+
+// run carries parcels through the switch, a batch at a time, and calls each with
+// the frame as it ended.
+func (b *box) run(list []parcel, each func(parcel, *packet.Frame)) error {
 	for part := range slices.Chunk(list, packet.BatchSize) {
-		if b.sent+len(part) > sessionsMost {
-			if err := b.renew(); err != nil {
-				return err
-			}
-		}
 		b.batch.Reset()
-		for _, q := range part {
-			if err := b.add(q); err != nil {
+		for _, p := range part {
+			if err := b.add(p); err != nil {
 				return err
 			}
 		}
@@ -104,86 +119,30 @@ func (b *box) run(list []probe, each func(probe, *packet.Frame)) error {
 		if b.batch.Len() != len(part) {
 			return fmt.Errorf("%d frames became %d", len(part), b.batch.Len())
 		}
-		for i, q := range part {
-			each(q, b.batch.Frame(i))
+		for i, p := range part {
+			each(p, b.batch.Frame(i))
 		}
 	}
 	return nil
 }
 
-func (b *box) add(q probe) error {
-	bytes, in, err := b.frame(q)
+func (b *box) add(p parcel) error {
+	in, out := b.ports(p.probe)
+	p.SrcMAC, p.DstMAC = worlds.MAC(in), worlds.MAC(out)
+	bytes, err := packet.Build(p.Spec)
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, packet.Headroom+len(bytes))
-	copy(buf[packet.Headroom:], bytes)
+	buf := append(make([]byte, packet.Headroom), bytes...)
 	b.batch.Next().Begin(buf, packet.Headroom, uint32(len(buf)), packet.PortID(in))
-	b.sent++
 	return nil
 }
 
-func (b *box) frame(q probe) (bytes []byte, in int, err error) {
-	in, out := b.ports(q)
-	spec := b.x.packet(q, uint32(b.sent))
-	spec.SrcMAC, spec.DstMAC = worlds.MAC(in), worlds.MAC(out)
-	bytes, err = packet.Build(spec)
-	return bytes, in, err
-}
-
-// explain is what a trace says is nearest to allowing a question.
-func (b *box) explain(q probe) (string, error) {
-	bytes, in, err := b.frame(q)
-	if err != nil {
+// explain is what a trace says is nearest to allowing a packet.
+func (b *box) explain(p parcel) (string, error) {
+	b.batch.Reset()
+	if err := b.add(p); err != nil {
 		return "", err
 	}
-	b.batch.Reset()
-	f := b.batch.Next()
-	buf := append(make([]byte, packet.Headroom), bytes...)
-	f.Begin(buf, packet.Headroom, uint32(len(buf)), packet.PortID(in))
 	return dataplane.Explain(b.worker, b.snapshot, 1e9, &b.batch).Nearest, nil
-}
-
-var mark = []byte("bulkhead")
-
-// packet is the packet that opens a connection. No two have the same
-// ports, and its ICMP identifier is its number, so that none belongs to the
-// connection of another; and its number is in it, behind a mark.
-func (x *trial) packet(q probe, number uint32) packet.Spec {
-	s := packet.Spec{
-		Src: packet.AddrFrom(x.people[q.from].Addr), Dst: packet.AddrFrom(x.people[q.to].Addr), Proto: q.flow.Proto,
-		SrcPort: q.flow.Src, DstPort: q.flow.Dst, ICMPID: uint16(1 + number%sessionsMost), Seq: 1, // an identifier of 0 would be the session of what has none
-		ICMPType: uint8(q.flow.Dst >> 8), ICMPCode: uint8(q.flow.Dst),
-	}
-	if s.Proto == packet.ProtoSCTP { // an INIT chunk (RFC 9260 3.3.2), with the mark as its parameters
-		s.Payload = []byte{1, 0, 0, 32, 0, 0, 0, 1, 0, 0, 255, 255, 0, 1, 0, 1, 0, 0, 0, 1}
-	}
-	s.Payload = binary.BigEndian.AppendUint32(append(s.Payload, mark...), number)
-	return s
-}
-
-// expected is how a frame ends if the policy says so: at which port, or dropped
-// for which reason, and by which rule.
-func (b *box) expected(q probe, allow bool, rule string) (egress packet.PortID, reason drop.Reason, named string) {
-	_, out := b.ports(q)
-	switch {
-	case allow && opens(q):
-		return packet.PortID(out), drop.None, rule
-	case allow:
-		return packet.NoPort, drop.ICMPUnmatched, rule // it may pass, but as part of nothing
-	case rule != "":
-		return packet.NoPort, drop.Denied, rule
-	}
-	return packet.NoPort, drop.NoRule, ""
-}
-
-// opens tells whether a packet begins a connection: of ICMP's only questions do.
-func opens(q probe) bool {
-	switch q.flow.Proto {
-	case packet.ProtoICMP:
-		return q.flow.Dst>>8 == 8 || q.flow.Dst>>8 == 13
-	case packet.ProtoICMPv6:
-		return q.flow.Dst>>8 == 128
-	}
-	return true
 }

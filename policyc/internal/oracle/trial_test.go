@@ -13,15 +13,35 @@ import (
 	"bulkhead/policyc/internal/worlds"
 )
 
-// trial is a policy, who asks, and what. People and questions stay when
+// trial is a policy, who asks, what, and when. People and questions stay when
 // statements are left out to find the least that still goes wrong.
 type trial struct {
 	seed       uint64
 	statements []worlds.Statement
 	people     []check.Subject
 	probes     []probe
-	allowed    int    // questions to which the policy says yes, once they have been asked
-	read       *about // of the statements; nil: not yet
+	times      []int64 // at each of which the questions are asked
+	now        int64   // the one that a view is of
+	allowed    int     // questions to which the policy says yes, once they have been asked
+
+	// What has been made of the statements; nil: not yet.
+	source *check.Policy
+	rules  *policy.Ruleset
+	read   *about // at now
+}
+
+// saying is the trial with other statements.
+func (x *trial) saying(statements []worlds.Statement) *trial {
+	y := *x
+	y.statements, y.source, y.rules, y.read = statements, nil, nil, nil
+	return &y
+}
+
+// at is the trial at a time.
+func (x *trial) at(now int64) *trial {
+	y := *x
+	y.now, y.read = now, nil
+	return &y
 }
 
 // probe is one question: may people[from] connect people[to]?
@@ -36,6 +56,10 @@ func newTrial(t *testing.T, seed uint64, size func(*rand.Rand) worlds.Size, peop
 	r := numbers(seed)
 	w := worlds.Draw(r, size(r))
 	x := &trial{seed: seed, statements: w.Statements, people: w.People(r, people)}
+	for range 2 {
+		x.times = append(x.times, worlds.Seconds[r.IntN(len(worlds.Seconds))])
+	}
+	x.now = x.times[0]
 	about, err := x.about()
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
@@ -70,8 +94,8 @@ func aimed(r *rand.Rand, a *about, q probe) probe {
 	if len(both) == 0 {
 		return q
 	}
-	rule := a.p.Rules[both[r.IntN(len(both))]]
-	if port := rule.Ports[r.IntN(len(rule.Ports))]; port.Proto != policy.AnyProto {
+	ports := a.p.Rules[both[r.IntN(len(both))]].AllPorts()
+	if port := ports[r.IntN(len(ports))]; port.Proto != policy.AnyProto {
 		dst := []uint16{port.DstLo - 1, port.DstLo, port.DstHi, port.DstHi + 1}[r.IntN(4)]
 		if q.flow = worlds.From(eval.Flow{Proto: uint8(port.Proto), Dst: dst}, q.flow.Src); port.SrcLo > 0 || port.SrcHi < 65535 {
 			q.flow.Src = worlds.FromOf(r, port)
@@ -114,7 +138,7 @@ func built(p *check.Policy) (*policy.Ruleset, error) {
 }
 
 func (x *trial) String() string {
-	return fmt.Sprintf("BULKHEAD_SEED=%d, in %d statements:\n%s", x.seed, len(x.statements), strings.Join(worlds.Files(x.statements), "# next file\n"))
+	return fmt.Sprintf("BULKHEAD_SEED=%d, at %d, in %d statements:\n%s", x.seed, x.times, len(x.statements), strings.Join(worlds.Files(x.statements), "# next file\n"))
 }
 
 func (x *trial) say(q probe) string {

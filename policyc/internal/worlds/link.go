@@ -25,7 +25,7 @@ type Tables struct {
 	sets     [][]policy.SetID
 }
 
-// Link does what the daemon does: endpoints with the sets of their labels and
+// Link does what the daemon does with the view of a time: endpoints with the sets of their labels and
 // addresses, one a port, and the networks as a table of prefixes for everybody
 // else, who is behind either of two routers: ports len(people) and the next.
 func Link(rs *policy.Ruleset, people []check.Subject) (*Tables, error) {
@@ -70,6 +70,16 @@ func (t *Tables) List(from, to int, f eval.Flow) (policy.RuleID, policy.Verdict)
 	return t.Rules.Decide(t.sets[from], t.sets[to], f.Proto, f.Src, f.Dst)
 }
 
+// ListAudit asks the lowered list which rule under audit would have denied.
+func (t *Tables) ListAudit(from, to int, f eval.Flow) (policy.RuleID, bool) {
+	return t.Rules.WouldDeny(t.sets[from], t.sets[to], f.Proto, 0, f.Dst)
+}
+
+// Audit asks the linked tables which rule under audit would have denied.
+func (t *Tables) Audit(from, to int, f eval.Flow) (policy.RuleID, bool) {
+	return t.Engine.WouldDeny(t.ids[from], t.ids[to], f.Proto, 0, f.Dst)
+}
+
 // Decide asks the linked tables.
 func (t *Tables) Decide(from, to int, f eval.Flow) (policy.RuleID, policy.Verdict) {
 	return t.Engine.Decide(t.ids[from], t.ids[to], f.Proto, f.Src, f.Dst)
@@ -94,11 +104,11 @@ func (t *Tables) Name(id policy.RuleID) string {
 }
 
 // setsOf are the sets that somebody is in. An address of no endpoint is in no
-// service.
+// service, and outside.
 func setsOf(rs *policy.Ruleset, s check.Subject) []policy.SetID {
-	all := rs.NetworksOf(s.Addr)
+	all := rs.OutsideOf(s.Addr)
 	if s.Labels != nil {
-		all = append(all, rs.ServicesOf(s.Labels)...)
+		all = slices.Concat(rs.NetworksOf(s.Addr), rs.ServicesOf(s.Labels))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

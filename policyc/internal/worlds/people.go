@@ -11,7 +11,7 @@ import (
 )
 
 // People draws who asks: endpoints with labels at addresses, and addresses of
-// nobody, both where a block begins and ends and beside that. No two have one
+// nobody, some of them hosts, both where a block begins and ends and beside that. No two have one
 // address; there are n, or as many as there are such addresses.
 func (w *World) People(r *rand.Rand, n int) []check.Subject {
 	var edges []netip.Addr
@@ -24,25 +24,16 @@ func (w *World) People(r *rand.Rand, n int) []check.Subject {
 	slices.SortFunc(edges, netip.Addr.Compare)
 	edges = slices.Compact(edges)
 	r.Shuffle(len(edges), func(i, j int) { edges[i], edges[j] = edges[j], edges[i] })
+	labels := slices.Concat(w.labels, hostLabels, []map[string]string{{}})
 	var out []check.Subject
 	for i, a := range edges[:min(n, len(edges))] {
 		s := check.Subject{Addr: a}
 		if i%3 != 0 {
-			s.Labels = oneOf(r, append(w.labels, map[string]string{}))
+			s.Labels = oneOf(r, labels)
 		}
 		out = append(out, s)
 	}
 	return out
-}
-
-// Last is the last address of a prefix.
-func Last(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < 8*len(b); i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
 }
 
 // Flows are the edges of every range that the rules have, and one beside each,
@@ -54,7 +45,7 @@ func Flows(p *check.Policy) []eval.Flow {
 		seen[f] = true
 	}
 	for _, rule := range p.Rules {
-		for _, q := range rule.Ports {
+		for _, q := range rule.AllPorts() {
 			if q.Proto == policy.AnyProto {
 				continue
 			}

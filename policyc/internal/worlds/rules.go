@@ -10,7 +10,7 @@ import (
 // portWords have edges that meet, the ends of the range, both families of ICMP
 // with type and code, and protocols without ports.
 var portWords = []string{
-	"any", "tcp", "tcp/0", "tcp/65535", "tcp/80", "tcp/80-90", "tcp/85-100", "tcp/91-95", "tcp/102", "udp/53", "udp", "sctp/1-2", "gre", "ip/255", "ip/0",
+	"any", "tcp", "tcp/0", "tcp/65535", "tcp/80", "tcp/80-90", "tcp/85-100", "tcp/91-95", "tcp/102", "udp/53", "udp", "sctp/1-2", "gre", "esp", "ah", "ip/255", "ip/0",
 	"icmp", "icmp/echo", "icmp/echo-reply", "icmp/too-big", "icmp/unreachable", "icmp4/3/4", "icmp4/255/255", "icmp4/0/0", "icmp6/128/0", "icmp6/255",
 }
 
@@ -40,7 +40,24 @@ func (w *World) rule(r *rand.Rand, i int) Statement {
 	if r.IntN(3) == 0 {
 		return w.scoped(r, i)
 	}
-	return Statement{Rule: true, Text: says(i, Rank(r), oneOf(r, verdicts), some(r, w.sets), some(r, w.sets), ports(r, len(w.sets)))}
+	verdict, to, ports := oneOf(r, verdicts), some(r, w.sets), ports(r, len(w.sets))
+	if verdict != "deny" { // which may not use the names of other scopes
+		to, ports = w.byName(r, "", to, ports)
+	}
+	return Statement{Rule: true, Text: says(i, Rank(r)+marks(r, verdict), verdict, some(r, w.sets), to, ports)}
+}
+
+// byName has every third rule go to services by the name that they have for a
+// port, where there are such services: a scope's own only, or everybody's.
+func (w *World) byName(r *rand.Rand, scope string, to, ports []string) ([]string, []string) {
+	own := w.own
+	if scope != "" {
+		own = slices.DeleteFunc(slices.Clone(own), func(name string) bool { return !strings.HasPrefix(name, scope+"/") })
+	}
+	if len(own) == 0 || r.IntN(3) != 0 {
+		return to, ports
+	}
+	return some(r, own), append(ports[:len(ports)-1:len(ports)-1], "own")
 }
 
 // says writes a rule.
@@ -79,9 +96,13 @@ func (w *World) scoped(r *rand.Rand, i int) Statement {
 	} else {
 		to = side()
 	}
-	rank := oneOf(r, []string{"", "tier = \"baseline\"\n", "priority = 999\n"})
+	verdict, ports := oneOf(r, verdicts), ports(r, len(w.sets))
+	if direction == "ingress" {
+		to, ports = w.byName(r, scope, to, ports)
+	}
+	rank := oneOf(r, []string{"", "tier = \"baseline\"\n", "priority = 999\n"}) + marks(r, verdict)
 	if direction != "" {
 		rank += fmt.Sprintf("direction = %q\n", direction)
 	}
-	return Statement{Rule: true, Scope: scope, Text: says(i, rank, oneOf(r, verdicts), from, to, ports(r, len(w.sets)))}
+	return Statement{Rule: true, Scope: scope, Text: says(i, rank, verdict, from, to, ports)}
 }
