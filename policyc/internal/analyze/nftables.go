@@ -176,8 +176,8 @@ func (n *nft) stratum(f family, list []*party, r *check.Rule, x stratum) {
 		sources[key].add(from)
 	}
 	lines := []string{}
-	for _, from := range sources {
-		i := -1
+	for _, key := range slices.Sorted(maps.Keys(sources)) { // sets are numbered as they come
+		from, i := sources[key], -1
 		from.each(func(k int) { i = k })
 		for _, ports := range n.ports(f, x.spans) {
 			line := n.side(f, list, "saddr", from) + n.side(f, list, "daddr", x.pairs[i]) + ports
