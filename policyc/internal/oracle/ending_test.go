@@ -40,17 +40,17 @@ func (b *box) ending(q probe, v verdict) ending {
 // answered is how the answer to a packet that has passed ends: back, as part of
 // its session, or as what it would be by itself.
 func (b *box) answered(q probe, v verdict, back probe, alone verdict) ending {
+	if q.flow.Proto == packet.ProtoUDP && (q.flow.Dst == 67 || q.flow.Dst == 547) {
+		return ending{egress: packet.NoPort, reason: drop.RogueDHCP} // as a DHCP server's, whatever the policy says
+	}
 	if !v.stateless() {
 		_, out := b.ports(back)
 		return ending{egress: packet.PortID(out), by: v.by}
 	}
-	end := b.ending(back, alone)
-	switch {
-	case !alone.allow || alone.stateless():
-	case q.flow.Proto == packet.ProtoTCP:
+	if alone.allow && !alone.stateless() && q.flow.Proto == packet.ProtoTCP {
 		return ending{packet.NoPort, drop.TCPNoSession, alone.by, false, alone.audit} // a SYN-ACK opens nothing
 	}
-	return end
+	return b.ending(back, alone)
 }
 
 // opens tells whether a packet begins a connection: of ICMP's only questions do.

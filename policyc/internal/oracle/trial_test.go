@@ -3,6 +3,7 @@ package oracle
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,14 +88,22 @@ func (x *trial) draw(r *rand.Rand, a *about, n int) {
 	}
 }
 
-// aimed makes a question one that a rule is about, if there is one for whom it
-// asks.
+// aimed makes a question one that a rule is about, to somebody whom it names, if
+// there is one that names who asks.
 func aimed(r *rand.Rand, a *about, q probe) probe {
-	both := a.both(q)
-	if len(both) == 0 {
+	rules := a.from[q.from]
+	if len(rules) == 0 {
 		return q
 	}
-	ports := a.p.Rules[both[r.IntN(len(both))]].AllPorts()
+	rule := rules[r.IntN(len(rules))]
+	for range 50 { // in a city most rules are about people who are not here
+		if to := a.named(r, rule); to >= 0 && to != q.from {
+			q.to = to
+			break
+		}
+		rule = rules[r.IntN(len(rules))]
+	}
+	ports := a.p.Rules[rule].AllPorts()
 	if port := ports[r.IntN(len(ports))]; port.Proto != policy.AnyProto {
 		dst := []uint16{port.DstLo - 1, port.DstLo, port.DstHi, port.DstHi + 1}[r.IntN(4)]
 		if q.flow = worlds.From(eval.Flow{Proto: uint8(port.Proto), Dst: dst}, q.flow.Src); port.SrcLo > 0 || port.SrcHi < 65535 {
@@ -102,6 +111,18 @@ func aimed(r *rand.Rand, a *about, q probe) probe {
 		}
 	}
 	return q
+}
+
+// named is one of the people whom a rule names as destination; -1: there is none.
+func (a *about) named(r *rand.Rand, rule int32) int {
+	first := r.IntN(len(a.people))
+	for i := range a.people {
+		to := (first + i) % len(a.people)
+		if _, found := slices.BinarySearch(a.to[to], rule); found {
+			return to
+		}
+	}
+	return -1
 }
 
 func sources(files []string) []compile.Source {

@@ -63,6 +63,10 @@ func (w *World) define(name, scope, text string) {
 	w.Statements = append(w.Statements, Statement{Scope: scope, Text: text})
 }
 
+// defaults are mostly none: one that allows or denies leaves the rules behind it
+// nothing to say.
+var defaults = append(make([]string, 12), "pass", "deny", "allow")
+
 // drawTiers draws defaults of tiers.
 func (w *World) drawTiers(r *rand.Rand, size Size) {
 	tiers := []string{"platform", "security", "application", "baseline"}
@@ -70,7 +74,7 @@ func (w *World) drawTiers(r *rand.Rand, size Size) {
 		tiers = tiers[2:] // an early default would leave all the rules nothing to say
 	}
 	for _, tier := range tiers {
-		if word := oneOf(r, []string{"", "", "", "pass", "deny", "allow"}); word != "" {
+		if word := oneOf(r, defaults); word != "" {
 			w.Statements = append(w.Statements, Statement{Text: fmt.Sprintf("[tiers.%s]\ndefault = %q\n", tier, word)})
 		}
 	}
