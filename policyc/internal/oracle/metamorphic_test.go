@@ -81,10 +81,14 @@ var alike = map[string]change{
 	"a_group_for_its_services": func(_ *rand.Rand, list []worlds.Statement) []worlds.Statement {
 		group := worlds.Statement{Text: "[services.both]\nservices = [\"s0\", \"any0\"]\n"}
 		alias := worlds.Statement{Text: "[services.any0]\nservices = [\"s0\"]\n"}
-		for i := range list {
-			if list[i].Rule {
-				list[i].Text = strings.ReplaceAll(list[i].Text, `"s0"`, `"both"`)
+		named := false
+		for i, s := range list {
+			if s.Rule && strings.Contains(s.Text, `"s0"`) {
+				list[i].Text, named = strings.ReplaceAll(s.Text, `"s0"`, `"both"`), true
 			}
+		}
+		if !named {
+			return list
 		}
 		return append(list, group, alias)
 	},
