@@ -48,7 +48,8 @@ func TestRelevantRulesSayWhatAllDo(t *testing.T) {
 				if err != nil {
 					return err.Error()
 				}
-				if got, want := eval.Ask(rules.Between(from, to), from, to, ports), eval.Ask(p, from, to, ports); got != want {
+				got, want := eval.Ask(rules.Between(from, to), from, to, ports), eval.Ask(p, from, to, ports)
+				if got.From = want.From; got != want { // which source ports are cut is of all rules
 					return fmt.Sprintf("%s, %s: %+v, of all rules %+v", x.say(q), ranges[i%len(ranges)], got, want)
 				}
 			}

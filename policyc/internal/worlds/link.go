@@ -72,12 +72,12 @@ func (t *Tables) List(from, to int, f eval.Flow) (policy.RuleID, policy.Verdict)
 
 // ListAudit asks the lowered list which rule under audit would have denied.
 func (t *Tables) ListAudit(from, to int, f eval.Flow) (policy.RuleID, bool) {
-	return t.Rules.WouldDeny(t.sets[from], t.sets[to], f.Proto, 0, f.Dst)
+	return t.Rules.WouldDeny(t.sets[from], t.sets[to], f.Proto, f.Src, f.Dst)
 }
 
 // Audit asks the linked tables which rule under audit would have denied.
 func (t *Tables) Audit(from, to int, f eval.Flow) (policy.RuleID, bool) {
-	return t.Engine.WouldDeny(t.ids[from], t.ids[to], f.Proto, 0, f.Dst)
+	return t.Engine.WouldDeny(t.ids[from], t.ids[to], f.Proto, f.Src, f.Dst)
 }
 
 // Decide asks the linked tables.

@@ -41,19 +41,18 @@ func (w *World) rule(r *rand.Rand, i int) Statement {
 		return w.scoped(r, i)
 	}
 	verdict, to, ports := oneOf(r, verdicts), some(r, w.sets), ports(r, len(w.sets))
-	if verdict != "deny" { // which may not use the names of other scopes
-		to, ports = w.byName(r, "", to, ports)
-	}
+	to, ports = w.byName(r, "", to, ports)
 	return Statement{Rule: true, Text: says(i, Rank(r)+marks(r, verdict), verdict, some(r, w.sets), to, ports)}
 }
 
 // byName has every third rule go to services by the name that they have for a
 // port, where there are such services: a scope's own only, or everybody's.
 func (w *World) byName(r *rand.Rand, scope string, to, ports []string) ([]string, []string) {
-	own := w.own
-	if scope != "" {
-		own = slices.DeleteFunc(slices.Clone(own), func(name string) bool { return !strings.HasPrefix(name, scope+"/") })
+	mine := func(name string) bool { // a deny may not go by what others call their ports
+		of, _, scoped := strings.Cut(name, "/")
+		return scoped == (scope != "") && (!scoped || of == scope)
 	}
+	own := slices.DeleteFunc(slices.Clone(w.own), func(name string) bool { return !mine(name) })
 	if len(own) == 0 || r.IntN(3) != 0 {
 		return to, ports
 	}
