@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -36,6 +37,48 @@ func TestTheManualsExampleIsAPolicy(t *testing.T) {
 		var list diag.List
 		if got := string(format.Source(diag.NewSource("docs/policy.md", []byte(b[1])), &list)); got != b[1] {
 			t.Errorf("not in canonical form, which is\n%s", got)
+		}
+	}
+}
+
+// A topic of the help is no sketch: a text in it that states a version is a whole
+// policy, which compiles without a finding, and the tests in it pass.
+func TestTopicsArePolicies(t *testing.T) {
+	for _, name := range topicNames {
+		_, text := topic(name)
+		n := 0
+		for _, block := range regexp.MustCompile(`(?m)(^    .*\n|^\n)+`).FindAllString(text+"\n", -1) {
+			if !strings.Contains(block, "version = 1") {
+				continue
+			}
+			n++
+			_, findings := compile.Check([]compile.Source{{Name: "topic " + name, Text: []byte(block)}})
+			var out strings.Builder
+			if err := findings.Render(&out); err != nil || out.Len() > 0 {
+				t.Errorf("%v\n%s", err, out.String())
+			}
+		}
+		if want := map[string]int{"keys": 0, "change": 0, "signing": 0}; n != 1 && n != want[name] {
+			t.Errorf("topic %s has %d policies", name, n)
+		}
+	}
+}
+
+// Topics are read on a terminal, and every text in the folder is one.
+func TestTopicsFitTheScreen(t *testing.T) {
+	files, err := filepath.Glob("topics/*.txt")
+	if err != nil || len(files) != len(topicNames)-1 { // the keys have no file
+		t.Errorf("%d files for %d topics: %v", len(files), len(topicNames), err)
+	}
+	for _, name := range topicNames {
+		title, text := topic(name)
+		if len(title) == 0 || len(title) > 66 {
+			t.Errorf("%s: title %q", name, title)
+		}
+		for _, line := range strings.Split(text, "\n") {
+			if len(line) > 84 {
+				t.Errorf("%s: %d bytes: %s", name, len(line), line)
+			}
 		}
 	}
 }

@@ -63,7 +63,7 @@ func makeKeys(name string) (ed25519.PublicKey, error) {
 func create(name string, data []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists, and keys are never overwritten; name another", name)
+		return fmt.Errorf("%s exists, and is never overwritten; name another", name)
 	}
 	if err != nil {
 		return err

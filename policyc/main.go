@@ -48,11 +48,17 @@ func command() *cobra.Command {
 		Long: `policyc compiles policies (who may connect to whom, by service) into the tables
 that vswitchd loads, and answers questions about them.
 
-From nothing to a table:
-  1. write who is who and who may connect to whom: docs/policy.md
-  2. policyc check policy.toml            every mistake at once
-  3. policyc build policy.toml -o policy.bhp
-  4. vsctl policy load policy.bhp
+From nothing to a signed table:
+  1. policyc init policy.toml               a policy to begin with: make it yours
+  2. policyc check policy.toml              every mistake at once, and its tests
+  3. policyc query policy.toml --to db      who can reach db, on what, by which rule
+  4. policyc build policy.toml -o policy.bhp --generation 1
+  5. policyc keygen policy-key              once; policy_keys of vswitchd trusts it
+  6. policyc sign policy.bhp --key policy-key
+  7. policyc verify policy.bhp --key policy-key.pub
+  8. vsctl policy load policy.bhp           on the switch
+
+policyc help language has the language in a page; the topics below have the rest.
 
 Exit codes: 0 yes (good, allowed), 1 no (mistakes, denied), 2 error.`,
 		Example: `  policyc check policy.toml
@@ -60,8 +66,9 @@ Exit codes: 0 yes (good, allowed), 1 no (mistakes, denied), 2 error.`,
   policyc query policy.toml --from web --to db --port tcp/5432`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(buildCommand(), checkCommand(), fmtCommand(), queryCommand(), explainCommand(), diffCommand(), lintCommand(), testCommand(),
+	root.AddCommand(initCommand(), buildCommand(), checkCommand(), fmtCommand(), queryCommand(), explainCommand(), diffCommand(), lintCommand(), testCommand(),
 		matrixCommand(), exportCommand(), statsCommand(), replayCommand(), keygenCommand(), signCommand(), verifyCommand(), importCommand(), lspCommand())
+	root.AddCommand(topicCommands()...)
 	cli.Finish(root)
 	return root
 }

@@ -5,7 +5,9 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -26,7 +28,7 @@ func TestMain(m *testing.M) {
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true, Setup: quickly,
-		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"ends": ends, "tmpfs": tmpfs, "examples": examples},
+		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"ends": ends, "tmpfs": tmpfs, "examples": examples, "steps": steps},
 		Condition: condition,
 	})
 }
@@ -78,6 +80,19 @@ func examples(ts *testscript.TestScript, _ bool, _ []string) {
 		if err != nil {
 			ts.Fatalf("%s: %v\n%s", e.Line, err, ts.ReadFile("stderr"))
 		}
+	}
+}
+
+// steps runs what the help says leads from nothing to a signed table, a line a
+// step. Each ends with a yes.
+func steps(ts *testscript.TestScript, _ bool, _ []string) {
+	lines := regexp.MustCompile(`(?m)^  \d\. (policyc .*?)(   .*)?$`).FindAllStringSubmatch(command().Long, -1)
+	if len(lines) < 5 {
+		ts.Fatalf("the help has %d steps", len(lines))
+	}
+	for _, line := range lines {
+		words := strings.Fields(line[1])
+		ts.Check(ts.Exec(words[0], words[1:]...))
 	}
 }
 

@@ -97,6 +97,9 @@ func known(root *cobra.Command, args []string) error {
 		return nil
 	}
 	cmd, rest, err := root.Find(args)
+	if err == nil && cmd.IsAdditionalHelpTopicCommand() && len(rest) > 0 && cmd.ParseFlags(rest) == nil && cmd.Flags().NArg() > 0 {
+		return fmt.Errorf("%s is a topic of the help and no command: %s help %s", cmd.Name(), root.Name(), cmd.Name())
+	}
 	if err != nil || !cmd.HasAvailableSubCommands() {
 		return err
 	}
@@ -113,7 +116,7 @@ func known(root *cobra.Command, args []string) error {
 func unknown(cmd *cobra.Command, word string) error {
 	var names []string
 	for _, sub := range cmd.Commands() {
-		if sub.IsAvailableCommand() || sub.Name() == "help" {
+		if explained(sub) || sub.Name() == "help" {
 			names = append(names, sub.Name())
 		}
 	}
@@ -123,6 +126,9 @@ func unknown(cmd *cobra.Command, word string) error {
 	}
 	if meant := nearest.Name(word, names); meant != "" {
 		return fmt.Errorf("%s; did you mean %q?", text, meant)
+	}
+	if len(names) == 0 {
+		return errors.New(text)
 	}
 	return fmt.Errorf("%s; it has %s", text, strings.Join(names, ", "))
 }

@@ -29,7 +29,7 @@ func tree(ran *string) *cobra.Command {
 	root.AddCommand(trace)
 	group := &cobra.Command{Use: "endpoint"}
 	group.AddCommand(leaf("move NAME", OneArg("name")), leaf("add NAME", OneArg("name")))
-	root.AddCommand(status, group)
+	root.AddCommand(status, group, &cobra.Command{Use: "colours", Long: "red, green"})
 	Finish(root)
 	return root
 }
@@ -38,7 +38,7 @@ func TestWhatTheCallerMeant(t *testing.T) {
 	for call, want := range map[string]string{
 		"sttus":                      `there is no command "sttus"; did you mean "status"?`,
 		"--socket x sttus":           `there is no command "sttus"; did you mean "status"?`,
-		"frobnicate":                 `there is no command "frobnicate"; it has completion, endpoint, help, status, trace, version`,
+		"frobnicate":                 `there is no command "frobnicate"; it has colours, completion, endpoint, help, status, trace, version`,
 		"endpoint mvoe":              `endpoint has no command "mvoe"; did you mean "move"?`,
 		"status --wacth 1s":          `unknown flag: --wacth; did you mean --watch?`,
 		"status --frobnicate":        `unknown flag: --frobnicate; tool status --help lists them`,
@@ -48,6 +48,9 @@ func TestWhatTheCallerMeant(t *testing.T) {
 		"status now":                 `status takes no arguments, only flags; "now" is one too many`,
 		"endpoint move":              `endpoint move needs a name: tool endpoint move NAME`,
 		"endpoint move a b":          `endpoint move takes one name; "b" is one too many`,
+		"colours red":                `colours is a topic of the help and no command: tool help colours`,
+		"help colours red":           `colours has no command "red"`,
+		"help colour":                `there is no command "colour"; did you mean "colours"?`,
 		"help sttus":                 `there is no command "sttus"; did you mean "status"?`,
 		"help endpoint mvoe":         `endpoint has no command "mvoe"; did you mean "move"?`,
 		"completion fihs":            `shell "fihs" is not known; did you mean "fish"?`,
@@ -69,7 +72,7 @@ func TestWhatTheCallerMeant(t *testing.T) {
 func TestWhatRuns(t *testing.T) {
 	for call, want := range map[string]string{
 		"status": "status", "--socket x status --watch 1s": "status", "endpoint move db": "move",
-		"": "", "endpoint": "", "--help": "", "help": "", "help endpoint move": "", "help help": "",
+		"": "", "endpoint": "", "--help": "", "help": "", "help endpoint move": "", "help help": "", "help colours": "", "colours": "", "colours --help": "",
 		"completion bash": "", "completion zsh": "", "completion fish": "", "version": "", "__complete stat": "",
 	} {
 		var ran string

@@ -16,7 +16,7 @@ func helpCommand(root *cobra.Command) *cobra.Command {
 	name := root.Name()
 	return &cobra.Command{
 		Use: "help [COMMAND]...", Short: "Explain a command",
-		Long:    "Prints what a command does, its flags, exit codes and examples.",
+		Long:    "Prints what a command does, its flags, exit codes and examples; or a topic's text.",
 		Example: fmt.Sprintf("  %s help\n  %s help completion\n  %s help help", name, name, name),
 		Args: func(_ *cobra.Command, args []string) error {
 			cmd, rest, err := root.Find(args)
@@ -47,11 +47,17 @@ func commandsOf(root *cobra.Command, path []string, begun string) []string {
 	}
 	var names []string
 	for _, sub := range cmd.Commands() {
-		if sub.IsAvailableCommand() && strings.HasPrefix(sub.Name(), begun) {
+		if explained(sub) && strings.HasPrefix(sub.Name(), begun) {
 			names = append(names, cobra.CompletionWithDesc(sub.Name(), sub.Short))
 		}
 	}
 	return names
+}
+
+// explained tells whether help has something to say of a command to those who do
+// not know it: it runs, or it is a topic, which is there for its help alone.
+func explained(cmd *cobra.Command) bool {
+	return cmd.IsAvailableCommand() || cmd.IsAdditionalHelpTopicCommand()
 }
 
 func versionCommand(root *cobra.Command) *cobra.Command {
