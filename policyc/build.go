@@ -84,7 +84,11 @@ func affordable(cmd *cobra.Command, limit budget.Limit, rs *policy.Ruleset) erro
 	if err != nil {
 		return fmt.Errorf("the switch would refuse it: %w", err)
 	}
-	return within(cmd.ErrOrStderr(), limit, rs, identities, cost)
+	over, err := within(limit, rs, identities, cost)
+	if err != nil {
+		return err
+	}
+	return over.report(cmd.ErrOrStderr())
 }
 
 // goodOutput refuses to write the table over its own source.

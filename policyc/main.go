@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -24,7 +25,11 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 // run is main, for the tests.
 func run(args []string) int {
-	err := cli.Run(context.Background(), command(), args)
+	return exitCode(cli.Run(context.Background(), command(), args), os.Stderr)
+}
+
+// exitCode is how the program ends; what could not be answered it says to w.
+func exitCode(err error, w io.Writer) int {
 	var no answerNo
 	switch {
 	case err == nil:
@@ -32,7 +37,7 @@ func run(args []string) int {
 	case errors.As(err, &no):
 		return exitNo
 	}
-	fmt.Fprintf(os.Stderr, "policyc: %s\n", strings.ReplaceAll(err.Error(), "\n", "\npolicyc: "))
+	fmt.Fprintf(w, "policyc: %s\n", strings.ReplaceAll(err.Error(), "\n", "\npolicyc: "))
 	return exitError
 }
 

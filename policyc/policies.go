@@ -26,6 +26,11 @@ func policyOf(cmd *cobra.Command, args []string) (*compile.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
+	return policyIn(cmd, sources)
+}
+
+// policyIn is policyOf for sources that were read.
+func policyIn(cmd *cobra.Command, sources []compile.Source) (*compile.Policy, error) {
 	p, findings := compile.Read(sources)
 	if findings.Failed() {
 		return nil, errors.Join(findings.Render(cmd.ErrOrStderr()), errors.New("the policy cannot be asked: "+tally(findings)))

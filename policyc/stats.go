@@ -29,7 +29,7 @@ stretch of the networks; and those of the endpoints in --endpoints, as vsctl
 endpoints -o json prints them. Touches are the loads of a lookup, at the most,
 whatever the packet.
 
-Exit codes: 0 within the budget, 1 over it, or the policy has mistakes, 2 error.`,
+Exit codes: 0 within the budget, 1 over it, 2 error.`,
 		Example: `  policyc stats policy.toml
   policyc stats policy.bhp -o json
   policyc stats policy.toml --max-touches 16 --max-bytes 1000000`,
@@ -50,10 +50,17 @@ Exit codes: 0 within the budget, 1 over it, or the policy has mistakes, 2 error.
 			if err != nil {
 				return err
 			}
+			s.Budget, err = within(limit, p.rules, s.identities, &s.cost)
+			if err != nil {
+				return err
+			}
 			if err := s.print(cmd.OutOrStdout(), output); err != nil {
 				return err
 			}
-			return within(cmd.ErrOrStderr(), limit, p.rules, s.identities, &s.cost)
+			if output == "json" {
+				return s.Budget.answer()
+			}
+			return s.Budget.report(cmd.ErrOrStderr())
 		},
 	}
 	limitFlags(cmd, &limit)
@@ -98,8 +105,8 @@ func loadPolicy(cmd *cobra.Command, args []string) (*loaded, error) {
 		}
 		return loadArtifact(args[0], sources[0].Text)
 	}
-	p, findings := compile.Read(sources)
-	if err := report(cmd, findings); err != nil {
+	p, err := policyIn(cmd, sources)
+	if err != nil {
 		return nil, err
 	}
 	rs := compile.Lower(p, compile.Options{})
@@ -131,41 +138,6 @@ func readEndpoints(name string) ([]endpoints.Endpoint, error) {
 	return endpoints.Read(name, text)
 }
 
-// within refuses a policy that is over its budget, and says which rules make it
-// so.
-func within(w io.Writer, limit budget.Limit, rs *policy.Ruleset, identities [][]uint32, cost *budget.Cost) error {
-	if limit.Holds(cost) {
-		return nil
-	}
-	fmt.Fprintf(w, "over the budget: %s\n", overrun(limit, cost))
-	blamed, fits, err := limit.Blame(rs, identities)
-	if err != nil {
-		return err
-	}
-	for i, b := range blamed {
-		also := ""
-		if i > 0 {
-			also = " as well"
-		}
-		fmt.Fprintf(w, "without %q (%s:%d)%s: %d touches, %d bytes\n", b.Rule.Name, b.Rule.File, b.Rule.Line, also, b.Without.Touches, b.Without.Bytes)
-	}
-	if !fits {
-		fmt.Fprintln(w, "that is over it still: no few rules make the policy so large; allow more, or put endpoints in fewer services")
-	}
-	return answerNo{}
-}
-
-func overrun(limit budget.Limit, cost *budget.Cost) string {
-	var over []string
-	if limit.Touches > 0 && cost.Touches > limit.Touches {
-		over = append(over, fmt.Sprintf("a lookup takes %d touches, more than %d", cost.Touches, limit.Touches))
-	}
-	if limit.Bytes > 0 && cost.Bytes > limit.Bytes {
-		over = append(over, fmt.Sprintf("the tables take %d bytes, more than %d", cost.Bytes, limit.Bytes))
-	}
-	return strings.Join(over, "; ")
-}
-
 // size is a named number of bytes.
 type size struct {
 	Name  string `json:"name"`
@@ -191,6 +163,7 @@ type measured struct {
 	Bytes         int      `json:"table_bytes"`
 	Tables        []size   `json:"tables"`
 	Touches       int      `json:"touches"`
+	Budget        *overrun `json:"over_budget,omitempty"`
 
 	cost       budget.Cost
 	identities [][]uint32

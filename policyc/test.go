@@ -46,6 +46,9 @@ the rules are exercised, 2 error.`,
 				return err
 			}
 			p, findings := compile.CheckAt(sources, compile.Moments{Tests: now})
+			if findings.Failed() && out.name == "json" {
+				return reportJSON(cmd, findings, &failedTests{Findings: findingsJSON(findings)})
+			}
 			if err := report(cmd, findings); err != nil {
 				return err
 			}
@@ -63,8 +66,16 @@ the rules are exercised, 2 error.`,
 	return cmd
 }
 
-// coverage is what test prints as JSON.
+// failedTests is what test prints as JSON where a test fails, or the policy has
+// mistakes; then nothing is known of what is exercised.
+type failedTests struct {
+	Passed   bool          `json:"passed"` // false
+	Findings []findingJSON `json:"findings"`
+}
+
+// coverage is what test prints as JSON where all tests pass.
 type coverage struct {
+	Passed  bool       `json:"passed"` // true
 	Tests   int        `json:"tests"`
 	Rules   int        `json:"rules"`
 	Covered int        `json:"covered"`
@@ -81,7 +92,7 @@ type ruleJSON struct {
 }
 
 func coverageOf(p *compile.Policy, c *analyze.Coverage, least int) *coverage {
-	out := &coverage{len(p.Tests), len(c.Rules), c.Covered(), c.Percent(), c.Default, []ruleJSON{}, c.Percent() >= least, least}
+	out := &coverage{true, len(p.Tests), len(c.Rules), c.Covered(), c.Percent(), c.Default, []ruleJSON{}, c.Percent() >= least, least}
 	for _, r := range c.Rules {
 		if r.Tests == 0 {
 			out.Missed = append(out.Missed, ruleJSON{r.Rule.Name, placeOf(r.Rule.At)})
