@@ -28,33 +28,41 @@ var neverSeen = map[string]string{
 // Every diagnostic that the compiler has is shown by a script: what it looks
 // like, where it points, what it proposes.
 func TestEveryDiagnosticIsInAScript(t *testing.T) {
-	var shown strings.Builder
-	scripts, err := filepath.Glob("testdata/script/*.txtar")
-	if err != nil || len(scripts) == 0 {
-		t.Fatalf("no scripts: %v", err)
-	}
-	for _, name := range scripts {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		shown.Write(text)
-	}
-	all := diagnostics(t)
+	shown := scripts(t)
+	all := formats(t, formatOf)
 	if len(all) < 50 {
 		t.Errorf("only %d diagnostics found", len(all))
 	}
 	for format, place := range all {
 		pattern := regexp.MustCompile(`(error|warning|policyc: --\w+): ` + matcher(format) + `($|[;\n])`)
 		_, excused := neverSeen[format]
-		if seen := pattern.MatchString(shown.String()); seen == excused && format != "%s" && format != "%s: %v" {
+		if seen := pattern.MatchString(shown); seen == excused && format != "%s" && format != "%s: %v" {
 			t.Errorf("%s: %q: shown %v, excused %v", place, format, seen, excused)
 		}
 	}
 }
 
-// diagnostics are the formats of all findings in the source, and their places.
-func diagnostics(t *testing.T) map[string]string {
+// scripts are the texts of all scripts.
+func scripts(t *testing.T) string {
+	t.Helper()
+	var shown strings.Builder
+	names, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown.Write(text)
+	}
+	return shown.String()
+}
+
+// formats are those that of finds in the source, and their places.
+func formats(t *testing.T, of func(ast.Node) (string, bool)) map[string]string {
+	t.Helper()
 	found := map[string]string{}
 	files := token.NewFileSet()
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -66,7 +74,7 @@ func diagnostics(t *testing.T) map[string]string {
 			return err
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			if format, is := formatOf(n); is {
+			if format, is := of(n); is {
 				found[format] = files.Position(n.Pos()).String()
 			}
 			return true
@@ -124,6 +132,6 @@ func literal(e ast.Expr) (string, bool) {
 func matcher(format string) string {
 	p := regexp.QuoteMeta(format)
 	p = strings.ReplaceAll(p, "%q", `"[^\n]*"`)
-	p = strings.ReplaceAll(p, "%d", `\d+`)
-	return regexp.MustCompile(`%[sv]`).ReplaceAllString(p, `[^\n]+`)
+	p = regexp.MustCompile(`%0?\d*[do]`).ReplaceAllString(p, `\d+`)
+	return regexp.MustCompile(`%[svw]`).ReplaceAllString(p, `[^\n]+`)
 }

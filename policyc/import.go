@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -94,19 +93,9 @@ func (c *classbenchImport) run(cmd *cobra.Command, name string) error {
 	return err
 }
 
-func readRuleSet(name string) (rules []classbench.Rule, err error) {
-	in := io.NopCloser(os.Stdin)
-	if name != "-" {
-		if in, err = classbench.Open(name); err != nil {
-			return nil, err
-		}
+func readRuleSet(name string) ([]classbench.Rule, error) {
+	if name == "-" {
+		return classbench.Read(os.Stdin, stdin)
 	}
-	defer in.Close()
-	if rules, err = classbench.Read(in); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if len(rules) == 0 {
-		return nil, fmt.Errorf("%s: %w", name, errors.New("no rule is in it"))
-	}
-	return rules, nil
+	return classbench.ReadFile(name)
 }

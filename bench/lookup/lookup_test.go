@@ -15,7 +15,7 @@ import (
 // read makes rules of a text.
 func read(t testing.TB, text string) []classbench.Rule {
 	t.Helper()
-	list, err := rules.Read(strings.NewReader(text))
+	list, err := rules.Read(strings.NewReader(text), "set")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,8 +56,8 @@ func TestLinesThatAreNone(t *testing.T) {
 			t.Errorf("%s: %v", situation, err)
 		}
 	}
-	_, err := Read(strings.NewReader(strings.Repeat("x\n", 100)))
-	if err == nil || strings.Count(err.Error(), "\n") != maxMistakes || !strings.HasPrefix(err.Error(), "line 1: ") {
+	_, err := Read(strings.NewReader(strings.Repeat("x\n", 100)), "set")
+	if err == nil || strings.Count(err.Error(), "\n") != maxMistakes || !strings.HasPrefix(err.Error(), "set:1: ") {
 		t.Errorf("%v", err)
 	}
 }
@@ -183,7 +183,7 @@ func TestTenThousandRulesInTwoSeconds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	rules, err := Read(in)
+	rules, err := Read(in, "set")
 	var out strings.Builder
 	if err == nil {
 		err = Write(&out, rules, Alternate)
@@ -197,11 +197,11 @@ func TestTenThousandRulesInTwoSeconds(t *testing.T) {
 // lines; a line without end is refused by its number.
 func TestReadTakesOddFiles(t *testing.T) {
 	const rule = "@10.0.0.0/8\t0.0.0.0/0\t0 : 1\t0 : 1\t0x06/0xFF\t0x0000/0x0000"
-	rules, err := Read(strings.NewReader("\ufeff" + rule + " \t\r\n\r\n# comment\r\n  " + rule))
+	rules, err := Read(strings.NewReader("\ufeff"+rule+" \t\r\n\r\n# comment\r\n  "+rule), "set")
 	if err != nil || len(rules) != 2 || rules[0].Line != 1 || rules[1].Line != 4 {
 		t.Errorf("%+v, %v", rules, err)
 	}
-	if _, err := Read(strings.NewReader(rule + "\n" + strings.Repeat("x", maxLine+1))); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
+	if _, err := Read(strings.NewReader(rule+"\n"+strings.Repeat("x", maxLine+1)), "set"); err == nil || !strings.HasPrefix(err.Error(), "set:2: ") {
 		t.Errorf("%v", err)
 	}
 }

@@ -52,18 +52,12 @@ func ReadFile(name string) ([]Rule, error) {
 		return nil, err
 	}
 	defer f.Close()
-	rules, err := read(f, name+":")
-	if err == nil && len(rules) == 0 {
-		err = fmt.Errorf("%s: no rule is in it; %s", name, form)
-	}
-	return rules, err
+	return Read(f, name)
 }
 
-// Read reads a rule set. Every mistake is reported, with its line.
-func Read(r io.Reader) ([]Rule, error) { return read(r, "line ") }
-
-// read begins what it says of a line with place and the line's number.
-func read(r io.Reader, place string) ([]Rule, error) {
+// Read reads a rule set that is called name. Every mistake is reported, with its
+// line.
+func Read(r io.Reader, name string) ([]Rule, error) {
 	var rules []Rule
 	var errs []error
 	lines := bufio.NewScanner(r)
@@ -76,7 +70,7 @@ func read(r io.Reader, place string) ([]Rule, error) {
 		}
 		rule, err := ParseRule(line)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s%d: %w", place, n, err))
+			errs = append(errs, fmt.Errorf("%s:%d: %w", name, n, err))
 			if len(errs) == maxMistakes {
 				return nil, errors.Join(append(errs, errors.New("and more; is it a ClassBench rule set?"))...)
 			}
@@ -85,8 +79,14 @@ func read(r io.Reader, place string) ([]Rule, error) {
 		rule.Line = n
 		rules = append(rules, rule)
 	}
-	if err := lines.Err(); err != nil {
-		errs = append(errs, fmt.Errorf("%s%d: %w", place, n, err))
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		errs = append(errs, fmt.Errorf("%s:%d: the line has more than %d bytes; %s", name, n, maxLine, form))
+	case err != nil:
+		errs = append(errs, fmt.Errorf("%s: %w", name, err))
+	}
+	if len(rules)+len(errs) == 0 {
+		errs = append(errs, fmt.Errorf("%s: no rule is in it; %s", name, form))
 	}
 	return rules, errors.Join(errs...)
 }

@@ -1,11 +1,14 @@
 package kube
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
+	"bulkhead/policyc/compile"
 	"bulkhead/policyc/internal/diag"
+	"bulkhead/policyc/internal/format"
 )
 
 func TestAManifestHasABound(t *testing.T) {
@@ -47,7 +50,8 @@ func TestAnOlderClustersStatusIsNoMistake(t *testing.T) {
 	}
 }
 
-// Whatever a manifest holds, reading it ends, and what it names is there.
+// Whatever a manifest holds, reading it ends, and what is written of it is a
+// policy, which a form of its own does not change: or it is refused.
 func FuzzRead(f *testing.F) {
 	for _, s := range append(statements, ties...) {
 		f.Add(s.yaml)
@@ -63,8 +67,14 @@ func FuzzRead(f *testing.F) {
 		if err := list.Render(&out); err != nil {
 			t.Fatal(err)
 		}
-		if len(Write(p)) == 0 {
-			t.Error("nothing is written")
+		if list.Failed() {
+			return
+		}
+		var forms diag.List
+		written := format.Source(diag.NewSource("import", Write(p)), &forms)
+		_, findings := compile.Read([]compile.Source{{Name: "import", Text: written}})
+		if err := errors.Join(forms.Render(&out), findings.Render(&out)); err != nil || written == nil || findings.Failed() {
+			t.Errorf("%v\n%s\nof\n%s", err, out.String(), text)
 		}
 	})
 }
