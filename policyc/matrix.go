@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -11,19 +12,22 @@ import (
 func matrixCommand() *cobra.Command {
 	out := &answerForm{}
 	at := &moment{}
+	scope := ""
 	cmd := &cobra.Command{
 		Use:   "matrix FILE...",
 		Short: "Show which service may connect to which, as a table",
 		Long: `Prints a table of services, networks and whoever is outside of both: who may
 connect to whom, and on what. A service is an endpoint with exactly its labels,
 as in query. Where parts of a network are treated differently, what all of it may
-is shown, and "part". The page that -o html makes has a filter; it and the drawing
-of -o svg need nothing else.
+is shown, and "part". Ends of one scope stand together; --scope leaves one, and
+whom it may meet. The page that -o html makes has a filter by name and scope; it
+and the drawing of -o svg need nothing else.
 
 Exit codes: 0 done, 2 error.`,
 		Example: `  policyc matrix policy.toml
   policyc matrix policy.toml -o html > /tmp/matrix.html
-  policyc matrix policy.toml -o svg > /tmp/matrix.svg`,
+  policyc matrix policy.toml -o svg > /tmp/matrix.svg
+  policyc matrix teams.toml --scope shop`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
@@ -33,11 +37,18 @@ Exit codes: 0 done, 2 error.`,
 			if err != nil {
 				return err
 			}
+			if scope != "" {
+				if m = m.Of(scope); len(m.Ends) == 0 {
+					return fmt.Errorf("no service or network is of a scope %q", scope)
+				}
+			}
 			return printMatrix(cmd.OutOrStdout(), m, out.name)
 		},
 	}
 	out.flag(cmd, "text", "json", "html", "svg")
 	at.flag(cmd, "show the policy of")
+	cmd.Flags().StringVar(&scope, "scope", "", "leave the scope `NAME`, and whom it may meet")
+	_ = cmd.RegisterFlagCompletionFunc("scope", cobra.NoFileCompletions)
 	return cmd
 }
 

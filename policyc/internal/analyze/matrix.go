@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,10 +59,7 @@ func (s *Space) Matrix() (*Matrix, error) {
 		m.Ends = append(m.Ends, End{n.Name, "network", s.addressesOf(n)})
 	}
 	slices.SortStableFunc(m.Ends, func(a, b End) int {
-		if a.Kind != b.Kind {
-			return -strings.Compare(a.Kind, b.Kind)
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(-strings.Compare(a.Kind, b.Kind), strings.Compare(a.scope(), b.scope()), strings.Compare(a.Name, b.Name))
 	})
 	if slices.ContainsFunc(s.sets, func(set policy.Set) bool { return set.Name == check.Host.Name }) {
 		m.Ends = append(m.Ends, End{check.Host.Name, "host", s.endpointsOf(p, check.Host)})

@@ -8,8 +8,10 @@ import (
 
 // Table writes a matrix as text: a row an end, and what it may connect to. The
 // square itself is as wide as its columns are many, so each is a letter that
-// says how much: '#' everything, '+' something, '.' nothing.
+// says how much: '#' everything, '+' something, '.' nothing. Between scopes is a
+// gap.
 func (m *Matrix) Table() string {
+	gap := m.gaps()
 	width := 4
 	for _, e := range m.Ends {
 		width = max(width, len([]rune(e.Name)))
@@ -20,14 +22,15 @@ func (m *Matrix) Table() string {
 	for place := digits - 1; place >= 0; place-- {
 		b.WriteString(strings.Repeat(" ", width+digits+2))
 		for i := range m.Ends {
-			b.WriteString(digit(i+1, place))
+			b.WriteString(gap[i] + digit(i+1, place))
 		}
 		b.WriteByte('\n')
 	}
 	for i, e := range m.Ends {
+		b.WriteString(strings.ReplaceAll(gap[i], " ", "\n"))
 		fmt.Fprintf(&b, "%-*s %*d ", width, e.Name, digits, i+1)
 		for j := range m.Ends {
-			b.WriteString(m.Cells[i][j].mark())
+			b.WriteString(gap[j] + m.Cells[i][j].mark())
 		}
 		b.WriteByte('\n')
 	}
@@ -90,31 +93,55 @@ func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"
 
 const square = 14 // pixels of a cell of the drawing
 
-// SVG draws a matrix: a square a pair, darker for more, its ports as its title.
+// SVG draws a matrix: a square a pair that may connect, darker for more, its ports
+// as its title; a dark line between scopes. What may not connect is the ground,
+// so that the size goes with what is allowed, not with the square of the ends.
 func (m *Matrix) SVG() string {
 	longest := 0
 	for _, e := range m.Ends {
 		longest = max(longest, len([]rune(e.Name)))
 	}
 	margin := 7*longest + 12
-	size := margin + square*len(m.Ends) + 4
+	end := margin + square*len(m.Ends)
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="11">`+"\n", size, size)
-	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", size, size)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="11">`+"\n", end+4, end+4)
+	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", end+4, end+4)
+	fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", margin, margin, end-margin, end-margin, colours["."])
 	for i, e := range m.Ends {
 		at := margin + square*i
 		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", margin-4, at+11, html.EscapeString(e.Name))
 		fmt.Fprintf(&b, `<text transform="translate(%d,%d) rotate(-90)">%s</text>`+"\n", at+11, margin-4, html.EscapeString(e.Name))
 	}
-	for i, from := range m.Ends {
-		for j, to := range m.Ends {
-			a := m.Cells[i][j]
-			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s" stroke="#ddd"><title>%s</title></rect>`+"\n",
-				margin+square*j, margin+square*i, square, square, colours[a.mark()], html.EscapeString(a.sentence(from, to)))
-		}
-	}
+	m.squares(&b, margin)
+	m.grid(&b, margin, end)
 	b.WriteString("</svg>\n")
 	return b.String()
+}
+
+func (m *Matrix) squares(b *strings.Builder, margin int) {
+	for i, from := range m.Ends {
+		for j, to := range m.Ends {
+			if a := m.Cells[i][j]; a.mark() != "." {
+				fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"><title>%s</title></rect>`+"\n",
+					margin+square*j, margin+square*i, square, square, colours[a.mark()], html.EscapeString(a.sentence(from, to)))
+			}
+		}
+	}
+}
+
+// grid draws a line at each row and column, darker where a scope begins.
+func (m *Matrix) grid(b *strings.Builder, margin, end int) {
+	begins := map[int]bool{0: true, len(m.Ends): true}
+	for _, g := range m.groups() {
+		begins[g.first] = true
+	}
+	for i := range len(m.Ends) + 1 {
+		at, colour := margin+square*i, "#ddd"
+		if begins[i] {
+			colour = "#555"
+		}
+		fmt.Fprintf(b, `<path d="M%d %dH%dM%d %dV%d" stroke="%s"/>`+"\n", margin, at, end, at, margin, end, colour)
+	}
 }
 
 var colours = map[string]string{"#": "#08519c", "+": "#6baed6", ".": "#f7f7f7"}
@@ -126,64 +153,3 @@ func (a Allowed) sentence(from, to End) string {
 	}
 	return fmt.Sprintf("%s to %s: %s", from.Name, to.Name, text)
 }
-
-// HTML writes a matrix as a page that needs nothing else: the heads stay in
-// sight, the ports are in the cells' titles and in the list below, and a filter
-// keeps the ends whose names have what is typed.
-func (m *Matrix) HTML() string {
-	var b strings.Builder
-	b.WriteString(pageHead)
-	b.WriteString("<table id=\"m\">\n<thead><tr><td></td>")
-	for _, e := range m.Ends {
-		fmt.Fprintf(&b, `<th class="%s" title="%s"><span>%s</span></th>`, e.Kind, e.Kind, html.EscapeString(e.Name))
-	}
-	b.WriteString("</tr></thead>\n<tbody>\n")
-	classes := map[string]string{"#": "all", "+": "some", ".": "none"}
-	for i, from := range m.Ends {
-		fmt.Fprintf(&b, `<tr><th class="%s">%s</th>`, from.Kind, html.EscapeString(from.Name))
-		for j, to := range m.Ends {
-			a := m.Cells[i][j]
-			fmt.Fprintf(&b, `<td class="%s" title="%s"></td>`, classes[a.mark()], html.EscapeString(a.sentence(from, to)))
-		}
-		b.WriteString("</tr>\n")
-	}
-	b.WriteString("</tbody>\n</table>\n<ul id=\"l\">\n")
-	m.each(func(from, to End, a Allowed) {
-		fmt.Fprintf(&b, "<li>%s</li>\n", html.EscapeString(a.sentence(from, to)))
-	})
-	b.WriteString(pageTail)
-	return b.String()
-}
-
-const pageHead = `<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Who may connect to whom</title>
-<style>
-body { font: 13px sans-serif; margin: 1em; }
-table { border-collapse: collapse; }
-thead { position: sticky; top: 0; background: #fff; }
-thead th { height: 9em; vertical-align: bottom; padding: 0; }
-thead span { writing-mode: vertical-rl; transform: rotate(180deg); white-space: nowrap; }
-tbody th { position: sticky; left: 0; background: #fff; text-align: right; padding-right: .5em; font-weight: normal; white-space: nowrap; }
-td { width: 13px; height: 13px; border: 1px solid #ddd; padding: 0; }
-thead td { border: 0; }
-.all { background: #08519c; } .some { background: #6baed6; } .none { background: #f7f7f7; }
-.network, .outside { font-style: italic; }
-</style></head><body>
-<h1>Who may connect to whom</h1>
-<p>From a row to a column: dark everything, light something, white nothing.
-<label>Filter: <input id="f" placeholder="part of a name"></label></p>
-`
-
-const pageTail = `</ul>
-<script>
-document.getElementById("f").oninput = function () {
-  const want = this.value.toLowerCase(), rows = document.querySelectorAll("#m tr");
-  const show = Array.from(rows[0].children).map((c, i) => i == 0 || c.textContent.toLowerCase().includes(want));
-  rows.forEach((row, r) => {
-    row.hidden = r > 0 && !show[r];
-    Array.from(row.children).forEach((c, i) => { c.hidden = !show[i]; });
-  });
-  document.querySelectorAll("#l li").forEach(li => { li.hidden = !li.textContent.toLowerCase().includes(want); });
-};
-</script></body></html>
-`
