@@ -34,21 +34,19 @@ func exportJSON() *cobra.Command {
 		Short: "The checked policy: sets resolved, rules in the order of decision",
 		Long: `Writes the policy as the switch gets it: the services and networks that rules
 name, with their selectors and prefixes, and the rules in the order in which they
-are asked; the first that matches decides.`,
+are asked; the first that matches decides.
+
+Exit codes: 0 written, 2 error.`,
 		Example: `  policyc export json policy.toml
   policyc export json platform.toml shop.toml
   cat policy.toml | policyc export json -`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			sources, err := read(args)
+			p, err := policyOf(cmd, args)
 			if err != nil {
 				return err
 			}
-			rs, findings := compile.Compile(sources, compile.Options{})
-			if err := report(cmd, findings); err != nil {
-				return err
-			}
-			return printJSON(cmd.OutOrStdout(), rulesetJSON(rs))
+			return printJSON(cmd.OutOrStdout(), rulesetJSON(compile.Lower(p, compile.Options{})))
 		},
 	}
 }
@@ -63,7 +61,9 @@ func exportNftables() *cobra.Command {
 policy allows at one time, for endpoints whose addresses are known. LIST has them,
 as TOML or JSON: [[endpoints]] with name, labels and ips; a configuration of
 vswitchd, with its [[ports]], is such a list, too. A stateless rule is refused:
-the ruleset tracks connections.`,
+the ruleset tracks connections.
+
+Exit codes: 0 written, 2 error.`,
 		Example: `  policyc export nftables policy.toml --endpoints endpoints.toml
   policyc export nftables policy.toml --endpoints endpoints.toml > /tmp/policy.nft
   policyc export nftables platform.toml shop.toml --endpoints endpoints.toml`,

@@ -15,7 +15,9 @@ func exportDot() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dot FILE...",
 		Short: "The service map, for graphviz",
-		Long:  `Writes who may connect to whom as a graph: an arrow a pair, with its ports.`,
+		Long: `Writes who may connect to whom as a graph: an arrow a pair, with its ports.
+
+Exit codes: 0 written, 2 error.`,
 		Example: `  policyc export dot policy.toml
   policyc export dot platform.toml shop.toml
   policyc export dot policy.toml > /tmp/policy.dot`,
@@ -39,7 +41,9 @@ func exportSVG() *cobra.Command {
 		Short: "The service map, as a picture",
 		Long: `Draws who may connect to whom: whoever connects stands left of whom it connects
 to, as far as circles allow, in the colour of its scope. The ports stand beside a
-line, or where lines are many in its title.`,
+line, or where lines are many in its title.
+
+Exit codes: 0 written, 2 error.`,
 		Example: `  policyc export svg policy.toml > /tmp/policy.svg
   policyc export svg platform.toml shop.toml > /tmp/both.svg
   policyc export svg teams.toml --scope shop > /tmp/shop.svg`,
@@ -52,7 +56,9 @@ func exportHTML() *cobra.Command {
 		Short: "The service map, as a page with a filter",
 		Long: `Writes a page with the picture of who may connect to whom, a filter by name, and
 the list of pairs. What the pointer is on stands out with its lines. The page
-needs nothing else.`,
+needs nothing else.
+
+Exit codes: 0 written, 2 error.`,
 		Example: `  policyc export html policy.toml > /tmp/policy.html
   policyc export html platform.toml shop.toml > /tmp/both.html
   policyc export html teams.toml --scope shop > /tmp/shop.html`,

@@ -30,6 +30,9 @@ const (
 	OneWay    Kind = "one-way"       // a stateless allow without a rule for the way back
 )
 
+// Kinds are all of them.
+var Kinds = []Kind{Never, Shadowed, Redundant, Guard, Idle, Conflict, Hidden, Broad, Unused, Expired, OneWay}
+
 // Finding is one thing that lint has to say. A note is worth knowing and often
 // meant; a finding that is none is a mistake, or dead text.
 type Finding struct {
