@@ -7,12 +7,10 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
-	"github.com/spf13/cobra"
 
 	"bulkhead/vswitch/cli"
 )
@@ -175,19 +173,14 @@ func TestEveryQuestionIsInTheTable(t *testing.T) {
 		known[q.command] = true
 	}
 	n := 0
-	var walk func(cmd *cobra.Command)
-	walk = func(cmd *cobra.Command) {
+	for _, cmd := range leaves(command()) {
 		if f := cmd.Flags().Lookup("output"); f != nil && strings.Contains(f.Usage, "FORMAT") {
 			n++
 			if !known[cmd.Name()] {
-				t.Errorf("%s is asked by no test", filepath.Base(cmd.CommandPath()))
+				t.Errorf("%s is asked by no test", cmd.CommandPath())
 			}
 		}
-		for _, sub := range cmd.Commands() {
-			walk(sub)
-		}
 	}
-	walk(command())
 	if n != len(known) {
 		t.Errorf("%d commands have -o FORMAT, %d are in the table", n, len(known))
 	}

@@ -24,7 +24,9 @@ func exportCommand() *cobra.Command {
   policyc export svg policy.toml > /tmp/policy.svg
   policyc export nftables policy.toml --endpoints endpoints.toml`,
 	}
-	cmd.AddCommand(exportJSON(), exportDot(), exportSVG(), exportHTML(), exportNftables())
+	for _, sub := range []*cobra.Command{exportJSON(), exportDot(), exportSVG(), exportHTML(), exportNftables()} {
+		cmd.AddCommand(working(sub))
+	}
 	return cmd
 }
 

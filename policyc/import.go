@@ -23,7 +23,7 @@ says what of it cannot be said.`,
   policyc import classbench acl1_1k -o acl1.toml`,
 		Args: cobra.NoArgs,
 	}
-	cmd.AddCommand(importKubernetesCommand(), classbenchCommand())
+	cmd.AddCommand(working(importKubernetesCommand()), working(classbenchCommand()))
 	return cmd
 }
 

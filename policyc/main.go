@@ -71,8 +71,11 @@ Exit codes: 0 yes (good, allowed), 1 no (mistakes, denied), 2 error.`,
   policyc query policy.toml --from web --to db --port tcp/5432`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(initCommand(), buildCommand(), checkCommand(), fmtCommand(), queryCommand(), explainCommand(), diffCommand(), lintCommand(), testCommand(),
-		matrixCommand(), exportCommand(), statsCommand(), replayCommand(), keygenCommand(), signCommand(), verifyCommand(), importCommand(), lspCommand())
+	root.AddCommand(initCommand(), fmtCommand(), lspCommand(), keygenCommand(), signCommand(), verifyCommand(), importCommand(), exportCommand())
+	root.AddCommand(buildCommand(), replayCommand()) // these know how far they are
+	for _, cmd := range []*cobra.Command{checkCommand(), queryCommand(), explainCommand(), diffCommand(), lintCommand(), testCommand(), matrixCommand(), statsCommand()} {
+		root.AddCommand(working(cmd))
+	}
 	root.AddCommand(topicCommands()...)
 	cli.Finish(root)
 	return root

@@ -25,26 +25,33 @@ var ofAll = map[string]bool{"help": true, "version": true, "completion": true}
 func TestTheManualHasEveryCommand(t *testing.T) {
 	sections := commandSections(t)
 	n := 0
-	var walk func(cmd *cobra.Command)
-	walk = func(cmd *cobra.Command) {
-		for _, sub := range cmd.Commands() {
-			walk(sub)
-		}
-		if !cmd.Runnable() || ofAll[cmd.Name()] {
-			return
+	for _, cmd := range leaves(command()) {
+		if ofAll[cmd.Name()] {
+			continue
 		}
 		n++
 		section, found := sections[cmd.CommandPath()]
 		if !found {
 			t.Errorf("%s is not in the manual", cmd.CommandPath())
-			return
+			continue
 		}
 		agree(t, cmd, section)
 	}
-	walk(command())
 	if n != len(sections) {
 		t.Errorf("%d commands, %d in the manual", n, len(sections))
 	}
+}
+
+// leaves are the commands of a tree that do something.
+func leaves(cmd *cobra.Command) []*cobra.Command {
+	var out []*cobra.Command
+	for _, sub := range cmd.Commands() {
+		out = append(out, leaves(sub)...)
+	}
+	if cmd.Runnable() {
+		out = append(out, cmd)
+	}
+	return out
 }
 
 // commandSections are what the manual says of each command, on one line.
@@ -83,6 +90,17 @@ func agree(t *testing.T, cmd *cobra.Command, section string) {
 	for _, m := range regexp.MustCompile("`--([a-z-]+)").FindAllStringSubmatch(section, -1) {
 		if !flags[m[1]] {
 			t.Errorf("%s: the manual has --%s, which the command has not", cmd.CommandPath(), m[1])
+		}
+	}
+}
+
+// A script has the help of every command, so that nobody changes it unseen.
+func TestEveryHelpIsInAScript(t *testing.T) {
+	shown := scripts(t)
+	for _, cmd := range append(leaves(command()), command()) {
+		first, _, _ := strings.Cut(cmd.Long, "\n")
+		if !strings.Contains(shown, " --\n"+first+"\n") {
+			t.Errorf("no script has the help of %s", cmd.CommandPath())
 		}
 	}
 }

@@ -75,10 +75,6 @@ Exit codes: 0 all allowed, 1 some denied, 2 error.`,
 	return cmd
 }
 
-func quietFlag(cmd *cobra.Command, quiet *bool) {
-	cmd.Flags().BoolVar(quiet, "quiet", false, "show no progress")
-}
-
 func policyAndFlows(cmd *cobra.Command, args []string) error {
 	if len(args) < 2 {
 		return fmt.Errorf("%s needs a policy and a record of flows", cmd.Name())
