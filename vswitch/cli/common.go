@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,9 +15,13 @@ import (
 // helpCommand is cobra's, but for a topic that is not there: that is an error.
 func helpCommand(root *cobra.Command) *cobra.Command {
 	name := root.Name()
+	long := "Prints what a command does, its flags, exit codes and examples."
+	if slices.ContainsFunc(root.Commands(), (*cobra.Command).IsAdditionalHelpTopicCommand) {
+		long += " Of a topic it\nprints the text."
+	}
 	return &cobra.Command{
 		Use: "help [COMMAND]...", Short: "Explain a command",
-		Long:    "Prints what a command does, its flags, exit codes and examples; or a topic's text.",
+		Long:    long,
 		Example: fmt.Sprintf("  %s help\n  %s help completion\n  %s help help", name, name, name),
 		Args: func(_ *cobra.Command, args []string) error {
 			cmd, rest, err := root.Find(args)
