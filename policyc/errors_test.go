@@ -26,7 +26,7 @@ var neverPrinted = map[string]string{
 // Every error that can end a command is shown by a script: that it can be
 // reached, and how it reads where people meet it, with what stands before it.
 func TestEveryErrorIsInAScript(t *testing.T) {
-	shown := scripts(t)
+	shown := linesWith(scripts(t), `policyc: `)
 	all := formats(t, errorOf)
 	if len(all) < 50 {
 		t.Errorf("only %d errors found", len(all))
