@@ -61,6 +61,7 @@ var language = []table{
 		{"labels", "table of strings", must, "its labels, all of them; a host may have none"},
 		{"addresses", "list of addresses", nothing, "those that it has"},
 		{"host", "true or false", "false", "it is a host, and not a workload on one"},
+		{"several", "true or false", "false", "the name is of several that are alike, as replicas are; without addresses"},
 	}},
 	{"[tiers.NAME]", "a tier", []key{
 		{"default", "allow, deny or pass", must, "what the tier says where no rule of it matches; pass for a tier that is not there"},
@@ -88,12 +89,14 @@ var language = []table{
 		{"from", "list of names", must, "services, networks, any, host, outside"},
 		{"to", "list of names", must, "as from"},
 		{"ports", "list of ports", must, "as policyc help ports has them, or names of the destinations' own"},
+		{"source_ports", "list of ranges", "every port", "the ports of tcp, udp and sctp that it comes from, as 1024-65535"},
 	}},
 	{"[[tests]]", "a test", []key{
 		{"name", "string", must, "what a failure calls it"},
 		{"from", "string or table", must, "a service, an endpoint, an address, or { labels = { ... } }"},
 		{"to", "string or table", must, "as from"},
 		{"port", "string", must, "a port or a range; all of it must be answered so"},
+		{"source_port", "string", "every port", "a port that is connected from, or a range; all of it must be answered so"},
 		{"at", "time with its zone", "all times", "when it is asked"},
 		{"expect", "allow or deny", must, "the answer that it must get"},
 	}},
