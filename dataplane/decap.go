@@ -14,8 +14,8 @@ const NoPeer = 0xffff
 // it belongs to and the peer that sent it. It does so once: a tunnel inside
 // the tunnel is a workload's own affair, and is judged as UDP.
 //
-// What else may come by an uplink is address resolution for our own VTEP,
-// which is answered here. The rest is dropped: where the host shares the
+// What else may come by an uplink is address resolution for our own VTEP: it
+// is in no segment, and left to underlay. The rest is dropped: where the host shares the
 // uplink, the port's own filter has left the host's traffic to the host.
 //
 // left is what the sender left to others, which may be about the inner packet;
@@ -30,11 +30,9 @@ func (x *walk) decap(f *packet.Frame, p *passage, left packet.Offload) drop.Reas
 	if left.Checksum == packet.ChecksumUnknown {
 		left = f.Offload
 	}
-	switch f.Headers.Kind {
-	case packet.KindARP:
-		return x.underlayARP(f, p)
-	case packet.KindND:
-		return x.underlayND(f, p)
+	if f.Headers.Kind != packet.KindIP {
+		p.segment = NoSegment
+		return drop.None
 	}
 	inner, reason := x.s.Tunnels.Decap(f)
 	if reason != drop.None {

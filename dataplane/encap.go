@@ -96,6 +96,14 @@ func (x *walk) solicit(f *packet.Frame, hop *packet.Addr) {
 	c.Send(u.Port)
 }
 
+// underlay is the walk of address resolution on the uplink.
+func (x *walk) underlay(f *packet.Frame, p *passage) drop.Reason {
+	if f.Headers.Kind == packet.KindARP {
+		return x.underlayARP(f, p)
+	}
+	return x.underlayND(f, p)
+}
+
 // underlayARP is ARP on an uplink: a question for our VTEP's address is
 // answered; what the answer to a question of ours says is kept.
 func (x *walk) underlayARP(f *packet.Frame, p *passage) drop.Reason {

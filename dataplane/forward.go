@@ -56,11 +56,12 @@ func (x *walk) find(f *packet.Frame, p *passage) drop.Reason {
 // findBridge finds the owner of a unicast MAC in the segment.
 func (x *walk) findBridge(f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
-	if ep, found := x.s.Identity.ByMAC(p.segment, h.Dst); found {
+	ep, owns, found := x.s.Identity.ByMACFor(p.segment, h.Dst, p.seg.Zone, &h.Key.Dst)
+	if found && !owns {
+		return drop.Misdirected
+	}
+	if found {
 		e := x.s.Identity.Endpoint(ep)
-		if !x.s.Identity.Owns(ep, p.seg.Zone, &h.Key.Dst) {
-			return drop.Misdirected
-		}
 		p.way = way{kind: wayBridge, segment: p.segment, port: e.Port, peer: e.Peer}
 		return drop.None
 	}

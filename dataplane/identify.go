@@ -20,7 +20,6 @@ const mldv2Report = 143
 // overlay, they must be registered at the peer that sent the frame.
 func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
-	h.Key.Zone = p.seg.Zone
 	if martian(&h.Key.Dst) || noSource(&h.Key.Src) {
 		return drop.Martian
 	}
@@ -30,19 +29,10 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 	if p.peer != NoPeer {
 		return x.identifyRemote(f, p)
 	}
-	if !x.s.Identity.BoundMAC(f.Ingress, h.Src) {
-		if x.rec != nil {
-			x.noteBound(f)
-		}
-		return drop.SpoofedMAC
-	}
 	src, bound := x.s.Identity.Source(f.Ingress, h.Src, p.seg.Zone, &h.Key.Src)
 	if !bound {
-		if !x.quietSource(f) {
-			if x.rec != nil {
-				x.noteBound(f)
-			}
-			return drop.SpoofedIP
+		if reason := x.unbound(f); reason != drop.None {
+			return reason
 		}
 		src = x.destination(p.seg.Zone, &h.Key.Src)
 	}
@@ -51,6 +41,23 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 		x.rec.note("identify", "source is %s, bound to port %s", x.whoHas(p.seg.Zone, &h.Key.Src), x.s.Names.port(f.Ingress))
 	}
 	return drop.None
+}
+
+// unbound is the reason to drop a packet whose address is not bound to its MAC
+// and port together; none if it is one that a host sends without. An address
+// that is bound vouches for its MAC, so the MAC is asked for here only.
+func (x *walk) unbound(f *packet.Frame) drop.Reason {
+	reason := drop.SpoofedIP
+	switch {
+	case !x.s.Identity.BoundMAC(f.Ingress, f.Headers.Src):
+		reason = drop.SpoofedMAC
+	case x.quietSource(f):
+		return drop.None
+	}
+	if x.rec != nil {
+		x.noteBound(f)
+	}
+	return reason
 }
 
 // rogueAnswer tells of what only the segment's own gateway may say, wherever it

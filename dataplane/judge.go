@@ -19,9 +19,8 @@ func (x *walk) judge(f *packet.Frame, p *passage) drop.Reason {
 		return x.judgeError(f, p)
 	}
 	sessions := x.State.Sessions
-	hash := sessions.hash(&h.Key)
-	shard := sessions.of(hash)
-	reason := x.judgeIn(shard.table, hash, f, p)
+	shard := sessions.of(p.hash)
+	reason := x.judgeIn(shard.table, p.hash, f, p)
 	sessions.done(shard)
 	return reason
 }
@@ -29,7 +28,7 @@ func (x *walk) judge(f *packet.Frame, p *passage) drop.Reason {
 // judgeIn is judge, with the session's shard in hand.
 func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
-	s, dir := table.Find(&h.Key, hash, x.now)
+	s, dir := table.FindNear(p.row, &h.Key, hash, x.now)
 	if s == nil {
 		return x.judgeNew(table, hash, nil, f, p)
 	}
@@ -214,15 +213,13 @@ func (x *walk) hit(rule policy.RuleID) {
 // one (RFC 5927).
 func (x *walk) judgeError(f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
-	h.Inner.Zone = p.seg.Zone
 	if h.Inner.Src != h.Key.Dst {
 		return drop.ICMPUnmatched
 	}
 	sessions := x.State.Sessions
-	hash := sessions.hash(&h.Inner)
-	shard := sessions.of(hash)
+	shard := sessions.of(p.hash)
 	defer sessions.done(shard)
-	s := shard.table.ICMPError(f, hash, x.now)
+	s := shard.table.ICMPError(f, p.hash, x.now)
 	if s == nil || s.Generation != x.s.Generation {
 		return x.statelessError(f, p)
 	}

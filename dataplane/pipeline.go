@@ -19,10 +19,8 @@ const expireBudget = 32
 // time of this batch.
 func Run(w *Worker, s *Snapshot, now Time, b *packet.Batch) {
 	x := walk{Worker: w, s: s, now: now, batch: b, received: b.Len()}
-	for i := 0; i < x.received; i++ {
-		f := b.Frame(i)
-		w.Counters.begin(f)
-		x.frame(f)
+	for i := 0; i < x.received; i += stride {
+		x.stretch(i, min(i+stride, x.received))
 	}
 	for i := 0; i < b.Len(); i++ {
 		w.Counters.end(b.Frame(i))
@@ -34,8 +32,9 @@ func Run(w *Worker, s *Snapshot, now Time, b *packet.Batch) {
 // each step. Nothing but the frame changes. It is called like Run.
 func Explain(w *Worker, s *Snapshot, now Time, b *packet.Batch) *Recorder {
 	x := walk{Worker: w, s: s, now: now, batch: b, rec: &Recorder{}}
-	f := b.Frame(0)
-	x.frame(f)
+	f, p := b.Frame(0), &w.ahead.passages[0]
+	x.read(f, p)
+	x.frame(f, p)
 	x.noteEnd(f)
 	return x.rec
 }
@@ -55,27 +54,31 @@ type walk struct {
 type passage struct {
 	port    *Port    // the way in
 	segment uint16   // where the frame is; NoSegment on the underlay
-	seg     *Segment // its entry
+	seg     *Segment // its entry; nil: none, it is the underlay's ARP or ND
 	peer    uint16   // the peer the frame came from; NoPeer if from a port here
 
 	src, dst identity.ID // who sent it, whom it is for
 	stranger bool        // its source MAC is nobody's, and is to be learned
 	way      way         // where it is to go
+
+	hash uint64 // of the flow; of the one that an ICMP error is about
+	row  uint32 // of the session table: where its session was seen, perhaps
 }
 
-// frame is the walk: one frame, from its Ethernet header to its end.
-func (x *walk) frame(f *packet.Frame) {
-	var p passage
-	reason := x.enter(f, &p)
-	if reason == drop.None {
-		switch f.Headers.Kind {
-		case packet.KindARP:
-			reason = x.arp(f, &p)
-		case packet.KindND:
-			reason = x.nd(f, &p)
-		default:
-			reason = x.ip(f, &p)
-		}
+// frame is the walk: one frame, from where read has left it to its end.
+func (x *walk) frame(f *packet.Frame, p *passage) {
+	reason := f.Reason
+	switch {
+	case reason != drop.None:
+		return
+	case p.seg == nil:
+		reason = x.underlay(f, p)
+	case f.Headers.Kind == packet.KindARP:
+		reason = x.arp(f, p)
+	case f.Headers.Kind == packet.KindND:
+		reason = x.nd(f, p)
+	default:
+		reason = x.ip(f, p)
 	}
 	if reason != drop.None {
 		f.Drop(reason)
@@ -83,7 +86,8 @@ func (x *walk) frame(f *packet.Frame) {
 }
 
 // enter parses the frame, takes it out of its tunnel if it came in one, and
-// finds the segment it is in.
+// finds the segment it is in. It asks the snapshot alone, never what packets
+// change: the frames before it may not have been judged yet.
 func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 	if p.port = x.s.port(f.Ingress); p.port == nil {
 		return drop.UnknownPort
@@ -100,7 +104,7 @@ func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 	}
 	p.peer, p.segment = NoPeer, p.port.Segment
 	if uplink {
-		if reason := x.decap(f, p, left); reason != drop.None || f.Consumed {
+		if reason := x.decap(f, p, left); reason != drop.None || p.segment == NoSegment {
 			return reason
 		}
 	}
@@ -117,9 +121,6 @@ func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 // ip is the walk of an IP packet: who sent it and whom it is for, where that
 // is, whether it may, and off it goes.
 func (x *walk) ip(f *packet.Frame, p *passage) drop.Reason {
-	if f.Consumed {
-		return drop.None
-	}
 	if reason := x.identify(f, p); reason != drop.None {
 		return reason
 	}

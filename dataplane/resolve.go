@@ -22,9 +22,6 @@ import (
 // header and in the ARP header; a request is answered if the owner of the
 // address is known; all else ends here.
 func (x *walk) arp(f *packet.Frame, p *passage) drop.Reason {
-	if f.Consumed {
-		return drop.None
-	}
 	a := packet.ARPOf(f)
 	if reason := x.arpSender(f, p, &a); reason != drop.None {
 		return reason
@@ -124,9 +121,6 @@ func (x *walk) passAnswer(f *packet.Frame, p *passage) drop.Reason {
 
 // nd is the walk of neighbour discovery.
 func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
-	if f.Consumed {
-		return drop.None
-	}
 	f.Headers.Key.Zone = p.seg.Zone
 	switch f.Headers.ICMPType {
 	case packet.NDRouterAdvertisement, packet.NDRedirect:

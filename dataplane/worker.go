@@ -16,6 +16,7 @@ type Worker struct {
 	Counters *Counters
 	Journal  Journal
 
+	ahead   ahead  // what the first look at a stretch of frames found
 	copies  []byte // memory for the copies of one batch
 	answers []bucket
 	reports []bucket

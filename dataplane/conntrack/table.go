@@ -141,6 +141,17 @@ func (t *Table) Find(k *packet.Key, hash uint64, now Time) (*Session, Direction)
 	}
 }
 
+// FindNear is Find with a guess: a row that Touch gave, or any. A row names its
+// own session, so a right guess spares the index and a wrong one costs a look.
+func (t *Table) FindNear(row uint32, k *packet.Key, hash uint64, now Time) (*Session, Direction) {
+	if s := &t.rows[row]; s.state != StateNone {
+		if d, found := s.is(k); found {
+			return t.alive(s, d, now)
+		}
+	}
+	return t.Find(k, hash, now)
+}
+
 // alive returns the session unless its time is over: then it is removed.
 func (t *Table) alive(s *Session, d Direction, now Time) (*Session, Direction) {
 	if tickOf(now) >= s.deadline {

@@ -157,6 +157,26 @@ func ask(t *testing.T, r *rand.Rand, table *Table, w *twin) {
 			t.Fatalf("Owns(%d, %d, %s) = %v, want %v", i, zone, a, got, want)
 		}
 	}
+	askBoth(t, table, w, segment, mac, zone, a)
+	if len(w.endpoints) > 0 { // one's own MAC and address, which random ones seldom are
+		i := r.IntN(len(w.endpoints))
+		e := &w.endpoints[i]
+		askBoth(t, table, w, e.Segment, e.MAC, zone, a)
+		for _, own := range w.addrs[i] {
+			askBoth(t, table, w, e.Segment, e.MAC, e.Zone, own)
+			askBoth(t, table, w, segment, mac, e.Zone, own)
+		}
+	}
+}
+
+// askBoth asks what a MAC and an address together are answered.
+func askBoth(t *testing.T, table *Table, w *twin, segment uint16, mac packet.MAC, zone uint16, a packet.Addr) {
+	t.Helper()
+	i := w.byMAC(segment, mac)
+	ep, owns, found := table.ByMACFor(segment, mac, zone, &a)
+	if found != (i >= 0) || found && (int(ep) != i || owns != w.owns(i, zone, a)) || !found && owns {
+		t.Fatalf("ByMACFor(%d, %s, %d, %s) = %d, %v, %v; want %d", segment, mac, zone, a, ep, owns, found, i)
+	}
 }
 
 // What nothing is known of belongs to the set of every address and no other;

@@ -1,0 +1,81 @@
+package dataplane
+
+import (
+	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/packet"
+)
+
+// The walk takes a batch in stretches, and goes over each stretch more than
+// once. With a million sessions each frame's session is in memory that no cache
+// holds, and to fetch it takes longer than all the rest of the walk; but the
+// processor can fetch many at a time if it is asked early enough. So a stretch
+// is
+//
+//	read     parse, decap, hash     each frame, from its bytes and the snapshot
+//	touch    index buckets          all of them: the fetches overlap
+//	touch    sessions               likewise, of the rows that the buckets name
+//	walk     identify ▸ … ▸ encap   each frame, as if it were alone
+//
+// Only the walk decides. What is found by touching is a guess at the row of a
+// frame's session, and the row itself says whether it is right: a frame before
+// it in the same stretch may have opened that session, ended it or put another
+// one there.
+
+// stride is the number of frames of a stretch. Fewer overlap less; of more the
+// first to be touched fall out of the nearest cache before they are walked
+// (BenchmarkWalk of bench/walk).
+const stride = 32
+
+// ahead is what reading a stretch has found out.
+type ahead struct {
+	passages [stride]passage
+	sum      uint64 // of what was touched, so that touching is not left out
+}
+
+// stretch carries frames from to to of the batch through the switch.
+func (x *walk) stretch(from, to int) {
+	a := &x.Worker.ahead
+	for i := from; i < to; i++ {
+		f := x.batch.Frame(i)
+		x.Counters.begin(f)
+		x.read(f, &a.passages[i-from])
+	}
+	x.State.Sessions.touch(a, to-from)
+	for i := from; i < to; i++ {
+		x.frame(x.batch.Frame(i), &a.passages[i-from])
+	}
+}
+
+// read finds out what the frame says of itself.
+func (x *walk) read(f *packet.Frame, p *passage) {
+	*p = passage{}
+	if reason := x.enter(f, p); reason != drop.None {
+		f.Drop(reason)
+		return
+	}
+	if h := &f.Headers; p.seg != nil && h.Kind == packet.KindIP {
+		h.Key.Zone = p.seg.Zone
+		key := &h.Key
+		if h.ICMPError {
+			h.Inner.Zone = p.seg.Zone
+			key = &h.Inner
+		}
+		p.hash = x.State.Sessions.hash(key)
+	}
+}
+
+// touch fetches the sessions of the first n frames that were read, and notes
+// where they seem to be. Of a table that workers share nothing is read without
+// its lock, so nothing is touched.
+func (s *Sessions) touch(a *ahead, n int) {
+	if s.shared {
+		return
+	}
+	t, passages := s.shards[0].table, a.passages[:n]
+	for i := range passages {
+		passages[i].row = t.Touch(passages[i].hash)
+	}
+	for i := range passages {
+		a.sum += t.TouchSession(passages[i].row)
+	}
+}
