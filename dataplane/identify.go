@@ -157,10 +157,14 @@ func martian(a *packet.Addr) bool {
 }
 
 // noSource tells of a source that no packet may have: a group's, a loopback or
-// a broadcast address (RFC 1122 3.2.1.3). The unspecified address is left to
-// who may use it.
+// a broadcast address, or one of IPv4's reserved block (RFC 1122 3.2.1.3). The
+// unspecified address is left to who may use it.
 func noSource(a *packet.Addr) bool {
-	return isMulticast(a) || *a == limitedBroadcast || martian(a) && *a != packet.Addr{} && *a != zero4
+	if a.Is4() {
+		b := a[12]
+		return b == 127 || b >= 224 || b == 0 && *a != zero4
+	}
+	return a[0] == 0xff || *a == packet.Addr{15: 1}
 }
 
 var limitedBroadcast = packet.AddrFrom4([4]byte{255, 255, 255, 255})

@@ -75,6 +75,19 @@ func Of(b []byte, sum uint64) uint16 { return ^Fold(Sum(b, sum)) }
 // sum (0 without one) is right.
 func Verify(b []byte, sum uint64) bool { return Fold(Sum(b, sum)) == 0xffff }
 
+// VerifyHeader is Verify of an IPv4 header without options, which nearly every
+// packet has: five words at once, in the machine's byte order, since all ones
+// are all ones in either (RFC 1071 2 B).
+func VerifyHeader(b *[20]byte) bool {
+	le := binary.LittleEndian
+	sum := uint64(le.Uint32(b[0:])) + uint64(le.Uint32(b[4:])) + uint64(le.Uint32(b[8:])) +
+		uint64(le.Uint32(b[12:])) + uint64(le.Uint32(b[16:]))
+	sum = sum>>32 + sum&0xffffffff
+	sum = sum>>32 + sum&0xffffffff
+	sum = sum>>16 + sum&0xffff
+	return (sum>>16+sum&0xffff)&0xffff == 0xffff
+}
+
 // Pseudo returns the sum of the pseudo-header (RFC 9293 3.1, RFC 8200 8.1) of
 // two addresses, both of 4 bytes or both of 16, a protocol and a length.
 func Pseudo(src, dst []byte, proto uint8, length uint32) uint64 {

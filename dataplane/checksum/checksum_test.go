@@ -175,3 +175,31 @@ func BenchmarkSum(b *testing.B) {
 		})
 	}
 }
+
+// An IPv4 header verifies by words as it does byte by byte: right ones, and
+// those with any one bit wrong.
+func TestVerifyHeaderMatchesVerify(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 2000 {
+		var h [20]byte
+		for i := range h {
+			h[i] = [3]byte{byte(random.Uint32()), 0xff, 0}[random.IntN(3)]
+		}
+		h[10], h[11] = 0, 0
+		sum := Of(h[:], 0)
+		h[10], h[11] = byte(sum>>8), byte(sum)
+		if !VerifyHeader(&h) {
+			t.Fatalf("% x is right and was refused", h)
+		}
+		bit := random.IntN(8 * len(h))
+		h[bit/8] ^= 1 << (bit % 8)
+		if got, want := VerifyHeader(&h), Verify(h[:], 0); got != want || got {
+			t.Fatalf("% x: %v, and %v byte by byte", h, got, want)
+		}
+	}
+	for _, h := range [][20]byte{{}, {0: 0xff, 1: 0xff}} {
+		if got, want := VerifyHeader(&h), Verify(h[:], 0); got != want {
+			t.Errorf("% x: %v, and %v byte by byte", h, got, want)
+		}
+	}
+}

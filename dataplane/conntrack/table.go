@@ -207,7 +207,8 @@ func (t *Table) begin(s *Session, f *packet.Frame) {
 	switch s.Key.Proto {
 	case packet.ProtoTCP:
 		s.state = StateSynSent
-		g := segmentOf(f)
+		var g segment
+	g.read(f)
 		s.start(Original, &g, f)
 	case packet.ProtoICMP, packet.ProtoICMPv6:
 		s.state, s.aux = StateEcho, f.Headers.ICMPType

@@ -112,7 +112,8 @@ var transitions = [2][kindCount][tcpStates]State{
 func (t *Table) advanceTCP(s *Session, d Direction, f *packet.Frame, now Time) drop.Reason {
 	k := kinds[f.Headers.TCPFlags&63]
 	next := transitions[d][k][s.state%tcpStates]
-	g := segmentOf(f)
+	var g segment
+	g.read(f)
 	switch {
 	case next == sIV:
 		return drop.TCPInvalid

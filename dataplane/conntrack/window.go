@@ -36,14 +36,14 @@ type segment struct {
 	hasAck        bool
 }
 
-func segmentOf(f *packet.Frame) segment {
+// read takes from a frame what is needed. It fills in place: a struct put
+// together and then copied makes the copy wait for its parts.
+func (g *segment) read(f *packet.Frame) {
 	h := &f.Headers
 	flags := h.TCPFlags
 	length := h.PacketEnd - uint32(h.Payload) + uint32(flags&packet.TCPFin) + uint32(flags&packet.TCPSyn>>1)
-	return segment{
-		seq: h.TCPSeq, end: h.TCPSeq + length, ack: h.TCPAck, win: uint32(h.TCPWindow),
-		syn: flags&packet.TCPSyn != 0, rst: flags&packet.TCPRst != 0, hasAck: flags&packet.TCPAckFlag != 0,
-	}
+	g.seq, g.end, g.ack, g.win = h.TCPSeq, h.TCPSeq+length, h.TCPAck, uint32(h.TCPWindow)
+	g.syn, g.rst, g.hasAck = flags&packet.TCPSyn != 0, flags&packet.TCPRst != 0, flags&packet.TCPAckFlag != 0
 }
 
 // start takes the first SYN of an end, or a new one before the connection is

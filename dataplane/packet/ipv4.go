@@ -34,7 +34,7 @@ func parseIPv4(f *Frame, b []byte, h *Headers) drop.Reason {
 	if size < ipv4Len || size > len(p) || total < size || total > len(p) {
 		return drop.BadIPv4
 	}
-	if !checksum.Verify(p[:size], 0) {
+	if size == ipv4Len && !checksum.VerifyHeader((*[ipv4Len]byte)(p)) || size > ipv4Len && !checksum.Verify(p[:size], 0) {
 		return drop.BadIPv4Checksum
 	}
 	if size > ipv4Len && !ipv4OptionsHarmless(p[ipv4Len:size]) {
@@ -42,7 +42,8 @@ func parseIPv4(f *Frame, b []byte, h *Headers) drop.Reason {
 	}
 	h.PacketEnd = uint32(h.L3) + uint32(total)
 	h.TTL = p[8]
-	h.Key.Src, h.Key.Dst = AddrFrom4([4]byte(p[12:16])), AddrFrom4([4]byte(p[16:20]))
+	h.Key.Src.set4((*[4]byte)(p[12:]))
+	h.Key.Dst.set4((*[4]byte)(p[16:]))
 	// More fragments, or an offset: the ports are elsewhere.
 	if binary.BigEndian.Uint16(p[6:])&0x3fff != 0 {
 		return drop.Fragment
