@@ -208,7 +208,7 @@ func (t *Table) begin(s *Session, f *packet.Frame) {
 	case packet.ProtoTCP:
 		s.state = StateSynSent
 		var g segment
-	g.read(f)
+		g.read(f)
 		s.start(Original, &g, f)
 	case packet.ProtoICMP, packet.ProtoICMPv6:
 		s.state, s.aux = StateEcho, f.Headers.ICMPType

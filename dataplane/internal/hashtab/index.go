@@ -190,13 +190,14 @@ func (x *Index) Candidates(hash uint64, to *[MaxProbes]uint32) int {
 	return n
 }
 
-// Touch reads the first bucket of a hash and returns the row most likely meant
-// there, or any. A caller that touches a batch of hashes before it looks them
-// up lets their cache misses overlap.
+// Touch reads the bucket of a hash and returns the row most likely meant there,
+// or any: of the first bucket, and only if nothing there has the tag, of the
+// second. A caller that touches a batch of hashes before it looks them up lets
+// their cache misses overlap.
 func (x *Index) Touch(hash uint64) uint32 {
 	b, m := x.First(hash)
-	if m == 0 {
-		return b.rows[0]
+	if m == 0 && b.spilled != 0 {
+		b, m = x.Second(hash, b)
 	}
-	return b.Row(m.Lane())
+	return b.rows[m.Lane()&(Lanes-1)]
 }
