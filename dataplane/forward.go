@@ -56,12 +56,11 @@ func (x *walk) find(f *packet.Frame, p *passage) drop.Reason {
 // findBridge finds the owner of a unicast MAC in the segment.
 func (x *walk) findBridge(f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
-	ep, owns, found := x.s.Identity.ByMACFor(p.segment, h.Dst, p.seg.Zone, &h.Key.Dst)
-	if found && !owns {
+	e, owns := x.holder(f, p)
+	if e != nil && !owns {
 		return drop.Misdirected
 	}
-	if found {
-		e := x.s.Identity.Endpoint(ep)
+	if e != nil {
 		p.way = way{kind: wayBridge, segment: p.segment, port: e.Port, peer: e.Peer}
 		return drop.None
 	}

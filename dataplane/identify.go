@@ -29,7 +29,7 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 	if p.peer != NoPeer {
 		return x.identifyRemote(f, p)
 	}
-	src, bound := x.s.Identity.Source(f.Ingress, h.Src, p.seg.Zone, &h.Key.Src)
+	src, bound := x.boundSource(f, p.seg.Zone)
 	if !bound {
 		if reason := x.unbound(f); reason != drop.None {
 			return reason

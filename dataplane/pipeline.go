@@ -47,6 +47,7 @@ type walk struct {
 	batch *packet.Batch
 	// received is how many frames the batch had before the first copy.
 	received int
+	last     last
 	rec      *Recorder // nil but in Explain
 }
 
