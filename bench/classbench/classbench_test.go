@@ -12,6 +12,7 @@ import (
 
 	"bulkhead/dataplane/classify"
 	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
 )
 
@@ -55,6 +56,26 @@ func (s *set) ask(h Header) (policy.RuleID, policy.Verdict) {
 	from, _ := s.table.Identify(0, &src)
 	to, _ := s.table.Identify(0, &dst)
 	return s.engine.Decide(from, to, h.Proto, h.Sport, h.Dport)
+}
+
+// batch is how many headers are asked together.
+const batch = 64
+
+// askAll is ask of at most batch headers together.
+func (s *set) askAll(headers []Header, answers []classify.Answer) {
+	var src, dst [batch]packet.Addr
+	var from, to [batch]identity.ID
+	var questions [batch]classify.Question
+	n := len(headers)
+	for i, h := range headers {
+		src[i], dst[i] = Addr(h.Src), Addr(h.Dst)
+	}
+	s.table.IdentifyAll(0, src[:n], from[:n])
+	s.table.IdentifyAll(0, dst[:n], to[:n])
+	for i, h := range headers {
+		questions[i] = classify.Question{From: from[i], To: to[i], Proto: h.Proto, Sport: h.Sport, Dport: h.Dport}
+	}
+	s.engine.DecideAll(questions[:n], answers[:n])
 }
 
 // list asks the oracle.
@@ -105,8 +126,24 @@ func TestFirstMatch(t *testing.T) {
 				t.Fatalf("header %d %+v: rule %d, verdict %d; want rule %d, %d", i, trace[i], int32(rule), verdict, want, wantVerdict)
 			}
 		}
+		s.together(t, trace)
 		s.crossed(t)
 	})
+}
+
+// together holds answers in batches, of all lengths, against those alone.
+func (s *set) together(t *testing.T, trace []Header) {
+	var answers [batch]classify.Answer
+	for n := 1; len(trace) > 0; n = n%batch + 1 {
+		n := min(n, len(trace))
+		s.askAll(trace[:n], answers[:])
+		for i, h := range trace[:n] {
+			if rule, verdict := s.ask(h); answers[i] != (classify.Answer{Rule: rule, Verdict: verdict}) {
+				t.Fatalf("%+v: %+v as number %d of %d, rule %d, verdict %d alone", h, answers[i], i, n, int32(rule), verdict)
+			}
+		}
+		trace = trace[n:]
+	}
 }
 
 func (s *set) crossed(t *testing.T) {
@@ -117,6 +154,7 @@ func (s *set) crossed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.together(t, trace)
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 1_000_000 / len(s.rs.Rules) {
 		h := trace[r.IntN(len(trace))]
@@ -165,6 +203,24 @@ func timeSet(b *testing.B, name string) {
 		for i := range b.N {
 			h := &trace[i&mask]
 			sink, _ = s.engine.Decide(from[i&mask], to[i&mask], h.Proto, h.Sport, h.Dport)
+		}
+	})
+	b.Run("identities-batch", func(b *testing.B) {
+		questions, answers := make([]classify.Question, len(trace)), make([]classify.Answer, batch)
+		for i, h := range trace {
+			questions[i] = classify.Question{From: from[i], To: to[i], Proto: h.Proto, Sport: h.Sport, Dport: h.Dport}
+		}
+		b.ResetTimer()
+		for i := 0; i < b.N; i += batch {
+			s.engine.DecideAll(questions[i&mask:][:batch], answers)
+			sink = answers[0].Rule
+		}
+	})
+	b.Run("addresses-batch", func(b *testing.B) {
+		var answers [batch]classify.Answer
+		for i := 0; i < b.N; i += batch {
+			s.askAll(trace[i&mask:][:batch], answers[:])
+			sink = answers[0].Rule
 		}
 	})
 	b.Run("addresses", func(b *testing.B) {

@@ -110,6 +110,7 @@ func TestUnknownIdentityIsAllowedNothing(t *testing.T) {
 		if rule, verdict := e.ask(f); rule != policy.NoRule || verdict != policy.Deny {
 			t.Errorf("%+v: rule %d, %d", f, rule, verdict)
 		}
+		together(t, e, []flow{f, {from: 1, to: 1}})
 	}
 }
 
@@ -120,5 +121,9 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	f := w.drawFlow(r)
 	if n := testing.AllocsPerRun(1000, func() { e.ask(f) }); n != 0 {
 		t.Errorf("%v allocations a lookup", n)
+	}
+	questions, answers := make([]Question, 100), make([]Answer, 100)
+	if n := testing.AllocsPerRun(100, func() { e.DecideAll(questions, answers) }); n != 0 {
+		t.Errorf("%v allocations a batch", n)
 	}
 }

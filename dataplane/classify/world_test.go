@@ -234,11 +234,29 @@ func (e *Engine) ask(f flow) (policy.RuleID, policy.Verdict) {
 	return e.Decide(f.from, f.to, f.proto, f.sport, f.dport)
 }
 
+// together holds answers in a batch against those one by one.
+func together(t testing.TB, e *Engine, flows []flow) {
+	t.Helper()
+	questions, answers := make([]Question, len(flows)), make([]Answer, len(flows))
+	for i, f := range flows {
+		questions[i] = Question{From: f.from, To: f.to, Proto: f.proto, Sport: f.sport, Dport: f.dport}
+	}
+	e.DecideAll(questions, answers)
+	for i, f := range flows {
+		if rule, verdict := e.ask(f); answers[i] != (Answer{rule, verdict}) {
+			t.Fatalf("%+v: %+v in a batch, rule %d, %d alone", f, answers[i], int32(rule), verdict)
+		}
+	}
+}
+
 // agree holds the tables against the list for so many questions.
 func (w *world) agree(t testing.TB, e *Engine, r *rand.Rand, questions int) {
 	t.Helper()
+	flows := make([]flow, 0, questions)
+	defer func() { together(t, e, flows) }()
 	for range questions {
 		f := w.drawFlow(r)
+		flows = append(flows, f)
 		rule, verdict := e.ask(f)
 		if wantRule, want := w.linear(f); rule != wantRule || verdict != want {
 			t.Fatalf("%+v, of sets %v to %v: the tables say rule %d, %d; the list says rule %d, %d",

@@ -85,6 +85,10 @@ func randomHost(r *rand.Rand) packet.Addr {
 // randomTable makes a table and its twin; what would be refused is left out.
 func randomTable(t *testing.T, r *rand.Rand) (*Table, *twin) {
 	b, w := NewBuilder(), &twin{}
+	for i := range r.IntN(20) {
+		host := randomHost(r).Netip()
+		b.Outside(netip.PrefixFrom(host, 1+r.IntN(host.BitLen())), []uint32{0, uint32(100 + i)})
+	}
 	for i := range r.IntN(60) {
 		segment := uint16(r.IntN(4))
 		e := Endpoint{Name: fmt.Sprint("e", i), Segment: segment, Zone: segment/2 + 1, MAC: randomMAC(r), Port: packet.PortID(4*r.IntN(3)) + packet.PortID(segment), Peer: NoPeer}
@@ -121,6 +125,7 @@ func TestTableAgainstLists(t *testing.T) {
 		for range 500 {
 			ask(t, r, table, w)
 		}
+		askAll(t, r, table)
 	}
 }
 
@@ -165,6 +170,24 @@ func ask(t *testing.T, r *rand.Rand, table *Table, w *twin) {
 		for _, own := range w.addrs[i] {
 			askBoth(t, table, w, e.Segment, e.MAC, e.Zone, own)
 			askBoth(t, table, w, segment, mac, e.Zone, own)
+		}
+	}
+}
+
+// askAll asks for a batch of addresses, and for each alone.
+func askAll(t *testing.T, r *rand.Rand, table *Table) {
+	t.Helper()
+	addrs, zone := make([]packet.Addr, r.IntN(100)), uint16(r.IntN(4))
+	for i := range addrs {
+		if addrs[i] = randomHost(r); r.IntN(4) == 0 {
+			addrs[i][r.IntN(16)] ^= byte(r.Uint32())
+		}
+	}
+	ids := make([]ID, len(addrs))
+	table.IdentifyAll(zone, addrs, ids)
+	for i := range addrs {
+		if want, _ := table.Identify(zone, &addrs[i]); ids[i] != want {
+			t.Fatalf("%s of zone %d: %d in a batch, %d alone", addrs[i], zone, ids[i], want)
 		}
 	}
 }
