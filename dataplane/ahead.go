@@ -12,8 +12,8 @@ import (
 // is
 //
 //	read     parse, decap, hash     each frame, from its bytes and the snapshot
-//	touch    index buckets          all of them: the fetches overlap
-//	touch    sessions               likewise, of the rows that the buckets name
+//	touch    index buckets          fetched, all of them: the waits overlap
+//	touch    sessions               likewise, the rows that the buckets name
 //	walk     identify ▸ … ▸ encap   each frame, as if it were alone
 //
 // Only the walk decides. What is found by touching is a guess at the row of a
@@ -29,7 +29,6 @@ const stride = 32
 // ahead is what reading a stretch has found out.
 type ahead struct {
 	passages [stride]passage
-	sum      uint64 // of what was touched, so that touching is not left out
 }
 
 // stretch carries frames from to to of the batch through the switch.
@@ -64,18 +63,21 @@ func (x *walk) read(f *packet.Frame, p *passage) {
 	}
 }
 
-// touch fetches the sessions of the first n frames that were read, and notes
-// where they seem to be. Of a table that workers share nothing is read without
-// its lock, so nothing is touched.
+// touch has the sessions of the first n frames that were read fetched, and
+// notes where they seem to be. It prefetches and does not read: a read that
+// misses holds up what comes behind it, and of a table that workers share
+// nothing may be read without the shard's lock, which would wait for the reads
+// before it (BenchmarkWorkers of bench/walk).
 func (s *Sessions) touch(a *ahead, n int) {
-	if s.shared {
-		return
-	}
-	t, passages := s.shards[0].table, a.passages[:n]
+	passages := a.passages[:n]
 	for i := range passages {
-		passages[i].row = t.Touch(passages[i].hash)
+		s.shard(passages[i].hash).table.Prefetch(passages[i].hash)
 	}
 	for i := range passages {
-		a.sum += t.TouchSession(passages[i].row)
+		p := &passages[i]
+		shard := s.of(p.hash)
+		p.row = shard.table.Touch(p.hash)
+		s.done(shard)
+		shard.table.PrefetchSession(p.row)
 	}
 }

@@ -110,13 +110,20 @@ func (s *Sessions) Shards() int { return len(s.shards) }
 // hash returns a flow's symmetric, keyed hash: the same for both directions.
 func (s *Sessions) hash(k *packet.Key) uint64 { return s.shards[0].table.Hash(k) }
 
-// of returns the shard of a hash, locked; done unlocks it.
-func (s *Sessions) of(hash uint64) *sessionShard {
+// shard returns the shard of a hash.
+func (s *Sessions) shard(hash uint64) *sessionShard {
 	if !s.shared {
 		return &s.shards[0]
 	}
-	shard := &s.shards[hash>>58]
-	shard.mu.Lock()
+	return &s.shards[hash>>58]
+}
+
+// of returns the shard of a hash, locked; done unlocks it.
+func (s *Sessions) of(hash uint64) *sessionShard {
+	shard := s.shard(hash)
+	if s.shared {
+		shard.mu.Lock()
+	}
 	return shard
 }
 

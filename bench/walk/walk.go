@@ -79,6 +79,16 @@ func newRig(snapshot *dataplane.Snapshot, sessions int, seed uint64) (*Rig, erro
 		return nil, err
 	}
 	r := &Rig{worker: dataplane.NewWorker(state, 0, 1), snapshot: snapshot, now: 1e9}
+	r.draw(sessions, seed)
+	if err := r.open(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// draw makes so many flows, and the order in which they come.
+func (r *Rig) draw(sessions int, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	for i := range sessions {
 		r.keys = append(r.keys, key(i))
@@ -86,11 +96,6 @@ func newRig(snapshot *dataplane.Snapshot, sessions int, seed uint64) (*Rig, erro
 	for _, k := range random.Perm(sessions) {
 		r.order = append(r.order, uint32(k)) // each once: no fewer are open than are told
 	}
-	if err := r.open(); err != nil {
-		r.Close()
-		return nil, err
-	}
-	return r, nil
 }
 
 func newState(room uint32) (*dataplane.State, error) {

@@ -2,6 +2,10 @@ package walk
 
 import (
 	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,4 +142,72 @@ func BenchmarkWalk(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/packet.BatchSize, "ns/frame")
 		})
 	}
+}
+
+// Workers that share the sessions lose no frame, whoever runs when.
+func TestWorkersShareSessions(t *testing.T) {
+	rigs, err := NewRigs(2, 1000, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rigs[0].Close()
+	var done sync.WaitGroup
+	for _, r := range rigs {
+		done.Go(func() {
+			for range 200 {
+				if n := r.Batch(); n != packet.BatchSize {
+					t.Errorf("%d of %d frames were sent on", n, packet.BatchSize)
+				}
+			}
+		})
+	}
+	done.Wait()
+}
+
+// BenchmarkWorkers is CPU time a frame, of one worker alone, of one with a
+// table that workers share, and of two at once.
+func BenchmarkWorkers(b *testing.B) {
+	for _, sessions := range []int{1000, 1_000_000} {
+		b.Run(fmt.Sprint("alone-", sessions), func(b *testing.B) {
+			r, err := NewRig(sessions, 1)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer r.Close()
+			timeWorkers(b, []*Rig{r})
+		})
+		for _, busy := range []int{1, 2} {
+			b.Run(fmt.Sprintf("shared-%d-busy-%d", sessions, busy), func(b *testing.B) {
+				rigs, err := NewRigs(2, sessions, 1)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer rigs[0].Close()
+				timeWorkers(b, rigs[:busy])
+			})
+		}
+	}
+}
+
+func timeWorkers(b *testing.B, rigs []*Rig) {
+	var done sync.WaitGroup
+	var spent atomic.Int64
+	b.ResetTimer()
+	for _, r := range rigs {
+		done.Go(func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			start, err := threadTime()
+			for range b.N {
+				r.Batch()
+			}
+			end, err2 := threadTime()
+			if err != nil || err2 != nil {
+				b.Error(err, err2)
+			}
+			spent.Add(int64(end - start))
+		})
+	}
+	done.Wait()
+	b.ReportMetric(float64(spent.Load())/float64(b.N*len(rigs))/packet.BatchSize, "cpu-ns/frame")
 }

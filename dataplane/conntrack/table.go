@@ -162,16 +162,22 @@ func (t *Table) alive(s *Session, d Direction, now Time) (*Session, Direction) {
 	return s, d
 }
 
-// Touch reads the index for a hash, and TouchSession the session that Touch
-// has found likely, so that the cache misses of a batch overlap: touch all,
-// touch all sessions, then look them up one by one (BenchmarkFindMillionStaged).
+// Touch reads the index for a hash, and returns the row that its session most
+// likely has, for FindNear. So that the cache misses of a batch overlap:
+// Prefetch all, Touch and PrefetchSession all, then look them up one by one
+// (BenchmarkHitMillionStaged).
 func (t *Table) Touch(hash uint64) (row uint32) { return t.index.Touch(hash) }
 
-// TouchSession reads both lines of a row. What it returns means nothing, but
-// must be used, or the read may be left out.
-func (t *Table) TouchSession(row uint32) uint64 {
+// Prefetch has the index's line for a hash fetched, and PrefetchSession both
+// lines of a row. They read nothing, so they need no owner: where workers share
+// a table, they are what a worker may do without its lock.
+func (t *Table) Prefetch(hash uint64) { t.index.Prefetch(hash) }
+
+// PrefetchSession is Prefetch for a row that Touch has found.
+func (t *Table) PrefetchSession(row uint32) {
 	s := &t.rows[row]
-	return uint64(s.deadline) + s.bytes[0]
+	hugemem.Prefetch(s)
+	hugemem.Prefetch(&s.windows)
 }
 
 // Open makes a session of a packet that may open one and belongs to none (the
