@@ -23,7 +23,11 @@
 // owner of their flow, which costs a copy, because a TAP's memory is only the
 // worker's until the batch ends; and a table with lock-free readers, which has
 // to make every field that a packet changes atomic. A mutex that nobody holds
-// costs two atomic operations a frame, and a frame of a TAP is a superframe.
+// costs two atomic operations, and a frame takes it twice, to learn where its
+// session is and to judge it: with 1,000 sessions 81 ns a frame where one worker
+// alone takes 75, 100 with two at once; with a million 100 and 119 where one
+// alone takes 89 (BenchmarkWorkers of bench/walk). A frame of a TAP is a
+// superframe.
 //
 // # No slow path
 //

@@ -10,6 +10,9 @@
 // until it is used; [Table.Populate] makes them all at once, for who wants a
 // resident set that traffic cannot grow.
 //
+// [Prefetch] has a row fetched before it is needed: one instruction of assembly
+// on amd64 and arm64, nothing elsewhere.
+//
 // [Make] and Close are for start and shutdown, from one goroutine. How the
 // rows may be used is up to the table built on them.
 package hugemem
