@@ -56,6 +56,7 @@ func firstPackets(snapshot *dataplane.Snapshot, n int, seed uint64) (ns float64,
 		r.keys = append(r.keys, key(i))
 		r.order = append(r.order, uint32(len(r.keys)-1))
 	}
+	r.lineUp()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	start, err := clock.Thread()

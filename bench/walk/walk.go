@@ -144,10 +144,16 @@ func (r *Rig) open() (err error) {
 			return err
 		}
 	}
+	r.lineUp()
+	return nil
+}
+
+// lineUp puts the flows in the order in which they come, side by side: to draw
+// them from a table at random would cost a miss that is no switch's.
+func (r *Rig) lineUp() {
 	for _, k := range r.order {
 		r.coming = append(r.coming, r.keys[k])
 	}
-	return nil
 }
 
 func (r *Rig) one(s *packet.Spec, port packet.PortID) error {

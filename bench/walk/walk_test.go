@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"bulkhead/bench/clock"
 	"bulkhead/dataplane/packet"
 )
 
@@ -197,11 +198,11 @@ func timeWorkers(b *testing.B, rigs []*Rig) {
 		done.Go(func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			start, err := threadTime()
+			start, err := clock.Thread()
 			for range b.N {
 				r.Batch()
 			}
-			end, err2 := threadTime()
+			end, err2 := clock.Thread()
 			if err != nil || err2 != nil {
 				b.Error(err, err2)
 			}
