@@ -163,9 +163,9 @@ func (x *trial) answer(q probe, s packet.Spec) parcel {
 	switch s.Proto {
 	case packet.ProtoTCP:
 		s.TCPFlags, s.Ack = packet.TCPSyn|packet.TCPAckFlag, s.Seq+1
-		back.flow.Dst = s.DstPort
+		back.flow.Src, back.flow.Dst = s.SrcPort, s.DstPort
 	case packet.ProtoUDP, packet.ProtoSCTP:
-		back.flow.Dst = s.DstPort
+		back.flow.Src, back.flow.Dst = s.SrcPort, s.DstPort
 	case packet.ProtoICMP, packet.ProtoICMPv6:
 		s.ICMPType = map[uint8]uint8{packet.ICMPEchoRequest: packet.ICMPEchoReply, packet.ICMPTimestamp: packet.ICMPTimestampReply, packet.ICMPv6EchoRequest: packet.ICMPv6EchoReply}[s.ICMPType]
 		back.flow.Dst = uint16(s.ICMPType)<<8 | uint16(s.ICMPCode)

@@ -12,8 +12,8 @@ import (
 // A view of a time says of both ends the same throughout the stretch that Times
 // cuts time into: a test that states no time is asked of all.
 func TestTimesCutWhereAnAnswerChanges(t *testing.T) {
-	changed := 0
-	for _, seed := range seeds(t, scale(100, 5000)) {
+	changed, drawn := 0, seeds(t, scale(100, 5000))
+	for _, seed := range drawn {
 		x := newTrial(t, seed, worlds.Small, 10, 20)
 		x.hold(t, func(x *trial) string {
 			p, err := x.parsed()
@@ -39,7 +39,7 @@ func TestTimesCutWhereAnAnswerChanges(t *testing.T) {
 		})
 	}
 	t.Logf("%d answers depend on the time", changed)
-	if changed == 0 && len(seeds(t, 2)) > 1 {
+	if changed == 0 && len(drawn) >= 50 { // the few of a run with the race detector may have none
 		t.Error("no answer depended on the time")
 	}
 }
