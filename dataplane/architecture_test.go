@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"dataplane/internal/hugemem":   {},
 	"dataplane/internal/hashtab":   {"dataplane/internal/hugemem"},
 	"dataplane/internal/invariant": {},
+	"dataplane/internal/paged":     {},
 	// 1
 	"dataplane/packet":            {"dataplane/drop", "dataplane/checksum", "dataplane/internal/..."},
 	"dataplane/packet/packettest": {"dataplane/drop", "dataplane/checksum", "dataplane/packet"},
