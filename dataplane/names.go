@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,11 +46,12 @@ func (x *walk) noteSender(f *packet.Frame, p *passage, what string) {
 // something else.
 func (x *walk) noteBound(f *packet.Frame) {
 	var bound []string
-	for i := range x.s.Identity.Len() {
-		if e := x.s.Identity.Endpoint(uint32(i)); e.Port == f.Ingress {
-			bound = append(bound, e.Name+" ("+boundTo(x.s.Identity, uint32(i))+")")
+	for i, e := range x.s.Identity.All() {
+		if e.Port == f.Ingress {
+			bound = append(bound, e.Name+" ("+boundTo(x.s.Identity, i)+")")
 		}
 	}
+	slices.Sort(bound)
 	if bound == nil {
 		x.rec.note("identify", "nobody is bound to port %s", x.s.Names.port(f.Ingress))
 		return

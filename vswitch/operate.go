@@ -1,6 +1,7 @@
 package vswitch
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -238,13 +239,13 @@ func (o *Operator) FDB() ([]api.FDBEntry, error) {
 		return nil, err
 	}
 	out := []api.FDBEntry{}
-	for i := range l.snapshot.Identity.Len() {
-		e := l.snapshot.Identity.Endpoint(uint32(i))
+	for _, e := range l.snapshot.Identity.All() {
 		out = append(out, api.FDBEntry{
 			Segment: nameAt(l.snapshot.Names.Segments, e.Segment), MAC: e.MAC.String(), Kind: "bound", Endpoint: e.Name,
 			Port: portAt(l, e.Port), Peer: nameAt(l.snapshot.Names.Peers, e.Peer),
 		})
 	}
+	slices.SortFunc(out, func(a, b api.FDBEntry) int { return cmp.Compare(a.Endpoint, b.Endpoint) })
 	learned, err := o.learned()
 	if err != nil {
 		return nil, err

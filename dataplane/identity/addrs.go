@@ -2,14 +2,13 @@ package identity
 
 import "bulkhead/dataplane/packet"
 
-// Addrs returns the addresses of an endpoint. It reads every binding: for
-// traces.
+// Addrs returns the addresses of an endpoint.
 func (t *Table) Addrs(endpoint uint32) []packet.Addr {
 	var all []packet.Addr
-	for i := range t.bindings {
-		if t.bindings[i].endpoint == endpoint {
-			all = append(all, t.bindings[i].addr)
-		}
+	for n := t.endpoints.At(endpoint).first; n != 0; {
+		b := t.bindings.At(n - 1)
+		all = append(all, b.addr)
+		n = b.next
 	}
 	return all
 }

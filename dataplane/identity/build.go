@@ -1,37 +1,35 @@
 package identity
 
 import (
-	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"bulkhead/dataplane/internal/hashtab"
+	"bulkhead/dataplane/internal/paged"
 	"bulkhead/dataplane/packet"
 )
 
-// Builder collects endpoints and outside prefixes for a Table.
+// Builder collects endpoints and outside prefixes for a Table, and for the next
+// one that differs from it. It belongs to one goroutine at a time. Once it has
+// returned an error of Build or Next it makes no table any more.
 type Builder struct {
-	t       Table
-	ids     map[string]ID
-	outside []outsidePrefix
-	behind  []behindPeer
-	macs    map[uint64]uint32
-	addrs   map[addrKey]uint32
+	numbers // of the lists of sets
+	secret  hashtab.Secret
+
+	endpoints  paged.VectorEditor[Endpoint]
+	bindings   paged.VectorEditor[binding]
+	rows, ties rows // of endpoints, of bindings
+	count      int  // of endpoints
+	macs       paged.IndexEditor
+	addrs      paged.IndexEditor
+	ports      paged.IndexEditor
+
+	outside outside
+	routers routers
+	touched []addrKey // addresses that came or went since the last table
+	last    *Table
 	errs    []error
-}
-
-type outsidePrefix struct {
-	prefix netip.Prefix
-	id     ID
-}
-
-// behindPeer is the prefixes of a router and where it is.
-type behindPeer struct {
-	place    place
-	prefixes []netip.Prefix
 }
 
 type addrKey struct {
@@ -45,115 +43,187 @@ var anySets = []uint32{0}
 // NewBuilder makes a Builder that knows nobody: every address belongs to the
 // set of every address, number 0, and to no other.
 func NewBuilder() *Builder {
-	b := &Builder{
-		t:   Table{sets: [][]uint32{nil}, behind: map[uint32]*prefixes{}, remote: map[place]*prefixes{}},
-		ids: map[string]ID{}, macs: map[uint64]uint32{}, addrs: map[addrKey]uint32{},
+	b := &Builder{numbers: newNumbers(), secret: hashtab.NewSecret(), routers: newRouters()}
+	b.macs = paged.NewIndexEditor(func(i uint32) uint64 {
+		e := b.endpoints.At(i)
+		return b.secret.Word(macKey(e.Segment, e.MAC))
+	})
+	b.ports = paged.NewIndexEditor(func(i uint32) uint64 {
+		e := b.endpoints.At(i)
+		return portHash(&b.secret, e.Port, e.MAC)
+	})
+	b.addrs = paged.NewIndexEditor(func(i uint32) uint64 {
+		t := b.bindings.At(i)
+		return b.secret.Addr((*[16]byte)(&t.addr), uint64(t.zone))
+	})
+	for _, all := range []string{"0.0.0.0/0", "::/0"} {
+		b.Outside(netip.MustParsePrefix(all), anySets)
 	}
-	any := b.ID(anySets)
-	b.outside = []outsidePrefix{{netip.MustParsePrefix("0.0.0.0/0"), any}, {netip.MustParsePrefix("::/0"), any}}
 	return b
-}
-
-// ID returns the identity of a sorted list of policy sets: the same for equal
-// lists.
-func (b *Builder) ID(sets []uint32) ID {
-	key := make([]byte, 0, 4*len(sets))
-	for _, s := range sets {
-		key = binary.LittleEndian.AppendUint32(key, s)
-	}
-	if id, known := b.ids[string(key)]; known {
-		return id
-	}
-	id := ID(len(b.t.sets))
-	b.t.sets = append(b.t.sets, slices.Clone(sets))
-	b.ids[string(key)] = id
-	return id
 }
 
 // Outside says which sets the addresses of a prefix belong to, but for those
 // of a longer one.
 func (b *Builder) Outside(prefix netip.Prefix, sets []uint32) {
-	b.outside = append(b.outside, outsidePrefix{prefix.Masked(), b.ID(sets)})
+	b.outside.add(prefix.Masked(), b.use(sets))
 }
 
 // Endpoint adds a workload with its addresses and, if it is a router, the
-// prefixes behind it.
+// prefixes behind it. What contradicts another endpoint is told by Build.
 func (b *Builder) Endpoint(e Endpoint, addrs []Address, behind []netip.Prefix) {
-	n := uint32(len(b.t.endpoints))
-	key := macKey(e.Segment, e.MAC)
-	if other, taken := b.macs[key]; taken {
-		b.errs = append(b.errs, fmt.Errorf("endpoints %q and %q have one MAC, %s, in one segment", b.t.endpoints[other].Name, e.Name, e.MAC))
+	if err := b.Add(e, addrs, behind); err != nil {
+		b.errs = append(b.errs, err)
 	}
-	b.macs[key] = n
-	e.router = len(behind) > 0
-	b.t.endpoints = append(b.t.endpoints, e)
-	for _, a := range addrs {
-		k := addrKey{e.Zone, a.Addr}
-		if other, taken := b.addrs[k]; taken {
-			b.errs = append(b.errs, fmt.Errorf("endpoints %q and %q have one address, %s, in one VRF", b.t.endpoints[other].Name, e.Name, a.Addr))
+}
+
+// Add is Endpoint, but for contradictions: they are told at once, and nothing
+// is added.
+func (b *Builder) Add(e Endpoint, addrs []Address, behind []netip.Prefix) error {
+	if err := b.check(&e, addrs, nobody); err != nil {
+		return err
+	}
+	b.insert(e, addrs, behind)
+	return nil
+}
+
+// Replace puts an endpoint in the place of that which has a MAC in a segment:
+// the same one elsewhere, or with other addresses or sets. If it contradicts
+// others nothing is changed.
+func (b *Builder) Replace(segment uint16, mac packet.MAC, e Endpoint, addrs []Address, behind []netip.Prefix) error {
+	n, found := b.byMAC(segment, mac)
+	if !found {
+		return fmt.Errorf("no endpoint has MAC %s in segment %d", mac, segment)
+	}
+	if err := b.check(&e, addrs, n); err != nil {
+		return err
+	}
+	b.remove(n)
+	b.insert(e, addrs, behind)
+	return nil
+}
+
+// Remove takes out the endpoint that has a MAC in a segment.
+func (b *Builder) Remove(segment uint16, mac packet.MAC) error {
+	n, found := b.byMAC(segment, mac)
+	if !found {
+		return fmt.Errorf("no endpoint has MAC %s in segment %d", mac, segment)
+	}
+	b.remove(n)
+	return nil
+}
+
+// nobody is the number of no endpoint.
+const nobody = ^uint32(0)
+
+// check says what an endpoint has that others have, too; but for one that it is
+// to replace.
+func (b *Builder) check(e *Endpoint, addrs []Address, but uint32) error {
+	var errs []error
+	if other, taken := b.byMAC(e.Segment, e.MAC); taken && other != but {
+		errs = append(errs, fmt.Errorf("endpoints %q and %q have one MAC, %s, in one segment", b.endpoints.At(other).Name, e.Name, e.MAC))
+	}
+	for i := range addrs {
+		name, taken := e.Name, false
+		for j := range addrs[:i] {
+			taken = taken || addrs[j].Addr == addrs[i].Addr
 		}
-		b.addrs[k] = n
-		b.t.bindings = append(b.t.bindings, binding{a.Addr, e.Zone, n, b.ID(a.Sets)})
+		if at, bound := b.byAddr(e.Zone, &addrs[i].Addr); bound && b.bindings.At(at).endpoint != but {
+			name, taken = b.endpoints.At(b.bindings.At(at).endpoint).Name, true
+		}
+		if taken {
+			errs = append(errs, fmt.Errorf("endpoints %q and %q have one address, %s, in one VRF", name, e.Name, addrs[i].Addr))
+		}
 	}
+	return errors.Join(errs...)
+}
+
+func (b *Builder) byMAC(segment uint16, mac packet.MAC) (uint32, bool) {
+	return b.macs.Find(b.secret.Word(macKey(segment, mac)), func(i uint32) bool {
+		e := b.endpoints.At(i)
+		return e.MAC == mac && e.Segment == segment
+	})
+}
+
+func (b *Builder) byAddr(zone uint16, a *packet.Addr) (uint32, bool) {
+	return b.addrs.Find(b.secret.Addr((*[16]byte)(a), uint64(zone)), func(i uint32) bool {
+		t := b.bindings.At(i)
+		return t.addr == *a && t.zone == zone
+	})
+}
+
+// insert adds an endpoint that contradicts nobody.
+func (b *Builder) insert(e Endpoint, addrs []Address, behind []netip.Prefix) {
+	n := b.rows.take()
+	e.used, e.router, e.first = true, len(behind) > 0, 0
+	*b.endpoints.Edit(n) = e
+	b.put(&b.macs, n)
+	if e.Port != packet.NoPort {
+		b.put(&b.ports, n)
+	}
+	first := uint32(0)
+	for i := len(addrs) - 1; i >= 0; i-- {
+		at := b.ties.take()
+		*b.bindings.Edit(at) = binding{addrs[i].Addr, e.Zone, n, b.use(addrs[i].Sets), first}
+		b.put(&b.addrs, at)
+		b.touch(e.Zone, addrs[i].Addr)
+		first = at + 1
+	}
+	b.endpoints.Edit(n).first = first
 	if e.router {
-		p := newPrefixes()
-		for _, prefix := range sortedByLength(behind) {
-			p.insert(prefix.Masked(), 0)
-		}
-		b.t.behind[n] = p
-		b.behind = append(b.behind, behindPeer{place{e.Peer, e.Zone}, behind})
+		b.routers.add(n, place{e.Peer, e.Zone}, behind)
+	}
+	b.count++
+}
+
+func (b *Builder) put(x *paged.IndexEditor, value uint32) {
+	if err := x.Put(value); err != nil {
+		b.errs = append(b.errs, err) // keyed: it does not come to this, see paged.ErrFull
 	}
 }
 
-// buildRemote gathers the prefixes of all routers of a peer.
-func (b *Builder) buildRemote(t *Table) {
-	at := map[place][]netip.Prefix{}
-	for _, r := range b.behind {
-		if r.place.peer != NoPeer {
-			at[r.place] = append(at[r.place], r.prefixes...)
-		}
+// remove takes an endpoint out, with all that is bound to it.
+func (b *Builder) remove(n uint32) {
+	e := *b.endpoints.At(n)
+	b.macs.Remove(n)
+	if e.Port != packet.NoPort {
+		b.ports.Remove(n)
 	}
-	for where, list := range at {
-		p := newPrefixes()
-		for _, prefix := range sortedByLength(list) {
-			p.insert(prefix.Masked(), 0)
-		}
-		t.remote[where] = p
+	for at := e.first; at != 0; {
+		t := *b.bindings.At(at - 1)
+		b.addrs.Remove(at - 1)
+		b.unuse(t.id)
+		b.touch(t.zone, t.addr)
+		*b.bindings.Edit(at - 1) = binding{}
+		b.ties.give(at - 1)
+		at = t.next
+	}
+	b.routers.remove(n)
+	*b.endpoints.Edit(n) = Endpoint{}
+	b.rows.give(n)
+	b.count--
+}
+
+// touch notes an address that came or went. Before the first table all have.
+func (b *Builder) touch(zone uint16, a packet.Addr) {
+	if b.last != nil {
+		b.touched = append(b.touched, addrKey{zone, a})
 	}
 }
 
-func sortedByLength(in []netip.Prefix) []netip.Prefix {
-	out := slices.Clone(in)
-	slices.SortStableFunc(out, func(a, b netip.Prefix) int { return cmp.Compare(a.Bits(), b.Bits()) })
-	return out
+// rows numbers the rows of a table, and uses again those that were given back.
+type rows struct {
+	free []uint32
+	next uint32
 }
 
-// Build makes the table, or says which endpoints contradict each other.
-func (b *Builder) Build() (*Table, error) {
-	if err := errors.Join(b.errs...); err != nil {
-		return nil, err
+func (r *rows) take() uint32 {
+	if n := len(r.free); n > 0 {
+		i := r.free[n-1]
+		r.free = r.free[:n-1]
+		return i
 	}
-	t := b.t
-	slices.SortStableFunc(b.outside, func(x, y outsidePrefix) int { return cmp.Compare(x.prefix.Bits(), y.prefix.Bits()) })
-	t.outside = *newPrefixes()
-	for _, o := range b.outside {
-		t.outside.insert(o.prefix, uint32(o.id))
-	}
-	b.buildRemote(&t)
-	t.macs = buildIndex(len(t.endpoints), func(s *hashtab.Secret, i int) uint64 {
-		return s.Word(macKey(t.endpoints[i].Segment, t.endpoints[i].MAC))
-	})
-	// Endpoints behind peers are on no port; what marks them apart here is
-	// their segment, and no port's number is as high.
-	t.ports = buildIndex(len(t.endpoints), func(s *hashtab.Secret, i int) uint64 {
-		e := &t.endpoints[i]
-		if e.Port == packet.NoPort {
-			return s.Pair(macKey(e.Segment, e.MAC), 1)
-		}
-		return s.Word(macKey(uint16(e.Port), e.MAC))
-	})
-	t.addrs = buildIndex(len(t.bindings), func(s *hashtab.Secret, i int) uint64 {
-		return s.Addr((*[16]byte)(&t.bindings[i].addr), uint64(t.bindings[i].zone))
-	})
-	return &t, nil
+	r.next++
+	return r.next - 1
 }
+
+func (r *rows) give(i uint32) { r.free = append(r.free, i) }

@@ -7,12 +7,27 @@
 // found exactly; every other address by its longest prefix among the outside
 // networks.
 //
+// # Versions
+//
 // A [Table] is built off the path and never changed; any number of workers read
-// it. Its hash tables are keyed, and are built so that no look-up takes more
-// than 16 probes. Nothing here allocates but the Builder.
+// it. Its hash tables are keyed, and no look-up takes more than 16 probes.
+// Nothing here allocates but the Builder.
+//
+// A [Builder] goes on where its last Table ended: one endpoint that comes, goes
+// or changes costs what it is, and a directory of pages, not the million others
+// (package paged). A row or an identity that nobody has any more is used again,
+// so that a table is as large as it ever had to be, however many came and went.
+// The exception are routers: one that comes or goes costs what all routers of
+// its peer are.
 package identity
 
-import "bulkhead/dataplane/packet"
+import (
+	"iter"
+
+	"bulkhead/dataplane/internal/hashtab"
+	"bulkhead/dataplane/internal/paged"
+	"bulkhead/dataplane/packet"
+)
 
 // ID is an identity. Zero is nobody's: no rule can name it, not even one for
 // any.
@@ -33,6 +48,8 @@ type Endpoint struct {
 	Port    packet.PortID // NoPort if it is behind a peer
 	Peer    uint16        // NoPeer if it is on a port
 	router  bool          // prefixes are bound behind it, too
+	used    bool          // else nobody is here
+	first   uint32        // its first binding, plus one; 0: it has none
 }
 
 // Address is one address of an endpoint, and the policy sets it belongs to.
@@ -43,13 +60,16 @@ type Address struct {
 
 // Table is who is who. See the package comment.
 type Table struct {
-	endpoints []Endpoint
-	sets      [][]uint32 // by ID; sets[0] is nil
-	macs      index      // segment, MAC -> endpoint
-	addrs     index      // zone, address -> binding
-	ports     index      // port, MAC -> endpoint
-	bindings  []binding
-	outside   prefixes // -> ID
+	endpoints paged.Vector[Endpoint]
+	count     int                    // of endpoints
+	sets      paged.Vector[[]uint32] // by ID; those of 0 are nil
+	ids       int                    // IDs are below
+	secret    hashtab.Secret         // of the indexes
+	macs      paged.Index            // segment, MAC -> endpoint
+	addrs     paged.Index            // zone, address -> binding
+	ports     paged.Index            // port, MAC -> endpoint
+	bindings  paged.Vector[binding]
+	outside   *prefixes // -> ID
 	behind    map[uint32]*prefixes
 	remote    map[place]*prefixes // what is behind routers of a peer
 }
@@ -63,55 +83,77 @@ type binding struct {
 	zone     uint16
 	endpoint uint32
 	id       ID
+	next     uint32 // the endpoint's next one, plus one; 0: that was all
 }
 
 // Endpoint returns endpoint number i, as other methods return it.
-func (t *Table) Endpoint(i uint32) *Endpoint { return &t.endpoints[i] }
+func (t *Table) Endpoint(i uint32) *Endpoint { return t.endpoints.At(i) }
 
 // Len returns the number of endpoints.
-func (t *Table) Len() int { return len(t.endpoints) }
+func (t *Table) Len() int { return t.count }
+
+// All goes through the endpoints, by number. A number is used again when its
+// endpoint has gone.
+func (t *Table) All() iter.Seq2[uint32, *Endpoint] {
+	return func(yield func(uint32, *Endpoint) bool) {
+		for i := range uint32(t.endpoints.Len()) {
+			if e := t.endpoints.At(i); e.used && !yield(i, e) {
+				return
+			}
+		}
+	}
+}
 
 // Sets returns the policy sets of an identity, sorted.
 func (t *Table) Sets(id ID) []uint32 {
-	if int(id) >= len(t.sets) {
+	if int(id) >= t.ids {
 		return nil
 	}
-	return t.sets[id]
+	return *t.sets.At(uint32(id))
 }
 
 // AllSets returns the policy sets of every identity, by ID.
-func (t *Table) AllSets() [][]uint32 { return t.sets }
+func (t *Table) AllSets() [][]uint32 {
+	all := make([][]uint32, t.ids)
+	for id := range all {
+		all[id] = *t.sets.At(uint32(id))
+	}
+	return all
+}
 
 func macKey(segment uint16, mac packet.MAC) uint64 { return uint64(segment)<<48 | mac.Uint64() }
 
 // ByMAC finds the endpoint of a MAC in a segment.
 func (t *Table) ByMAC(segment uint16, mac packet.MAC) (uint32, bool) {
-	key := macKey(segment, mac)
-	return t.macs.find(t.macs.secret.Word(key), func(i uint32) bool {
-		e := &t.endpoints[i]
+	return t.macs.Find(t.secret.Word(macKey(segment, mac)), func(i uint32) bool {
+		e := t.endpoints.At(i)
 		return e.MAC == mac && e.Segment == segment
 	})
 }
 
 // onPort finds the endpoint of a MAC on a port.
 func (t *Table) onPort(port packet.PortID, mac packet.MAC) (uint32, bool) {
-	key := macKey(uint16(port), mac)
-	return t.ports.find(t.ports.secret.Word(key), func(i uint32) bool {
-		e := &t.endpoints[i]
+	return t.ports.Find(portHash(&t.secret, port, mac), func(i uint32) bool {
+		e := t.endpoints.At(i)
 		return e.MAC == mac && e.Port == port
 	})
 }
 
+// portHash differs from the hash of a MAC in a segment: one secret serves both.
+func portHash(secret *hashtab.Secret, port packet.PortID, mac packet.MAC) uint64 {
+	return secret.Pair(macKey(uint16(port), mac), 2)
+}
+
 // ByAddr finds the endpoint of an address in a VRF, and the address's identity.
 func (t *Table) ByAddr(zone uint16, a *packet.Addr) (endpoint uint32, id ID, found bool) {
-	at, found := t.addrs.find(t.addrs.secret.Addr((*[16]byte)(a), uint64(zone)), func(i uint32) bool {
-		b := &t.bindings[i]
+	at, found := t.addrs.Find(t.secret.Addr((*[16]byte)(a), uint64(zone)), func(i uint32) bool {
+		b := t.bindings.At(i)
 		return b.addr == *a && b.zone == zone
 	})
 	if !found {
 		return 0, None, false
 	}
-	b := &t.bindings[at]
+	b := t.bindings.At(at)
 	return b.endpoint, b.id, true
 }
 
@@ -136,11 +178,11 @@ func (t *Table) BoundMAC(port packet.PortID, mac packet.MAC) bool {
 // long as no endpoint holds the address.
 func (t *Table) Source(port packet.PortID, mac packet.MAC, zone uint16, a *packet.Addr) (ID, bool) {
 	if ep, id, found := t.ByAddr(zone, a); found {
-		e := &t.endpoints[ep]
+		e := t.endpoints.At(ep)
 		return id, e.Port == port && e.MAC == mac
 	}
 	ep, found := t.onPort(port, mac)
-	if !found || !t.endpoints[ep].router || t.endpoints[ep].Zone != zone {
+	if !found || !t.endpoints.At(ep).router || t.endpoints.At(ep).Zone != zone {
 		return None, false
 	}
 	if _, within := t.behind[ep].lookup(a); !within {
@@ -156,7 +198,7 @@ func (t *Table) Source(port packet.PortID, mac packet.MAC, zone uint16, a *packe
 // sent it on, which hides the sender's.
 func (t *Table) RemoteSource(peer, segment uint16, mac packet.MAC, routed bool, zone uint16, a *packet.Addr) (id ID, known, bound bool) {
 	if ep, id, found := t.ByAddr(zone, a); found {
-		e := &t.endpoints[ep]
+		e := t.endpoints.At(ep)
 		return id, true, e.Peer == peer && (routed || e.MAC == mac && e.Segment == segment)
 	}
 	v, _ := t.outside.lookup(a)
@@ -165,7 +207,7 @@ func (t *Table) RemoteSource(peer, segment uint16, mac packet.MAC, routed bool, 
 		return ID(v), false, bound
 	}
 	ep, found := t.ByMAC(segment, mac)
-	return ID(v), false, found && t.endpoints[ep].Peer == peer && t.Owns(ep, zone, a)
+	return ID(v), false, found && t.endpoints.At(ep).Peer == peer && t.Owns(ep, zone, a)
 }
 
 // Owns tells whether packets for an address may be given to an endpoint: it is
@@ -174,7 +216,7 @@ func (t *Table) Owns(endpoint uint32, zone uint16, a *packet.Addr) bool {
 	if ep, _, found := t.ByAddr(zone, a); found {
 		return ep == endpoint
 	}
-	e := &t.endpoints[endpoint]
+	e := t.endpoints.At(endpoint)
 	if !e.router || e.Zone != zone {
 		return false
 	}

@@ -4,12 +4,17 @@ package identity
 const trieNodeBytes = 2 * 16 * 4
 
 // OutsideBytes is how large the table of the outside networks is.
-func (t *Table) OutsideBytes() int { return trieNodeBytes * len(t.outside.nodes) }
+func (t *Table) OutsideBytes() int {
+	if t.outside == nil {
+		return 0
+	}
+	return trieNodeBytes * len(t.outside.nodes)
+}
 
 // OutsideTouches is how many steps of that table a look-up of an IPv4 address
 // takes at the most, each one or two cache lines: as many as its trie is deep.
 func (t *Table) OutsideTouches() int {
-	if len(t.outside.nodes) == 0 {
+	if t.outside == nil {
 		return 0
 	}
 	return t.outside.depth(0)

@@ -4,9 +4,9 @@ import "errors"
 
 const (
 	probes    = 16 // the most slots that a look-up reads
-	leafSlots = 1 << 9
+	leafSlots = 1 << 10
 	maxUsed   = leafSlots * 3 / 4 // of a leaf, so that there is always a gap
-	maxDepth  = 23                // bits of a hash that choose a leaf: 9 + 32 + 23 = 64
+	maxDepth  = 22                // bits of a hash that choose a leaf: 10 + 32 + 22 = 64
 )
 
 // Index is a version of a hash table of numbers; what a number's key is, the
@@ -30,7 +30,7 @@ type slot struct {
 }
 
 // tagOf takes the bits between those that choose the slot and the leaf.
-func tagOf(hash uint64) uint32 { return uint32(hash>>9) | 1 }
+func tagOf(hash uint64) uint32 { return uint32(hash>>10) | 1 }
 
 // Find returns the number under a hash that is says is the right one.
 func (x *Index) Find(hash uint64, is func(uint32) bool) (uint32, bool) {

@@ -88,7 +88,7 @@ func TestIndexAgreesWithAMap(t *testing.T) {
 	for name, hash := range map[string]func(uint64) uint64{
 		"mixed": mix,
 		"bunches": func(key uint64) uint64 {
-			return mix(key)&^0x1ff | 0x1fe + key%3
+			return mix(key)&^0x3ff | 0x3fe + key%3
 		},
 	} {
 		k := newKeyed(hash)

@@ -4,7 +4,7 @@ package paged
 // found by a shift and a mask.
 const Rows = 1 << rowBits
 
-const rowBits = 8
+const rowBits = 9
 
 // Vector is a version of an array. The zero value has no rows.
 type Vector[T any] struct{ pages []*[Rows]T }
