@@ -130,7 +130,7 @@ func compare(t *testing.T, rs *policy.Ruleset, identities [][]uint32, d *draw) {
 	if err != nil {
 		return // over a bound; it says so and is not there
 	}
-	if s := engine.Stats(); s.Touches > 4*policy.Tiers*31+1 || s.Bytes > 1<<30 {
+	if s := engine.Stats(); s.Touches > 4*policy.Tiers*33+1 || s.Bytes > 1<<30 {
 		t.Fatalf("out of bounds: %+v", s)
 	}
 	list := classify.Linear{Rules: rs}

@@ -69,11 +69,10 @@ func (e *table) decideLanes(l *lookups, questions []Question) {
 	n := len(questions)
 	for i := range n {
 		l.rule[i%lanes] = noRule
-		if q := &questions[i]; int(q.From) < len(e.src) && int(q.To) < len(e.dst) {
-			l.from[i%lanes], l.to[i%lanes] = e.src[q.From], e.dst[q.To]
-			continue
+		l.from[i%lanes], l.to[i%lanes] = place{}, place{} // nobody's
+		if q := &questions[i]; e.src.Has(uint32(q.From)) && e.dst.Has(uint32(q.To)) {
+			l.from[i%lanes], l.to[i%lanes] = *e.src.At(uint32(q.From)), *e.dst.At(uint32(q.To))
 		}
-		l.from[i%lanes], l.to[i%lanes] = e.src[identity.None], e.dst[identity.None]
 	}
 	for i := range n {
 		q := &questions[i]

@@ -2,6 +2,7 @@ package classify
 
 import (
 	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/internal/paged"
 	"bulkhead/dataplane/policy"
 )
 
@@ -45,8 +46,9 @@ func (e *Engine) decideAt(stages []*table, from, to identity.ID, proto uint8, sp
 
 // table is one stage: rules of which the first that matches is the answer.
 type table struct {
-	src, dst []place // by identity
-	ports    portTable
+	src, dst   paged.Vector[place] // by identity
+	identities int                 // numbers of identities are below
+	ports      portTable
 
 	pairs  [2][2]pairTable // by part of the source, part of the destination
 	single bool            // every set is broad: the first table is all
@@ -62,10 +64,10 @@ type table struct {
 
 // decide returns the first rule that matches, or noRule.
 func (e *table) decide(from, to identity.ID, proto uint8, sport, dport uint16) uint32 {
-	if int(from) >= len(e.src) || int(to) >= len(e.dst) {
+	if !e.src.Has(uint32(from)) || !e.dst.Has(uint32(to)) {
 		return noRule
 	}
-	s, d, class := &e.src[from], &e.dst[to], e.ports.class(proto, sport, dport)
+	s, d, class := e.src.At(uint32(from)), e.dst.At(uint32(to)), e.ports.class(proto, sport, dport)
 	rule := e.first(e.pairs[broad][broad].program(s[broad], d[broad]), class)
 	if e.single {
 		return rule

@@ -44,6 +44,22 @@ func (t *interner) number(list []uint32) uint32 {
 	return uint32(len(t.ends) - 1)
 }
 
+// find returns the number of a list that may have none.
+func (t *interner) find(list []uint32) (uint32, bool) {
+	if len(t.slots) == 0 {
+		return 0, false
+	}
+	hash := hashOf(list)
+	mask := uint32(len(t.slots) - 1)
+	for at := hash & mask; t.slots[at] != 0; at = (at + 1) & mask {
+		n := t.slots[at] - 1
+		if t.hashes[n] == hash && slices.Equal(t.list(n), list) {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
 func (t *interner) grow() {
 	t.slots = make([]uint32, max(16, 2*len(t.slots)))
 	mask := uint32(len(t.slots) - 1)

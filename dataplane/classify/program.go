@@ -23,6 +23,7 @@ type program struct {
 // programs keeps every distinct program once, and of their parts every one.
 type programs struct {
 	rs      *policy.Ruleset
+	names   []uint32 // by rule: what it is called outside of the stage
 	bundles *bundles
 	ports   *portLists
 
@@ -47,8 +48,8 @@ type asked struct {
 	kept  []uint32 // positions in the list that match somewhere first
 }
 
-func newPrograms(rs *policy.Ruleset, b *bundles, ports *portLists) *programs {
-	p := &programs{rs: rs, bundles: b, ports: ports}
+func newPrograms(rs *policy.Ruleset, names []uint32, b *bundles, ports *portLists) *programs {
+	p := &programs{rs: rs, names: names, bundles: b, ports: ports}
 	p.pageBits = pageBitsFor(ports.table.classes)
 	pages := (ports.table.classes + 1<<p.pageBits - 1) >> p.pageBits
 	p.row, p.dirty = make([]uint32, pages<<p.pageBits), make([]bool, pages)
@@ -69,7 +70,7 @@ func (p *programs) of(several []uint32) uint32 {
 	a := &p.made[n]
 	p.keys = p.keys[:0]
 	for _, at := range a.kept {
-		p.keys = append(p.keys, p.list[at])
+		p.keys = append(p.keys, p.names[p.list[at]])
 	}
 	list := p.lists.number(p.keys)
 	return p.all.number([]uint32{a.shape, uint32(p.lists.start(list))})

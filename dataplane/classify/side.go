@@ -29,6 +29,7 @@ func newSide(sets int, sides [][]policy.SetID, identities [][]uint32) *side {
 	for set := range named {
 		s.kindOf[set] = s.kinds.number(named[set])
 	}
+	s.whole.number(nil) // class 0 of either part is of who is named by no rule
 	var buf []uint32
 	for _, members := range identities {
 		buf = s.kindsOf(buf[:0], members)
@@ -121,19 +122,18 @@ func (s *side) parts(limit uint32, each func(place)) (parts [2]interner) {
 }
 
 // places numbers the classes of a split: identities that the same bundles name
-// are one. It returns each identity's place, and the bundles of each class.
-func (s *side) places(limit uint32) (at []place, lists [2]*interner) {
+// are one. It tells each identity's place, and returns the bundles of each class.
+func (s *side) places(limit uint32, each func(identity uint32, at place)) (lists [2]*interner) {
 	var whole []place
 	parts := s.parts(limit, func(p place) { whole = append(whole, p) })
 	var of [2][]uint32
 	for part := range parts {
 		lists[part], of[part] = s.named(&parts[part])
 	}
-	at = make([]place, 0, len(s.class))
-	for _, k := range s.class {
-		at = append(at, place{of[broad][whole[k][broad]], of[narrow][whole[k][narrow]]})
+	for id, k := range s.class {
+		each(uint32(id), place{of[broad][whole[k][broad]], of[narrow][whole[k][narrow]]})
 	}
-	return at, lists
+	return lists
 }
 
 // named turns lists of kinds into lists of bundles; several may become one.
@@ -141,13 +141,17 @@ func (s *side) named(kinds *interner) (lists *interner, of []uint32) {
 	lists = &interner{}
 	var buf []uint32
 	for k := range kinds.len() {
-		buf = buf[:0]
-		for _, kind := range kinds.list(uint32(k)) {
-			buf = append(buf, s.kinds.list(kind)...)
-		}
-		slices.Sort(buf)
-		buf = slices.Compact(buf)
+		buf = s.bundlesOf(buf[:0], kinds.list(uint32(k)))
 		of = append(of, lists.number(buf))
 	}
 	return lists, of
+}
+
+// bundlesOf appends the bundles that name one of several kinds, ascending.
+func (s *side) bundlesOf(out, kinds []uint32) []uint32 {
+	for _, kind := range kinds {
+		out = append(out, s.kinds.list(kind)...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }

@@ -47,19 +47,19 @@ func part(rs *policy.Ruleset, stage []uint32) *policy.Ruleset {
 
 // linkStages links both ends. A stage that reads the same at both is one table,
 // and where all are, an end is not asked twice.
-func (e *Engine) linkStages(rs *policy.Ruleset, enforced bool, link func([]uint32) (*table, error)) error {
+func (l *Linker) linkStages(rs *policy.Ruleset, enforced bool, link func(stage []uint32) (*linking, error)) error {
 	egress, ingress := stages(rs, policy.Egress, enforced), stages(rs, policy.Ingress, enforced)
 	var err error
-	if e.egress, err = linkEach(egress, link); err != nil {
+	if l.egress, err = linkEach(egress, link); err != nil {
 		return err
 	}
 	if slices.EqualFunc(egress, ingress, slices.Equal[[]uint32]) {
 		return nil
 	}
-	e.ingress, err = linkEach(ingress, func(stage []uint32) (*table, error) {
+	l.ingress, err = linkEach(ingress, func(stage []uint32) (*linking, error) {
 		for i := range egress {
 			if slices.Equal(egress[i], stage) {
-				return e.egress[i], nil
+				return l.egress[i], nil
 			}
 		}
 		return link(stage)
@@ -67,8 +67,8 @@ func (e *Engine) linkStages(rs *policy.Ruleset, enforced bool, link func([]uint3
 	return err
 }
 
-func linkEach(all [][]uint32, link func([]uint32) (*table, error)) ([]*table, error) {
-	var out []*table
+func linkEach(all [][]uint32, link func([]uint32) (*linking, error)) ([]*linking, error) {
+	var out []*linking
 	for _, stage := range all {
 		t, err := link(stage)
 		if err != nil {

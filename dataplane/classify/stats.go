@@ -62,14 +62,14 @@ func (e *table) bytes() [6]int {
 			pairs += e.pairs[i][j].bytes()
 		}
 	}
-	return [6]int{8 * (len(e.src) + len(e.dst)), e.ports.bytes(), pairs, 8 * len(e.programs), 4 * (len(e.dirs) + len(e.pages)), 4 * len(e.rules)}
+	return [6]int{2 * 8 * e.identities, e.ports.bytes(), pairs, 8 * len(e.programs), 4 * (len(e.dirs) + len(e.pages)), 4 * len(e.rules)}
 }
 
 // Stats measures the engine: all of its stages, each once; but for the loads,
 // which a stage that both ends share costs twice. Where a rule is under audit the
 // loads of that lookup are added, and its tables count as bytes only.
 func (e *Engine) Stats() Stats {
-	s := Stats{Rules: len(e.verdicts), Identities: len(e.egress[0].src) - 1}
+	s := Stats{Rules: len(e.verdicts), Identities: e.egress[0].identities - 1}
 	for _, t := range e.Tables() {
 		s.Bytes += t.Bytes
 	}
@@ -87,11 +87,14 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// touches counts the loads of a stage: two places, four of ports, the verdict;
+// touches counts the loads of a stage: two places, each behind a directory, four
+// of ports, the verdict;
 // and for each table the cell, the program, the page, the rule. A directory of
-// pages is one more, and so is the second bucket of a sparse table.
+// pages is one more, and so is the second bucket of a sparse table. Pairs with a
+// class that came after the link are in a table of their own: two directories, a
+// page and a row, in the place of the cell.
 func (e *table) touches() int {
-	n := 7
+	n := 9
 	for i := range e.pairs {
 		for j := range e.pairs[i] {
 			if e.single && i+j > 0 {
@@ -101,7 +104,10 @@ func (e *table) touches() int {
 			if e.paged {
 				n++
 			}
-			if e.pairs[i][j].cells == nil {
+			switch t := &e.pairs[i][j]; {
+			case t.more.rows.Len() > 0:
+				n += 3
+			case t.cells == nil:
 				n++
 			}
 		}

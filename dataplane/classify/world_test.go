@@ -212,7 +212,7 @@ func (w *world) link(t testing.TB) *Engine {
 // tables of either form.
 func (w *world) linkSplit(t testing.TB, r *rand.Rand) *Engine {
 	t.Helper()
-	e, err := link(w.rs, w.sets, func(_ *bundles, src, dst *side) (plan, error) {
+	l, err := newLinker(w.rs, w.sets, func(_ *bundles, src, dst *side) (plan, error) {
 		sources, dests := src.splits(), dst.splits()
 		p := plan{src: sources[r.IntN(len(sources))], dst: dests[r.IntN(len(dests))]}
 		for i := range 4 {
@@ -223,7 +223,7 @@ func (w *world) linkSplit(t testing.TB, r *rand.Rand) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e
+	return l.Engine()
 }
 
 func (w *world) linear(f flow) (policy.RuleID, policy.Verdict) {
