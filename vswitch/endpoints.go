@@ -35,8 +35,8 @@ type endpoint struct {
 	Stated bool
 }
 
-// roster is every endpoint by name. It is changed by copying: a change that
-// cannot be linked is thrown away and nothing has happened.
+// roster is every endpoint by name. A change is worked out beside it, and put
+// in when it has been linked: one that cannot be linked leaves it as it was.
 type roster map[string]endpoint
 
 // rosterOf makes the roster that a configuration states: a port with a MAC is
@@ -99,29 +99,44 @@ func (r roster) carryOver(old roster, cfg *config.Config) (lost []string) {
 	return lost
 }
 
-// change applies one change of the control API to a copy of the roster. What
-// it states is held to the rules of the configuration.
-func (r roster) change(c *api.EndpointChange, cfg *config.Config) (roster, error) {
+// edit is one endpoint that comes, goes or is changed.
+type edit struct{ was, now *endpoint } // nil: there was none, there is none any more
+
+// apply puts an edit into the roster.
+func (r roster) apply(e edit) {
+	if e.now == nil {
+		delete(r, e.was.Name)
+		return
+	}
+	r[e.now.Name] = *e.now
+}
+
+// undo is the edit that takes another back.
+func (e edit) undo() edit { return edit{was: e.now, now: e.was} }
+
+// change works out what one change of the control API comes to. What it states
+// is held to the rules of the configuration.
+func (r roster) change(c *api.EndpointChange, cfg *config.Config) (edit, error) {
 	was, exists := r[c.Name]
 	switch {
 	case c.Op != api.EndpointAdd && c.Op != api.EndpointMove && c.Op != api.EndpointDel:
-		return nil, api.Invalid(fmt.Sprintf("%q is no change of an endpoint", c.Op), "use add, move or del")
+		return edit{}, api.Invalid(fmt.Sprintf("%q is no change of an endpoint", c.Op), "use add, move or del")
 	case c.Op == api.EndpointAdd && exists:
-		return nil, api.Conflict(fmt.Sprintf("endpoint %q exists", c.Name), "move it, or delete it first")
+		return edit{}, api.Conflict(fmt.Sprintf("endpoint %q exists", c.Name), "move it, or delete it first")
 	case c.Op != api.EndpointAdd && !exists:
-		return nil, unknown("endpoint", c.Name, slices.Collect(maps.Keys(r)), "vsctl endpoints")
+		return edit{}, unknown("endpoint", c.Name, slices.Collect(maps.Keys(r)), "vsctl endpoints")
 	}
-	next := maps.Clone(r)
 	if c.Op == api.EndpointDel {
-		delete(next, c.Name)
-		return next, nil
+		return edit{was: &was}, nil
 	}
-	e, err := was.changed(c, cfg)
+	now, err := was.changed(c, cfg)
 	if err != nil {
-		return nil, err
+		return edit{}, err
 	}
-	next[c.Name] = e
-	return next, nil
+	if !exists {
+		return edit{now: &now}, nil
+	}
+	return edit{was: &was, now: &now}, nil
 }
 
 // changed is the endpoint as a change states it: new, or elsewhere.

@@ -40,6 +40,15 @@ func rosterConfig(t *testing.T, text string) *config.Config {
 	return cfg
 }
 
+// with is the roster with a change.
+func (r roster) with(c *api.EndpointChange, cfg *config.Config) (roster, error) {
+	e, err := r.change(c, cfg)
+	if err == nil {
+		r.apply(e)
+	}
+	return r, err
+}
+
 // An endpoint that the API states is held to the rules of the configuration;
 // what is refused says everything that is wrong, and changes nothing.
 func TestEndpointChangeRefused(t *testing.T) {
@@ -81,7 +90,7 @@ func TestEndpointChangeRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.situation, err, c.want)
 		}
 	}
-	next, err := rosterOf(cfg).change(&good, cfg)
+	next, err := rosterOf(cfg).with(&good, cfg)
 	if e := next["db"]; err != nil || e.Segment != "a" || !e.FromAPI || e.IPs[0].String() != "10.0.0.20" {
 		t.Errorf("a good one: %+v, %v", e, err)
 	}
@@ -97,7 +106,7 @@ func TestReloadCarriesChangesOver(t *testing.T) {
 		{Op: "add", Name: "db", Port: "other", MAC: "02:00:00:00:00:02", IPs: []string{"10.0.1.20"}},
 	} {
 		var err error
-		if r, err = r.change(&c, cfg); err != nil {
+		if r, err = r.with(&c, cfg); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -130,7 +139,7 @@ func TestReloadSaysWhoAMovedEndpointIs(t *testing.T) {
 		{Op: "add", Name: "db", Port: "spare", MAC: "02:00:00:00:00:02", IPs: []string{"10.0.0.20"}, Labels: map[string]string{"app": "shop"}},
 	} {
 		var err error
-		if r, err = r.change(&c, cfg); err != nil {
+		if r, err = r.with(&c, cfg); err != nil {
 			t.Fatal(err)
 		}
 	}

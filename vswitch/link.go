@@ -23,7 +23,8 @@ import (
 // meet. It changes nothing: a snapshot that cannot be linked leaves the old
 // one in force.
 
-// linker is one link under way.
+// linker is one link under way; when it is done it is kept, and makes the
+// snapshots that differ in an endpoint (relink.go).
 type linker struct {
 	cfg      *config.Config
 	rules    *policy.Ruleset // nil: no policy
@@ -34,10 +35,13 @@ type linker struct {
 	zones    map[string]uint16
 	peers    map[string]uint16
 	s        *dataplane.Snapshot
+	who      *identity.Builder // of s.Identity
+	policy   *classify.Linker  // of s.Policy; nil: no policy
+	broken   bool              // it makes no snapshot any more
 }
 
 // link builds the snapshot of a generation.
-func link(cfg *config.Config, r roster, index *policy.Index, ports map[string]packet.PortID, open []openPort, z zones, generation uint32) (*dataplane.Snapshot, error) {
+func link(cfg *config.Config, r roster, index *policy.Index, ports map[string]packet.PortID, open []openPort, z zones, generation uint32) (*linker, error) {
 	l := &linker{
 		cfg: cfg, rules: index.Rules(), index: index, ports: ports, open: open,
 		segments: map[string]uint16{}, zones: z.of, peers: map[string]uint16{},
@@ -54,7 +58,7 @@ func link(cfg *config.Config, r roster, index *policy.Index, ports map[string]pa
 			return nil, err
 		}
 	}
-	return l.s, nil
+	return l, nil
 }
 
 func (l *linker) linkSegments() {
@@ -196,19 +200,21 @@ func (l *linker) linkRoutes() error {
 // linkIdentity makes the table of endpoints and outside prefixes, and links
 // the policy to the identities that came up.
 func (l *linker) linkIdentity(endpoints []endpoint) error {
-	b := identity.NewBuilder()
+	l.who = identity.NewBuilder()
 	if l.rules != nil {
 		for _, atom := range l.rules.Atoms() {
-			b.Outside(atom.Prefix, numbers(atom.Sets))
+			l.who.Outside(atom.Prefix, numbers(atom.Sets))
 		}
-		l.linkBroadcast(b)
+		l.linkBroadcast()
 	}
 	for i := range endpoints {
-		if err := l.linkEndpoint(b, &endpoints[i]); err != nil {
+		e, addrs, err := l.placed(&endpoints[i])
+		if err != nil {
 			return err
 		}
+		l.who.Endpoint(e, addrs, endpoints[i].Prefixes)
 	}
-	table, err := b.Build()
+	table, err := l.who.Build()
 	if err != nil {
 		return fmt.Errorf("link endpoints: %w", err)
 	}
@@ -216,16 +222,17 @@ func (l *linker) linkIdentity(endpoints []endpoint) error {
 	if l.rules == nil {
 		return nil
 	}
-	if l.s.Policy, err = classify.Link(l.rules, table.AllSets()); err != nil {
+	if l.policy, err = classify.NewLinker(l.rules, table.AllSets()); err != nil {
 		return fmt.Errorf("link the policy: %w", err)
 	}
+	l.s.Policy = l.policy.Engine()
 	return nil
 }
 
 // linkBroadcast takes the addresses at which all of a segment hear (RFC 919 7;
 // the first of a prefix is an older form that hosts still take) out of what is
 // outside. Only the segment knows that they are such.
-func (l *linker) linkBroadcast(b *identity.Builder) {
+func (l *linker) linkBroadcast() {
 	for i := range l.cfg.Segments {
 		for _, g := range l.cfg.Segments[i].Gateways {
 			if !g.Addr().Is4() || g.Bits() > 30 {
@@ -235,20 +242,20 @@ func (l *linker) linkBroadcast(b *identity.Builder) {
 			n := binary.BigEndian.Uint32(first[:])
 			for _, at := range [2]uint32{n, n | 1<<(32-g.Bits()) - 1} {
 				a := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, at)))
-				b.Outside(netip.PrefixFrom(a, 32), numbers(l.index.NetworksOf(a)))
+				l.who.Outside(netip.PrefixFrom(a, 32), numbers(l.index.NetworksOf(a)))
 			}
 		}
 	}
 }
 
-// linkEndpoint adds one endpoint: each of its addresses is its services and
+// placed is an endpoint in numbers: each of its addresses is its services and
 // the networks around that address.
-func (l *linker) linkEndpoint(b *identity.Builder, e *endpoint) error {
+func (l *linker) placed(e *endpoint) (place identity.Endpoint, addrs []identity.Address, err error) {
 	segment, known := l.segments[e.Segment]
 	if !known {
-		return fmt.Errorf("link endpoint %q: segment %q is not known", e.Name, e.Segment)
+		return place, nil, fmt.Errorf("link endpoint %q: segment %q is not known", e.Name, e.Segment)
 	}
-	place := identity.Endpoint{
+	place = identity.Endpoint{
 		Name: e.Name, Segment: segment, Zone: l.s.Segments[segment].Zone,
 		MAC: e.MAC, Port: packet.NoPort, Peer: dataplane.NoPeer,
 	}
@@ -256,22 +263,20 @@ func (l *linker) linkEndpoint(b *identity.Builder, e *endpoint) error {
 	case e.Port != "":
 		id, found := l.ports[e.Port]
 		if !found {
-			return fmt.Errorf("link endpoint %q: port %q is not known", e.Name, e.Port)
+			return place, nil, fmt.Errorf("link endpoint %q: port %q is not known", e.Name, e.Port)
 		}
 		place.Port = id
 	default:
 		peer, found := l.peers[e.Peer]
 		if !found {
-			return fmt.Errorf("link endpoint %q: peer %q is not known", e.Name, e.Peer)
+			return place, nil, fmt.Errorf("link endpoint %q: peer %q is not known", e.Name, e.Peer)
 		}
 		place.Peer = peer
 	}
-	addrs := make([]identity.Address, 0, len(e.IPs))
 	for _, ip := range e.IPs {
 		addrs = append(addrs, identity.Address{Addr: packet.AddrFrom(ip), Sets: l.setsOf(e, ip)})
 	}
-	b.Endpoint(place, addrs, e.Prefixes)
-	return nil
+	return place, addrs, nil
 }
 
 // setsOf returns every set that an address of an endpoint belongs to.

@@ -485,7 +485,8 @@ func (o *Operator) addAccounts(out *api.Counters, l *live, ports []dataplane.Por
 var changed = map[string]string{api.EndpointAdd: "added", api.EndpointMove: "moved", api.EndpointDel: "deleted"}
 
 // ChangeEndpoint adds, moves or deletes an endpoint: a new snapshot, the same
-// policy, nothing recompiled.
+// policy, and nothing linked again but that endpoint. The generation is a new one
+// if some address is another's, or another workload's, than before.
 func (o *Operator) ChangeEndpoint(c *api.EndpointChange) (*api.Done, error) {
 	sw := o.sw
 	sw.mu.Lock()
@@ -497,7 +498,7 @@ func (o *Operator) ChangeEndpoint(c *api.EndpointChange) (*api.Done, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := sw.relink(next, sw.rules); err != nil {
+	if err := sw.relinkEndpoint(next); err != nil {
 		return nil, api.Invalid(err.Error(), "nothing has changed")
 	}
 	sw.log.Info("endpoint", "op", c.Op, "name", c.Name, "port", c.Port, "generation", sw.generation)

@@ -88,7 +88,7 @@ func (sw *Switch) apply(cfg *config.Config, r roster, rules *policy.Ruleset) err
 	return nil
 }
 
-// relink makes another roster or policy live. It opens no port: a port that is
+// relink makes another policy live, or the roster anew. It opens no port: a port that is
 // broken must not be in the way of a rule that is to be revoked.
 func (sw *Switch) relink(r roster, rules *policy.Ruleset) error {
 	if sw.closed {
@@ -102,10 +102,11 @@ func (sw *Switch) relink(r roster, rules *policy.Ruleset) error {
 func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p *plan) error {
 	zones := sw.zones.follow(cfg)
 	view, around := sw.viewOf(rules)
-	snapshot, err := link(cfg, r, sw.indexOf(view), p.ids, p.open, zones, sw.generation+1)
+	linked, err := link(cfg, r, sw.indexOf(view), p.ids, p.open, zones, sw.generation+1)
 	if err != nil {
 		return err
 	}
+	snapshot := linked.s
 	next := &live{snapshot: snapshot, ports: p.open, ruleHits: sw.rows(view, 1), audits: sw.rows(view, 0), around: around}
 	before := sw.live.Load()
 	if before != nil && renumbered(&before.snapshot.Names, &snapshot.Names) {
@@ -122,7 +123,7 @@ func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p
 		sw.settle()
 		sw.keepRuleHits(before, rules)
 	}
-	sw.cfg, sw.roster, sw.rules, sw.zones = cfg, r, rules, zones
+	sw.cfg, sw.roster, sw.rules, sw.zones, sw.linked = cfg, r, rules, zones, linked
 	sw.ports, sw.opened, sw.nextPort = p.ids, p.open, p.next
 	p.finish(sw)
 	return nil
