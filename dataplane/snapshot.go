@@ -13,8 +13,11 @@ import (
 // make. It is built whole, off the path, and never changed once it is
 // published; any number of workers read it.
 type Snapshot struct {
-	// Generation counts the snapshots of this process. A session that was
-	// judged by another one is judged again at its next packet.
+	// Generation counts the changes by which the policy's answer to a session
+	// may have become another: of rules, and of what an address means. A session
+	// of another generation is judged again at its next packet. Where endpoints
+	// are may differ between snapshots of one generation: a session must not
+	// keep anything of that.
 	Generation uint32
 	// Ports is indexed by packet.PortID. A slot whose Role is RoleNone is no
 	// port: frames from it or to it are dropped.

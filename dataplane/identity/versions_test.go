@@ -185,7 +185,7 @@ func TestVersionsAgreeWithTheWhole(t *testing.T) {
 	type version struct{ got, want *Table }
 	var old []version
 	ids := map[ID]string{} // of those that were told to be there
-	for round := range 400 {
+	for round := range 150 {
 		for range 1 + r.IntN(3) {
 			c.change(t, r)
 		}

@@ -38,7 +38,8 @@ type Status struct {
 	// The trusted keys that signed the policy in force, by their ids; empty
 	// where the configuration trusts none.
 	PolicySignedBy []string `json:"policy_signed_by,omitempty"`
-	// The snapshot in force; each change makes the next.
+	// The answers in force: each change by which one may be another makes the next. A
+	// moved endpoint makes none.
 	Generation uint32 `json:"generation"`
 	// Threads that carry frames.
 	Workers int `json:"workers"`
@@ -164,7 +165,7 @@ type Session struct {
 	Rule string `json:"rule"`
 	// The port that opened it.
 	Port string `json:"port"`
-	// The snapshot that judged it.
+	// The generation that judged it.
 	Generation uint32 `json:"generation"`
 	// Frames from the source.
 	Frames uint64 `json:"frames"`
@@ -458,6 +459,6 @@ type CaptureRequest struct {
 type Done struct {
 	// What was done.
 	Done string `json:"done"`
-	// The snapshot that has it.
+	// The generation that is in force with it.
 	Generation uint32 `json:"generation"`
 }
