@@ -194,11 +194,11 @@ func (l *lab) sameAsWhole(r *rand.Rand) (audits int) {
 		if ep, _, found := want.Identity.ByAddr(zone, &a); found && r.IntN(2) == 0 {
 			port, mac = want.Identity.Endpoint(ep).Port, want.Identity.Endpoint(ep).MAC
 		}
-		from, bound := got.Identity.Source(port, mac, zone, &a)
+		_, bound := got.Identity.Source(port, mac, zone, &a)
 		if _, bound2 := want.Identity.Source(port, mac, zone, &a); bound != bound2 {
 			l.t.Fatalf("%s may send from %s on %d: %v; linked from the start %v", mac, a, port, bound, bound2)
 		}
-		from, _ = got.Identity.Identify(zone, &a)
+		from, _ := got.Identity.Identify(zone, &a)
 		dest, _ := got.Identity.Identify(zone, &to)
 		proto, dport := uint8(packet.ProtoTCP), uint16(78+r.IntN(10))
 		if r.IntN(3) == 0 {
