@@ -28,6 +28,9 @@ import (
 // later than of what was linked, [Linker.Worn] says so: to link anew costs what
 // it cost at first, once in as many changes as the link was large.
 //
+// A Linker keeps what the link worked out: with 70,000 rules and 100,000
+// identities 33 MiB beside the 75 MiB of the engine.
+//
 // A Linker belongs to one goroutine at a time, its engines to anybody.
 type Linker struct {
 	egress, ingress []*linking // as in Engine
