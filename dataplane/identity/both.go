@@ -7,10 +7,8 @@ import "bulkhead/dataplane/packet"
 // packet is for an endpoint's own address, and then one look-up, of the
 // address, answers both; no two endpoints of a segment have one MAC.
 func (t *Table) ByMACFor(segment uint16, mac packet.MAC, zone uint16, a *packet.Addr) (endpoint uint32, owns, found bool) {
-	if ep, _, found := t.ByAddr(zone, a); found {
-		if e := t.Endpoint(ep); e.MAC == mac && e.Segment == segment {
-			return ep, true, true
-		}
+	if b := t.binding(zone, a); b != nil && b.mac == mac && b.segment == segment {
+		return b.endpoint, true, true
 	}
 	if endpoint, found = t.ByMAC(segment, mac); found {
 		owns = t.Owns(endpoint, zone, a)

@@ -163,7 +163,7 @@ func (b *Builder) insert(e Endpoint, addrs []Address, behind []netip.Prefix) {
 	first := uint32(0)
 	for i := len(addrs) - 1; i >= 0; i-- {
 		at := b.ties.take()
-		*b.bindings.Edit(at) = binding{addrs[i].Addr, e.Zone, n, b.use(addrs[i].Sets), first}
+		*b.bindings.Edit(at) = binding{addrs[i].Addr, e.MAC, e.Zone, e.Port, e.Segment, n, b.use(addrs[i].Sets), first}
 		b.put(&b.addrs, at)
 		b.touch(e.Zone, addrs[i].Addr)
 		first = at + 1
