@@ -18,6 +18,7 @@ import (
 	"bulkhead/bench/classbench"
 	"bulkhead/dataplane/classify"
 	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
 )
 
@@ -124,19 +125,26 @@ func (s *Set) Ask(h *classbench.Header) int32 {
 	return int32(rule)
 }
 
-// AskBatch answers up to Batch headers in stages, all addresses first, so that
-// the processor has the misses of several under way. out is as long as in.
+// AskBatch answers up to Batch headers, in the batches that the switch's tables
+// have: the processor has the misses of several under way. out is as long as in.
 func (s *Set) AskBatch(in []classbench.Header, out []int32) {
+	var src, dst [Batch]packet.Addr
 	var from, to [Batch]identity.ID
+	var questions [Batch]classify.Question
+	var answers [Batch]classify.Answer
+	n := len(in)
 	for i := range in {
-		src, dst := classbench.Addr(in[i].Src), classbench.Addr(in[i].Dst)
-		from[i], _ = s.table.Identify(0, &src)
-		to[i], _ = s.table.Identify(0, &dst)
+		src[i], dst[i] = classbench.Addr(in[i].Src), classbench.Addr(in[i].Dst)
 	}
+	s.table.IdentifyAll(0, src[:n], from[:n])
+	s.table.IdentifyAll(0, dst[:n], to[:n])
 	for i := range in {
 		h := &in[i]
-		rule, _ := s.engine.Decide(from[i], to[i], h.Proto, h.Sport, h.Dport)
-		out[i] = int32(rule)
+		questions[i] = classify.Question{From: from[i], To: to[i], Proto: h.Proto, Sport: h.Sport, Dport: h.Dport}
+	}
+	s.engine.DecideAll(questions[:n], answers[:n])
+	for i := range in {
+		out[i] = int32(answers[i].Rule)
 	}
 }
 
