@@ -36,24 +36,22 @@ func (t *Table) identifyLanes(zone uint16, addrs []packet.Addr, ids []ID) {
 
 // lookupLanes is lookup in the lanes that are left, all a step at a time.
 func (p *prefixes) lookupLanes(addrs []packet.Addr, left []uint8, ids []ID) {
-	var node, at [lanes]uint32 // at counts half bytes
+	var steps [lanes]step
+	var halves [lanes]uint32
 	for _, i := range left {
-		if node[i%lanes] = 1; addrs[i].Is4() {
-			node[i%lanes], at[i%lanes] = 0, 24
-		}
+		steps[i%lanes], halves[i%lanes] = p.begin(&addrs[i])
 	}
 	for len(left) > 0 {
 		on := left[:0]
 		for _, i := range left {
 			k := i % lanes
-			n, half := &p.nodes[node[k]], at[k]
-			nibble := addrs[i][half/2&15] >> (4 * (^half & 1)) & 15
-			if n.child[nibble] == 0 || half == 31 {
-				v := n.value[nibble]
-				ids[i] = ID(v - min(v, 1))
+			s := steps[k]
+			if s-1 >= answer-1 {
+				ids[i] = ID(s &^ answer)
 				continue
 			}
-			node[k], at[k] = n.child[nibble], half+1
+			steps[k] = p.nodes[s][nibbleOf(&addrs[i], halves[k])]
+			halves[k]++
 			on = append(on, i)
 		}
 		left = on

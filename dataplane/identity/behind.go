@@ -31,6 +31,7 @@ func (o *outside) table() *prefixes {
 	for _, p := range o.list {
 		o.made.insert(p.prefix, uint32(p.id))
 	}
+	o.made.widen()
 	return o.made
 }
 

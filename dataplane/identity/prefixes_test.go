@@ -59,6 +59,9 @@ func TestPrefixesAgainstAScan(t *testing.T) {
 			list[i] = outsidePrefix{randomPrefix(r), ID(r.IntN(1000))}
 		}
 		fast := build(list)
+		if r.IntN(2) == 0 {
+			fast.widen()
+		}
 		for range 200 {
 			hold(t, fast, list, randomAddr(r))
 		}
@@ -89,6 +92,10 @@ func hold(t *testing.T, fast *prefixes, list slow, a netip.Addr) {
 	got, found := fast.lookup(&addr)
 	if want, is := list.lookup(a); got != want || found != is {
 		t.Fatalf("%s: %d, %v; want %d, %v, of %v", a, got, found, want, is, list)
+	}
+	ids := []ID{77}
+	if fast.lookupLanes([]packet.Addr{addr}, []uint8{0}, ids); uint32(ids[0]) != got {
+		t.Fatalf("%s: %d in a batch, %d alone", a, ids[0], got)
 	}
 }
 
