@@ -44,6 +44,10 @@ func (e *end) partsOf(sets []uint32) (lists [2][]uint32) {
 	return lists
 }
 
+// later is the bit that tells the number of a class that came after the link from
+// those of the link, of which there are fewer: each is of a list in memory.
+const later = 1 << 31
+
 // classes are the classes of one part of an end, each a list of bundles. Those
 // of the link stay for good. A later one is there as long as an identity has it;
 // then its number is free.
@@ -51,7 +55,7 @@ type classes struct {
 	lists *interner // of the link: numbers from 0
 	named inverse   // of these
 
-	later    []laterClass // numbers from lists.len()
+	came     []laterClass // numbers from later on
 	known    map[string]uint32
 	byBundle map[uint32][]uint32 // the later ones that have a bundle
 	free     []uint32
@@ -78,7 +82,7 @@ func (c *classes) number(list []uint32) (n uint32, fresh bool) {
 	if last := len(c.free); last > 0 {
 		return c.free[last-1], true
 	}
-	return uint32(c.lists.len() + len(c.later)), true
+	return later | uint32(len(c.came)), true
 }
 
 func keyOf(list []uint32) string {
@@ -91,17 +95,17 @@ func keyOf(list []uint32) string {
 
 // isLater returns what is kept of a later class, nil of one of the link's.
 func (c *classes) isLater(n uint32) *laterClass {
-	if i := int(n) - c.lists.len(); i >= 0 {
-		return &c.later[i]
+	if n < later {
+		return nil
 	}
-	return nil
+	return &c.came[n-later]
 }
 
 func (c *classes) add(n uint32, list []uint32) {
 	if last := len(c.free); last > 0 && c.free[last-1] == n {
 		c.free = c.free[:last-1]
 	} else {
-		c.later = append(c.later, laterClass{})
+		c.came = append(c.came, laterClass{})
 	}
 	c.isLater(n).list = list
 	c.known[keyOf(list)] = n
@@ -126,7 +130,7 @@ func (c *classes) remove(n uint32) {
 }
 
 // len is the number of later classes.
-func (c *classes) len() int { return len(c.later) - len(c.free) }
+func (c *classes) len() int { return len(c.came) - len(c.free) }
 
 // sharing appends the classes that have a bundle of a list, each with each
 // bundle, as class << 32 | bundle, ascending.

@@ -69,7 +69,6 @@ func (l *linking) pairUp(p *plan) error {
 }
 
 func (l *linking) pairTable(t *pairTable, matrix bool, sources, dests *interner) error {
-	t.sources, t.dests = uint32(sources.len()), uint32(dests.len())
 	if matrix {
 		return l.matrix(t, sources, dests)
 	}
@@ -84,7 +83,7 @@ func (l *linking) pairTable(t *pairTable, matrix bool, sources, dests *interner)
 
 // matrix makes the programs of all pairs of two lists of classes.
 func (l *linking) matrix(t *pairTable, sources, dests *interner) error {
-	t.cells, t.width = make([]uint32, sources.len()*dests.len()), uint32(dests.len())
+	t.cells, t.width, t.below = make([]uint32, sources.len()*dests.len()), uint32(dests.len()), later
 	for s := range sources.len() {
 		from := sources.list(uint32(s))
 		row := t.cells[s*dests.len():][:dests.len()]

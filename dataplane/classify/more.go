@@ -15,6 +15,9 @@ type more struct {
 }
 
 func (m *more) program(src, dst uint32) uint32 {
+	if m == nil {
+		return 0
+	}
 	at, found := m.index.Find(m.secret.Pair(uint64(src), uint64(dst)), func(i uint32) bool {
 		p := m.rows.At(i)
 		return p.src == src && p.dst == dst
@@ -27,7 +30,12 @@ func (m *more) program(src, dst uint32) uint32 {
 
 const moreSize = 12 // bytes of a row
 
-func (m *more) bytes() int { return m.index.Bytes() + moreSize*m.rows.Len() }
+func (m *more) bytes() int {
+	if m == nil {
+		return 0
+	}
+	return m.index.Bytes() + moreSize*m.rows.Len()
+}
 
 // moreEditor makes the versions of more.
 type moreEditor struct {
@@ -76,6 +84,6 @@ func (m *moreEditor) remove(src, dst uint32) {
 	}
 }
 
-func (m *moreEditor) publish() more {
-	return more{secret: m.secret, index: m.index.Publish(), rows: m.rows.Publish()}
+func (m *moreEditor) publish() *more {
+	return &more{secret: m.secret, index: m.index.Publish(), rows: m.rows.Publish()}
 }

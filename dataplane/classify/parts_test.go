@@ -43,7 +43,7 @@ func TestSparseAgreesWithAMap(t *testing.T) {
 				pairs = append(pairs, p)
 			}
 		}
-		table := newSparse(pairs)
+		table := pairTable{sparse: newSparse(pairs)}
 		for _, p := range pairs {
 			if got := table.program(p.src, p.dst); got != p.program {
 				t.Fatalf("%d pairs: %+v has program %d", n, p, got)
@@ -55,7 +55,7 @@ func TestSparseAgreesWithAMap(t *testing.T) {
 				t.Fatalf("%d pairs: %d, %d has program %d, not %d", n, src, dst, got, known[[2]uint32{src, dst}])
 			}
 		}
-		if size := slotsPerBucket * len(table.buckets); n > 1000 && size > n*5/4 {
+		if size := slotsPerBucket * len(table.sparse.buckets); n > 1000 && size > n*5/4 {
 			t.Errorf("%d pairs take %d slots", n, size)
 		}
 	}

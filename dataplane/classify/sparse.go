@@ -39,14 +39,6 @@ func (t *sparse) homes(src, dst uint32) (one, other uint32) {
 	return uint32(h >> 32 * n >> 32), uint32(h & 0xffffffff * n >> 32)
 }
 
-func (t *sparse) program(src, dst uint32) uint32 {
-	one, other := t.homes(src, dst)
-	if p := t.buckets[one].program(src, dst); p != 0 {
-		return p
-	}
-	return t.buckets[other].program(src, dst)
-}
-
 func (b *bucket) program(src, dst uint32) uint32 {
 	for i := range b.slots {
 		if s := &b.slots[i]; s.src == src && s.dst == dst {

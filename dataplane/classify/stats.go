@@ -105,9 +105,9 @@ func (e *table) touches() int {
 				n++
 			}
 			switch t := &e.pairs[i][j]; {
-			case t.more.rows.Len() > 0:
+			case t.more != nil:
 				n += 3
-			case t.cells == nil:
+			case t.below == 0:
 				n++
 			}
 		}
