@@ -68,8 +68,9 @@
 // A [Linker] goes on from a link: one identity of a set of services that nobody
 // had yet makes a class, its pairs, and what programs they need, and the next
 // engine shares all else with the one before. BenchmarkLinkUnseen has both: at
-// 100,000 rules half a millisecond, against seconds for the whole. What came
-// later than the link is bounded by what was linked, and then linked anew. A
+// 100,000 rules 0.12 ms, half a millisecond at worst, against seconds for the
+// whole. While there is an audit, its tables are added to as well. What came later
+// than the link is bounded by what was linked, and then linked anew. A
 // policy in which a rule differs is linked whole, and so is another view of one:
 // rules have numbers by their order, and one more in the middle renumbers every
 // list and every session's.
@@ -77,8 +78,9 @@
 // # Cost
 //
 // A lookup of a stage is at most 14 loads where nothing is split, at most 33
-// where all is (17 and 41 for classes that came after the link), whatever the number of rules, and no packet changes any table; [Stats] has
-// the number of an engine. The price is memory, which follows what rules really
+// where all is (17 and 41 for classes that came after the link), whatever the
+// number of rules, and no packet changes any table; [Stats] has the number of an
+// engine. The price is memory, which follows what rules really
 // tell apart, and is bounded: a policy over a bound is refused by name, never
 // run slowly.
 //
