@@ -122,17 +122,52 @@ func numbers(sets []policy.SetID) []uint32 {
 	return out
 }
 
-// compare links a policy and asks both the tables and the list: every pair of
-// identities, at a corner of every rule's ports and where the draw points.
+// grown links a policy to the first of the identities, has those after it come
+// one by one, and before some of them others that do not stay.
+func grown(rs *policy.Ruleset, identities [][]uint32, d *draw) (*classify.Engine, error) {
+	first := 1 + d.below(len(identities))
+	l, err := classify.NewLinker(rs, identities[:first])
+	if err != nil {
+		return nil, err
+	}
+	for i := first; i < len(identities); i++ {
+		id := identity.ID(i)
+		if d.below(3) == 0 {
+			if err := l.Add(id, identities[d.below(len(identities))]); err != nil {
+				return nil, err
+			}
+			l.Engine()
+			l.Remove(id)
+		}
+		if err := l.Add(id, identities[i]); err != nil {
+			return nil, err
+		}
+	}
+	return l.Engine(), nil
+}
+
+// compare links a policy, whole and bit by bit, and asks both the tables and the
+// list: every pair of identities, at a corner of every rule's ports and where the
+// draw points.
 func compare(t *testing.T, rs *policy.Ruleset, identities [][]uint32, d *draw) {
 	t.Helper()
-	engine, err := classify.Link(rs, identities)
+	whole, err := classify.Link(rs, identities)
 	if err != nil {
 		return // over a bound; it says so and is not there
 	}
-	if s := engine.Stats(); s.Touches > 4*policy.Tiers*33+1 || s.Bytes > 1<<30 {
-		t.Fatalf("out of bounds: %+v", s)
+	later, err := grown(rs, identities, d)
+	if err != nil {
+		t.Fatalf("it can be linked whole, and not bit by bit: %v", err)
 	}
+	if s, s2 := whole.Stats(), later.Stats(); s.Touches > 4*policy.Tiers*33+1 || s.Bytes > 1<<30 || s2.Touches > 4*policy.Tiers*41+1 || s2.Bytes > 1<<30 {
+		t.Fatalf("out of bounds: %+v; %+v", s, s2)
+	}
+	compareWith(t, whole, rs, identities, d)
+	compareWith(t, later, rs, identities, d)
+}
+
+func compareWith(t *testing.T, engine *classify.Engine, rs *policy.Ruleset, identities [][]uint32, d *draw) {
+	t.Helper()
 	list := classify.Linear{Rules: rs}
 	ask := func(from, to int, proto uint8, sport, dport uint16) {
 		rule, verdict := engine.Decide(identity.ID(from), identity.ID(to), proto, sport, dport)

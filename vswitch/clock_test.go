@@ -16,6 +16,7 @@ import (
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/compile"
+	"bulkhead/vswitch/control/api"
 )
 
 // source compiles a policy of the lab from its text.
@@ -181,6 +182,12 @@ func TestRulesThatCannotBeLinkedDenyEverything(t *testing.T) {
 	if l.passes(a, 0, frame(1, 2, packet.ProtoTCP, 1000, 80, packet.TCPAckFlag), b) || l.passes(a, 0, frame(1, 2, packet.ProtoTCP, 1001, 80, packet.TCPSyn), b) {
 		t.Error("what has expired is still allowed")
 	}
+	if _, err := l.endpoint(api.EndpointChange{Op: "add", Name: "late", Port: "a", MAC: "02:00:00:00:00:07", IPs: []string{"10.0.0.7"}}); err != nil {
+		t.Error(err)
+	}
+	if l.passes(a, 0, frame(7, 2, packet.ProtoTCP, 1001, 80, packet.TCPSyn), b) {
+		t.Error("who comes meanwhile is allowed what has expired")
+	}
 	if s, err := l.sw.Control("", nil).Status(); err != nil || !strings.Contains(s.PolicyError, "nothing is allowed") {
 		t.Errorf("the status says %q, %v", s.PolicyError, err)
 	}
@@ -190,6 +197,9 @@ func TestRulesThatCannotBeLinkedDenyEverything(t *testing.T) {
 	l.sw.turn()
 	if !l.passes(a, 0, frame(1, 2, packet.ProtoTCP, 1002, 80, packet.TCPSyn), b) {
 		t.Error("another policy does not help")
+	}
+	if !l.passes(a, 0, frame(7, 2, packet.ProtoTCP, 1002, 80, packet.TCPSyn), b) {
+		t.Error("another policy does not help who came meanwhile")
 	}
 	if s, _ := l.sw.Control("", nil).Status(); s.PolicyError != "" {
 		t.Errorf("the status still says %q", s.PolicyError)

@@ -36,6 +36,9 @@ func (t *Table) identifyLanes(zone uint16, addrs []packet.Addr, ids []ID) {
 
 // lookupLanes is lookup in the lanes that are left, all a step at a time.
 func (p *prefixes) lookupLanes(addrs []packet.Addr, left []uint8, ids []ID) {
+	if p == nil || len(p.nodes) == 0 {
+		return // and they have nobody's identity already
+	}
 	var steps [lanes]step
 	var halves [lanes]uint32
 	for _, i := range left {

@@ -114,5 +114,9 @@ func TestNoPrefixesFindNothing(t *testing.T) {
 		if v, found := p.lookup(&a); found {
 			t.Errorf("%s finds %d", name, v)
 		}
+		ids := []ID{None}
+		if p.lookupLanes([]packet.Addr{a}, []uint8{0}, ids); ids[0] != None {
+			t.Errorf("%s finds %d in a batch", name, ids[0])
+		}
 	}
 }
