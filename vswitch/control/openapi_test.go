@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -39,7 +40,11 @@ type describer struct {
 func commentsOf(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, file := range []string{"api/api.go", "api/errors.go"} {
+	files, err := filepath.Glob("api/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("package api: %d files, %v", len(files), err)
+	}
+	for _, file := range files {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,69 @@
+package api
+
+import (
+	"time"
+)
+
+// Status is the switch as a whole.
+type Status struct {
+	// The daemon's version and the revision it was built from.
+	Version string `json:"version"`
+	// The daemon's process.
+	PID int `json:"pid"`
+	// When the switch started.
+	Started time.Time `json:"started"`
+	// The dataplane runs in one process with the daemon, with its privileges.
+	SingleProcess bool `json:"single_process"`
+	// Whether a policy is in force.
+	Policy string `json:"policy" enum:"loaded,none: everything is denied"`
+	// The file that the policy came from.
+	PolicyFile string `json:"policy_file,omitempty"`
+	// Why the last load of a policy failed, if it did.
+	PolicyError string `json:"policy_error,omitempty"`
+	// The generation of the policy in force, as its artifact has it; 0: none.
+	PolicyGeneration uint64 `json:"policy_generation"`
+	// The trusted keys that signed the policy in force, by their ids; empty
+	// where the configuration trusts none.
+	PolicySignedBy []string `json:"policy_signed_by,omitempty"`
+	// The answers in force: each change by which one may be another makes the next. A
+	// moved endpoint makes none.
+	Generation uint32 `json:"generation"`
+	// Threads that carry frames.
+	Workers int `json:"workers"`
+	// Segments there are.
+	Segments int `json:"segments"`
+	// Ports that are open.
+	Ports int `json:"ports"`
+	// Of these, with a link that is up.
+	PortsUp int `json:"ports_up"`
+	// Endpoints that are known.
+	Endpoints int `json:"endpoints"`
+	// Rules of the policy in force.
+	Rules int `json:"rules"`
+	// Open sessions.
+	Sessions uint32 `json:"sessions"`
+	// Most sessions there is room for.
+	SessionsMax uint32 `json:"sessions_max"`
+	// The session tables lie in huge pages.
+	HugePages bool `json:"huge_pages"`
+	// Chunks of frame memory that no port or worker holds.
+	FramesFree int `json:"frames_free"`
+	// Chunks of frame memory there are.
+	Frames int `json:"frames"`
+	// What is wrong and does not stop the switch, a sentence each.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Worker is a thread that carries frames.
+type Worker struct {
+	// Its number, from 0.
+	Worker int `json:"worker"`
+	// Time it was asleep, since the start.
+	IdleSeconds float64 `json:"idle_seconds"`
+	// Time it was not: carrying frames, or looking for them.
+	BusySeconds float64 `json:"busy_seconds"`
+	// Batches of frames that it carried.
+	Batches uint64 `json:"batches"`
+	// Frames in these.
+	Frames uint64 `json:"frames"`
+}
