@@ -9,6 +9,8 @@ func newBits(n int) bitset { return make(bitset, (n+63)/64) }
 
 func (b bitset) add(i int) { b[i/64] |= 1 << (i % 64) }
 
+func (b bitset) has(i int) bool { return b[i/64]>>(i%64)&1 != 0 }
+
 func (b bitset) clone() bitset { return append(bitset(nil), b...) }
 
 // or adds what is in o.

@@ -3,7 +3,6 @@ package analyze
 import (
 	"iter"
 	"maps"
-	"net/netip"
 	"slices"
 
 	"bulkhead/dataplane/policy"
@@ -15,21 +14,37 @@ type atom struct {
 	sets    []int32
 	labels  map[string]string
 	witness addrAtom
+	texts   [2][2]string // of the subjects, by family and end; "": not asked for yet
 }
 
-// subject is the atom's witness in a family that it can have.
-func (a *atom) subject(f family) check.Subject { return a.at(a.witness.witness[f]) }
+// end is which of the two addresses of an atom a subject has: both ends of a
+// connection can be of one atom.
+type end uint8
 
-func (a *atom) at(addr netip.Addr) check.Subject {
-	s := check.Subject{Labels: a.labels, Addr: addr}
-	s.Text = describe(s, len(a.witness.sets) > 0)
+const (
+	oneEnd end = iota
+	otherEnd
+)
+
+// subject is the atom's witness in a family that it can have. An analysis asks
+// for it for each piece of a cell: its text is made once.
+func (a *atom) subject(f family, e end) check.Subject {
+	s := check.Subject{Labels: a.labels, Addr: a.witness.witness[f]}
+	if e == otherEnd {
+		s.Addr = a.witness.other[f]
+	}
+	text := &a.texts[f][e]
+	if *text == "" {
+		*text = describe(s, len(a.witness.sets) > 0)
+	}
+	s.Text = *text
 	return s
 }
 
 // class is the atoms that the same rules can meet.
 type class struct {
 	from, to []int32 // the rules that it can be the source, the destination of; without those of anybody
-	atoms    bitset
+	atoms    []int32 // ascending
 	families families
 	witness  [2]int32 // by family: an atom
 }
@@ -41,7 +56,7 @@ func (s *Space) combine(labels []labelAtom, addrs []addrAtom) {
 		for _, l := range labels {
 			for _, a := range addrs {
 				if a.inside == inside {
-					s.atoms = append(s.atoms, atom{union(s.own(l, a), a.sets), l.labels, a})
+					s.atoms = append(s.atoms, atom{sets: union(s.own(l, a), a.sets), labels: l.labels, witness: a})
 				}
 			}
 		}
@@ -87,7 +102,7 @@ func (s *Space) classify() {
 		if !found {
 			at = len(s.classes)
 			known[key] = at
-			s.classes = append(s.classes, class{from: sources, to: targets, atoms: newBits(len(s.atoms))})
+			s.classes = append(s.classes, class{from: sources, to: targets})
 		}
 		s.classes[at].join(i, s.atoms[i].witness.families())
 	}
@@ -109,7 +124,7 @@ func (s *Space) classify() {
 
 // join adds an atom. The first of a family is the witness.
 func (c *class) join(atom int, m families) {
-	c.atoms.add(atom)
+	c.atoms = append(c.atoms, int32(atom))
 	for f := v4; f <= v6; f++ {
 		if m.has(f) && !c.families.has(f) {
 			c.witness[f] = int32(atom)
@@ -234,15 +249,15 @@ func (s *Space) cellAt(rules []int32, a, b int, m families) *cell {
 
 // subject is a class's witness in the first of some families.
 func (s *Space) subject(class int, m families) check.Subject {
-	return s.atoms[s.classes[class].witness[m.first()]].subject(m.first())
+	return s.atoms[s.classes[class].witness[m.first()]].subject(m.first(), oneEnd)
 }
 
 // peer is a class's witness for a connection with somebody: at another address,
 // if the class has two.
 func (s *Space) peer(class int, m families, of check.Subject) check.Subject {
 	a := &s.atoms[s.classes[class].witness[m.first()]]
-	if x := a.subject(m.first()); x.Addr != of.Addr {
+	if x := a.subject(m.first(), oneEnd); x.Addr != of.Addr {
 		return x
 	}
-	return a.at(a.witness.other[m.first()])
+	return a.subject(m.first(), otherEnd)
 }

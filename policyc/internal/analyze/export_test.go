@@ -1,6 +1,9 @@
 package analyze
 
 import (
+	"slices"
+
+	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/eval"
 	"bulkhead/policyc/internal/check"
 )
@@ -40,4 +43,52 @@ func RuleKey(r *check.Rule) string { return ruleKey(r, 0, nil) }
 // DiffWhole is Diff without a look at what changed.
 func DiffWhole(old, new *check.Policy) (*Difference, error) {
 	return diffOf([]*check.Policy{old, new}, []*check.Policy{old, new})
+}
+
+// BroadOneByOne is what is too broad, the plain way: of each rule all entries are
+// looked at, and all cells.
+func BroadOneByOne(s *Space) map[string]Packet {
+	out := map[string]Packet{}
+	all := len(s.atoms)
+	for i, r := range s.policies[0].Rules {
+		ours := func(f func(rule) bool) bool {
+			return slices.ContainsFunc(s.rules, func(e rule) bool { return e.at == i && f(e) })
+		}
+		everybody := ours(func(e rule) bool { return s.atomsIn(e.from).count() == all && s.atomsIn(e.to).count() == all })
+		if w := s.letBy(r); w != nil && r.Allow && (everybody || ours(func(e rule) bool { return e.matches(whole(rest)) })) {
+			out[r.Name] = *w
+		}
+	}
+	return out
+}
+
+// letBy is the first packet that is allowed and that a rule decides at an end.
+func (s *Space) letBy(r *check.Rule) *Packet {
+	var first *Packet
+	s.Cells(func(w Packet, said [2]Said) {
+		if first == nil && said[0].Allow {
+			if _, leaves := eval.DecideAt(s.policies[0], policy.Egress, w.From, w.To, w.Flow); said[0].By == r || leaves == r {
+				first = &w
+			}
+		}
+	})
+	return first
+}
+
+// MeasureOf is a round of lint that finds what is too broad.
+func MeasureOf(s *Space) func() {
+	l := &linter{s, make([]lintRule, len(s.policies[0].Rules))}
+	return l.measure
+}
+
+// MeasureOneByOne is the same, an entry looked for in all of them for each of some
+// rules.
+func MeasureOneByOne(s *Space, rules int) (broad int) {
+	for i := range rules {
+		if slices.ContainsFunc(s.rules, func(e rule) bool { return e.at == i && s.atomsIn(e.from).count() == len(s.atoms) }) ||
+			slices.ContainsFunc(s.rules, func(e rule) bool { return e.at == i && e.matches(whole(rest)) }) {
+			broad++
+		}
+	}
+	return broad
 }

@@ -55,7 +55,8 @@ type lintRule struct {
 	seen    []seen  // the cells that it can be met in
 	match   *Packet // the first packet that it matches
 	decides *Packet // the first packet that it decides
-	lets    *Packet // the first packet that is allowed and that it, an allow, decides at an end
+	broad   string  // what an allow is too broad in; "": in nothing
+	lets    *Packet // the first packet that is allowed and that it, a broad allow, decides at an end
 	meets   map[*check.Rule]bool
 	meet    *Packet // the first packet where it, a deny, meets an allow of its rank
 	hiders  map[*check.Rule]bool
@@ -75,6 +76,7 @@ func Lint(whole *check.Policy, now int64) ([]Finding, error) {
 		return nil, err
 	}
 	l := &linter{s, make([]lintRule, len(p.Rules))}
+	l.measure()
 	l.look()
 	var out []Finding
 	for i, r := range p.Rules {
@@ -101,7 +103,7 @@ func (l *linter) look() {
 		few := l.s.only(0, p.cell.rules)
 		for i := range p.cell.pieces {
 			if w, exists := l.s.packet(p.from, p.to, p.cell.pieces[i].Span); exists {
-				l.piece(few, p.cell, &p.cell.pieces[i], &w)
+				l.piece(few, p.cell, &p.cell.pieces[i], w)
 			}
 		}
 	})
@@ -119,11 +121,7 @@ func (s *Space) sources(entries []int32) []int {
 
 // piece notes what a piece says of the rules that match it; few are those of its
 // cell.
-func (l *linter) piece(few *check.Policy, c *cell, q *piece, w *Packet) {
-	var leaves *check.Rule // the rule that lets it leave
-	if q.allow[0] {
-		_, leaves = eval.DecideAt(few, policy.Egress, w.From, w.To, w.Flow)
-	}
+func (l *linter) piece(few *check.Policy, c *cell, q *piece, w Packet) {
 	for _, i := range c.rules {
 		e := &l.s.rules[i]
 		if !e.matches(q.Span) {
@@ -134,7 +132,7 @@ func (l *linter) piece(few *check.Policy, c *cell, q *piece, w *Packet) {
 		if q.by[0] == e.src {
 			first(&r.decides, w)
 		}
-		if q.allow[0] && (q.by[0] == e.src || leaves == e.src) {
+		if r.broad != "" && r.lets == nil && q.allow[0] && (q.by[0] == e.src || leavesBy(few, &w) == e.src) {
 			first(&r.lets, w)
 		}
 		if !e.src.Allow && !e.src.Pass && !e.src.Audit {
@@ -143,10 +141,16 @@ func (l *linter) piece(few *check.Policy, c *cell, q *piece, w *Packet) {
 	}
 }
 
+// leavesBy is the rule that lets a packet leave.
+func leavesBy(few *check.Policy, w *Packet) *check.Rule {
+	_, by := eval.DecideAt(few, policy.Egress, w.From, w.To, w.Flow)
+	return by
+}
+
 // denies notes the allows that a deny meets.
-func (l *linter) denies(r *lintRule, e *rule, few *check.Policy, c *cell, q *piece, w *Packet) {
+func (l *linter) denies(r *lintRule, e *rule, few *check.Policy, c *cell, q *piece, w Packet) {
 	if q.allow[0] {
-		if by := hider(few, e, w); by != nil {
+		if by := hider(few, e, &w); by != nil {
 			first(&r.hidden, w)
 			put(&r.hiders, by)
 		}
@@ -180,9 +184,10 @@ func (r *rule) meets(o *rule) bool {
 	return r.speaks == policy.BothEnds || o.speaks == policy.BothEnds || r.speaks == o.speaks
 }
 
-func first(to **Packet, w *Packet) {
+// first keeps the first packet: a copy, for of most packets none is kept.
+func first(to **Packet, w Packet) {
 	if *to == nil {
-		*to = w
+		*to = &w
 	}
 }
 
@@ -196,51 +201,6 @@ func put(to *map[*check.Rule]bool, r *check.Rule) {
 // named sorts rules by name.
 func named[V any](rules map[*check.Rule]V) []*check.Rule {
 	return slices.SortedFunc(maps.Keys(rules), func(a, b *check.Rule) int { return cmp.Compare(a.Name, b.Name) })
-}
-
-// broad reports an allow that lets everybody to everybody, or every port.
-func (l *linter) broad(i int, r *check.Rule) []Finding {
-	w := l.rules[i].lets
-	if !r.Allow || w == nil {
-		return nil
-	}
-	text := ""
-	switch everybody, everything := l.everybody(i), l.everything(i); {
-	case everybody && everything:
-		text = "it allows everybody everything"
-	case everybody:
-		text = "it allows everybody to connect to everybody"
-	case everything:
-		text = "it allows every protocol and port"
-	default:
-		return nil
-	}
-	return []Finding{{Kind: Broad, Name: r.Name, At: r.At, Text: text, Witness: w}}
-}
-
-// everybody tells whether a rule's sides are all there is. Of a rule of a scope
-// neither half is: it speaks for the scope's end alone.
-func (l *linter) everybody(i int) bool {
-	all := len(l.s.atoms)
-	return slices.ContainsFunc(l.s.rules, func(e rule) bool {
-		return e.at == i && l.s.atomsIn(e.from).count() == all && l.s.atomsIn(e.to).count() == all
-	})
-}
-
-func (s *Space) atomsIn(x side) bitset {
-	out := newBits(len(s.atoms))
-	if x.any {
-		return out.not(len(s.atoms))
-	}
-	for _, set := range x.sets {
-		out.or(s.members[set])
-	}
-	return out
-}
-
-// everything tells whether a rule's ports are all there are.
-func (l *linter) everything(i int) bool {
-	return slices.ContainsFunc(l.s.rules, func(e rule) bool { return e.at == i && e.matches(whole(rest)) })
 }
 
 // clashes reports a deny that meets allows.
@@ -394,7 +354,7 @@ func (l *linter) without(i int, gone map[*check.Rule]bool) (by map[*check.Rule]*
 				return nil, false
 			}
 			if by[who] == nil {
-				by[who] = &w
+				by[who] = &Packet{w.From, w.To, w.Flow, w.Source} // w itself would be kept of each piece
 			}
 		}
 	}

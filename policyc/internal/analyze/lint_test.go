@@ -103,6 +103,36 @@ func TestLintWitnesses(t *testing.T) {
 	}
 }
 
+// What is too broad is what it is when each rule is looked at by itself.
+func TestLintFindsBroadRulesAsOneByOne(t *testing.T) {
+	found := 0
+	rapid.Check(t, func(t *rapid.T) {
+		text := drawPolicy(t)
+		p := must(t, text)
+		s, err := analyze.New(p.At(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := analyze.BroadOneByOne(s)
+		for _, f := range lint(t, p) {
+			if f.Kind != analyze.Broad {
+				continue
+			}
+			if w, is := want[f.Name]; !is || w.String() != f.Witness.String() {
+				t.Fatalf("%s by %v, not by %v\n%s", f.Name, f.Witness, w, text)
+			}
+			found++
+			delete(want, f.Name)
+		}
+		if len(want) > 0 {
+			t.Fatalf("not found: %v\n%s", want, text)
+		}
+	})
+	if found == 0 {
+		t.Error("no rule was too broad")
+	}
+}
+
 // What lint says can go can go, all of it at once; and what is left is needed:
 // in the policy as it is, or in what is left of it.
 func TestLintFindsAllThatCanGo(t *testing.T) {

@@ -112,7 +112,7 @@ func (s *Space) addresses(wanted func(*atom) bool) []*known {
 		}
 		for f := v4; f <= v6; f++ {
 			if a.witness.families().has(f) {
-				out = append(out, s.know(a.subject(f)))
+				out = append(out, s.know(a.subject(f, oneEnd)))
 			}
 		}
 	}

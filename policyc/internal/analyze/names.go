@@ -52,7 +52,11 @@ func (s *Space) describe(needed, may bitset) words {
 
 func (s *Space) atomsOf(classes bitset) bitset {
 	out := newBits(len(s.atoms))
-	classes.each(func(i int) { out.or(s.classes[i].atoms) })
+	classes.each(func(i int) {
+		for _, atom := range s.classes[i].atoms {
+			out.add(int(atom))
+		}
+	})
 	return out
 }
 
@@ -60,7 +64,7 @@ func (s *Space) atomsOf(classes bitset) bitset {
 func (s *Space) classesOf(atoms bitset) bitset {
 	out := newBits(len(s.classes))
 	for i := range s.classes {
-		if s.classes[i].atoms.countAnd(atoms) > 0 {
+		if slices.ContainsFunc(s.classes[i].atoms, func(atom int32) bool { return atoms.has(int(atom)) }) {
 			out.add(i)
 		}
 	}

@@ -2,8 +2,11 @@ package analyze_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"bulkhead/policyc/internal/analyze"
 	"bulkhead/policyc/internal/check"
@@ -61,6 +64,81 @@ func TestDiffOfManyChanges(t *testing.T) {
 	if got := d.Allowed[0].Ports; len(got) != 1 || got[0] != "tcp/999" {
 		t.Errorf("ports %v", got)
 	}
+}
+
+// BenchmarkLint is lint of a whole policy, five rules a service.
+func BenchmarkLint(b *testing.B) {
+	for _, n := range []int{200, 2000, 20000} {
+		p := must(b, manyServices(n))
+		b.Run(fmt.Sprintf("rules=%d", len(p.Rules)), func(b *testing.B) {
+			for b.Loop() {
+				if found, err := analyze.Lint(p, 1); err != nil || len(found) == 0 {
+					b.Fatal(found, err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(p.Rules)), "ns/rule")
+		})
+	}
+}
+
+// BenchmarkBroad looks for what is too broad among 100,000 rules: in one round,
+// and as it was, in a round for each rule, of which some are timed.
+func BenchmarkBroad(b *testing.B) {
+	p := must(b, manyServices(20000))
+	s, err := analyze.New(p)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("one_round", func(b *testing.B) {
+		measure := analyze.MeasureOf(s)
+		for b.Loop() {
+			measure()
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(p.Rules)), "ns/rule")
+	})
+	b.Run("a_round_each", func(b *testing.B) {
+		const some = 100
+		for b.Loop() {
+			if analyze.MeasureOneByOne(s, some) > 0 {
+				b.Fatal("a rule is too broad")
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/some, "ns/rule")
+	})
+}
+
+// What lint takes for a rule does not grow with the rules.
+func TestLintIsNearLinear(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: it lints 10,000 rules")
+	}
+	each := func(n int) float64 {
+		p, best := must(t, manyServices(n)), time.Hour
+		for range 3 {
+			runtime.GC()
+			start := ownTime(t)
+			if _, err := analyze.Lint(p, 1); err != nil {
+				t.Fatal(err)
+			}
+			best = min(best, ownTime(t)-start)
+		}
+		return float64(best.Nanoseconds()) / float64(len(p.Rules))
+	}
+	few, many := each(200), each(4000)
+	t.Logf("%.1f us a rule of 1,000, %.1f of 20,000", few/1e3, many/1e3)
+	if many > 6*few {
+		t.Errorf("a rule takes %.1f us among 1,000 and %.1f among 20,000", few/1e3, many/1e3)
+	}
+}
+
+// ownTime is how long the process has run on any CPU.
+func ownTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // BenchmarkReach asks who can reach a service: of the rules that can meet it,
