@@ -2,7 +2,7 @@ package diag
 
 import (
 	"bytes"
-	"sort"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -12,21 +12,25 @@ type Source struct {
 	Name string
 	Text []byte
 
-	lines []int // offset of each line's first byte, made by NewSource
+	lines []int32 // offset of each line's first byte, made by NewSource
 }
 
 // NewSource takes a text under the name that diagnostics give it. A UTF-8
 // byte order mark is cut off; the text is not copied.
 func NewSource(name string, text []byte) *Source {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	s := &Source{Name: name, Text: text, lines: []int{0}}
-	for i, c := range text {
-		if c == '\n' {
-			s.lines = append(s.lines, i+1)
+	s := &Source{Name: name, Text: text, lines: make([]int32, 1, 1+bytes.Count(text, newline))}
+	for at := 0; ; {
+		i := bytes.IndexByte(text[at:], '\n')
+		if i < 0 {
+			return s
 		}
+		at += i + 1
+		s.lines = append(s.lines, int32(at))
 	}
-	return s
 }
+
+var newline = []byte{'\n'}
 
 // Span is a stretch of a source. The zero Span points nowhere.
 type Span struct {
@@ -52,7 +56,11 @@ func (p Span) Line() int {
 	if p.Src == nil {
 		return 0
 	}
-	return sort.SearchInts(p.Src.lines, int(p.Off)+1)
+	at, first := slices.BinarySearch(p.Src.lines, p.Off)
+	if first {
+		at++
+	}
+	return at
 }
 
 // Col is the 1-based column of the span's start, counted in characters as

@@ -12,57 +12,108 @@ import (
 	"bulkhead/policyc/internal/syntax"
 )
 
-// The TOML parser's reading of a large policy is most of the time that it takes
-// to read, and as much memory as all the rest. Nearly all of such a text is rules
-// and tests, one [[rules]] behind the other, and where an item of a list begins
-// nothing that follows depends on what stands before. So the text is cut in
-// front of such headers, and the parts are decoded side by side, each put into
-// the tree and forgotten.
+// A tree of a large policy is twenty times its text, and the TOML parser's reading
+// of it as much again. Nearly all of such a text is rules and tests, one [[rules]]
+// behind the other, and where an item of a list begins nothing that follows
+// depends on what stands before. So the text is cut in front of such headers, and
+// the parts are read side by side, each forgotten when its rules have been taken
+// from it.
 //
-// The parts of a text are valid TOML if, and only if, the whole is:
+// Where to cut is guessed: at lines that begin with [[rules]] or [[tests]]. The
+// guess is right, and the parts of a text are valid TOML if, and only if, the
+// whole is, where all of this holds:
 //
-//   - A cut is in front of [[rules]] or [[tests]], and behind the first cut there
-//     are headers of rules and tests only. So no table is opened in two parts,
-//     and [rules.allow] is of an item of its own part.
-//   - The part before the first cut defines neither rules nor tests.
+//   - Each part is of whole statements. A line that only looks like a header, in a
+//     string of several lines, leaves that string open at the end of the part
+//     before. The first part begins where a text does, and so each next one where
+//     a statement does.
+//   - Behind the first cut there are headers of rules and tests only, each part
+//     begins with one, and a header below a list ([rules.allow]) is of the list of
+//     the item that it stands in. So no table is opened in two parts.
+//   - The part before the first cut, the head, defines neither rules nor tests.
 //
-//   - A header below a list is of the list of the item that it stands in.
-//
-// Where that does not hold, or any part is not valid, the text is decoded whole:
-// what is wrong with it is said as of one text. Of the items of a part only those
-// of a new shape are decoded, see shape.go. BenchmarkParse has all three.
+// Where that does not hold, or any part is not valid, the text is read whole: what
+// is wrong with it is said as of one text. Of the items of a part only those of a
+// new shape are decoded, see shape.go, and so it is with the services and networks
+// of the head, see head.go. BenchmarkParse has the ways beside each other.
 
 // partSize is how many bytes a part has at the least.
 const partSize = 1 << 16
 
-// part is a stretch of a text, the statements in it from the first to the one
-// behind the last, and the numbers of the first items of [rules] and [tests].
-type part struct {
-	from, to   int
-	statements []syntax.Statement
-	items      [2]int
-}
-
 // lists are the names of what may be cut.
 var lists = [2]string{"rules", "tests"}
 
-// fillInParts decodes a text that can be cut, in parts of a size at the least, and
-// fills its tree. false: it is to be decoded whole.
-func fillInParts(src *diag.Source, tree *syntax.Tree, root *node, size int) bool {
-	parts := cut(src, tree, size)
-	if parts == nil {
-		return false
+// cut finds where the parts of a text begin, the head apart; none if it is small.
+// Parts but the last have size bytes at the least.
+func cut(text []byte, size int) []int {
+	if len(text) < 2*size {
+		return nil
 	}
+	var starts []int
+	for at := nextItem(text, 0); at >= 0; at = nextItem(text, min(at+size, len(text))) {
+		starts = append(starts, at)
+	}
+	return starts
+}
+
+// nextItem is where the first line that begins an item by its looks begins, behind
+// the line that from is in; -1 for none.
+func nextItem(text []byte, from int) int {
+	for at := from; ; {
+		i := bytes.Index(text[at:], []byte("\n[["))
+		if i < 0 {
+			return -1
+		}
+		at += i + 1
+		if beginsItem(text[at:]) {
+			return at
+		}
+	}
+}
+
+// beginsItem tells whether a text begins with the header of a rule or a test.
+func beginsItem(text []byte) bool {
+	for _, name := range lists {
+		if bytes.HasPrefix(text, []byte("[["+name+"]]")) {
+			return true
+		}
+	}
+	return false
+}
+
+// partReader reads parts of a text, one after the other. It belongs to one
+// goroutine.
+type partReader struct {
+	src   *diag.Source
+	scan  syntax.Pool
+	nodes *pool // nil: trees are kept
+	known shapes
+}
+
+// inParts reads the parts of a text that begin at starts, side by side, and hands
+// each with its number to take, which must not keep it unless keep says that trees
+// last. false: the text must be read whole.
+func inParts(src *diag.Source, starts []int, keep bool, take func(i int, root *node)) bool {
 	var next atomic.Int32
 	var failed atomic.Bool
 	var all sync.WaitGroup
-	for range min(len(parts), runtime.GOMAXPROCS(0)) {
+	for range min(len(starts), runtime.GOMAXPROCS(0)) {
 		all.Go(func() {
-			known := shapes{}
-			for i := int(next.Add(1)) - 1; i < len(parts) && !failed.Load(); i = int(next.Add(1)) - 1 {
-				if i == 0 && !parts[i].fillHead(src.Text, root) || i > 0 && !parts[i].fill(src.Text, root, known) {
-					failed.Store(true)
+			r := &partReader{src: src}
+			if !keep {
+				r.nodes = &pool{}
+			}
+			for i := int(next.Add(1)) - 1; i < len(starts) && !failed.Load(); i = int(next.Add(1)) - 1 {
+				end := len(src.Text)
+				if i+1 < len(starts) {
+					end = starts[i+1]
 				}
+				root := r.part(starts[i], end)
+				if root == nil {
+					failed.Store(true)
+					return
+				}
+				take(i, root)
 			}
 		})
 	}
@@ -70,49 +121,63 @@ func fillInParts(src *diag.Source, tree *syntax.Tree, root *node, size int) bool
 	return !failed.Load()
 }
 
-// fillHead decodes what stands before the lists, and fills all entries of the root
-// but those.
-func (p *part) fillHead(text []byte, root *node) bool {
-	decoded := map[string]any{}
-	if _, err := toml.NewDecoder(bytes.NewReader(text[p.from:p.to])).Decode(&decoded); err != nil {
-		return false
+// part reads the part between two offsets; nil: the text must be read whole.
+func (r *partReader) part(from, to int) *node {
+	tree, bad := r.scan.Scan(r.src, from, to)
+	if bad != nil || !itemsOnly(tree) {
+		return nil
 	}
-	for i := range root.entries {
-		e := &root.entries[i]
-		if e.name == lists[0] || e.name == lists[1] {
-			continue
-		}
-		if value, found := decoded[e.name]; !found || e.node.fill(value) != nil {
-			return false
-		}
-		delete(decoded, e.name)
+	if r.nodes != nil {
+		r.nodes.lent = 0
 	}
-	return len(decoded) == 0
+	var doubles diag.List
+	root := buildIn(r.nodes, tree, &doubles)
+	if len(doubles.All) > 0 || !r.fill(tree, root, to) {
+		return nil
+	}
+	return root
 }
 
-// fill fills the nodes of a part, which are of no other: those of items of a known
-// shape from the text, the others from what the TOML parser makes of them.
-func (p *part) fill(text []byte, root *node, known shapes) bool {
-	own := string(text[p.from:p.to]) // one copy, which all strings of the part are pieces of
+// itemsOnly tells whether a tree is of rules and tests, and begins with one.
+func itemsOnly(tree *syntax.Tree) bool {
+	of := -1 // the list of the item in hand
+	for i := range tree.Statements {
+		st := &tree.Statements[i]
+		switch which := listOf(st); {
+		case itemOf(st) >= 0:
+			of = which
+		case of < 0, st.Kind != syntax.Pair && which != of:
+			return false
+		}
+	}
+	return of >= 0
+}
+
+// fill fills the nodes of a part: those of items of a known shape from the text,
+// the others from what the TOML parser makes of them.
+func (r *partReader) fill(tree *syntax.Tree, root *node, to int) bool {
+	if r.known.of == nil {
+		r.known.of = map[string]bool{}
+	}
 	var strange []byte
 	var nodes [2][]*node
-	count := p.items
-	for rest := p.statements; len(rest) > 0; {
+	var count [2]int
+	for rest := tree.Statements; len(rest) > 0; {
 		n := 1 // statements of the item in front
 		for n < len(rest) && itemOf(&rest[n]) < 0 {
 			n++
 		}
-		end := p.to
+		end := to
 		if n < len(rest) {
 			end = rest[n].Off
 		}
 		which := itemOf(&rest[0])
 		item := root.get(lists[which]).node.items[count[which]]
 		count[which]++
-		if known.has(text[:end], rest[:n]) {
-			item.plain(own, p.from)
+		if r.known.has(r.src.Text[:end], rest[:n]) {
+			item.plain(r.src.Text, r.known.words)
 		} else {
-			strange = append(strange, text[rest[0].Off:end]...)
+			strange = append(strange, r.src.Text[rest[0].Off:end]...)
 			nodes[which] = append(nodes[which], item)
 		}
 		rest = rest[n:]
@@ -157,40 +222,4 @@ func itemOf(st *syntax.Statement) int {
 		return -1
 	}
 	return listOf(st)
-}
-
-// cut finds the parts of a text, nil if it cannot be cut or is small.
-func cut(src *diag.Source, tree *syntax.Tree, size int) []part {
-	if len(src.Text) < 2*size {
-		return nil
-	}
-	parts := []part{{}}
-	var count [2]int
-	begun, of := 0, -1 // the statement that the part begins with; the list of the item in hand
-	header := false
-	for i := range tree.Statements {
-		st := &tree.Statements[i]
-		which, last := listOf(st), &parts[len(parts)-1]
-		item := itemOf(st) >= 0
-		switch {
-		case item && (len(parts) == 1 || st.Off-last.from >= size):
-			last.to, last.statements = st.Off, tree.Statements[begun:i]
-			parts, begun = append(parts, part{from: st.Off, items: count}), i
-		case item, st.Kind == syntax.Pair && of >= 0: // of the item in hand
-		case of >= 0 && which != of:
-			return nil // a table behind the lists, or of another item than the one it stands in
-		case which >= 0 && of < 0 && (st.Kind != syntax.Pair || !header):
-			return nil // a list before the first cut
-		}
-		header = header || st.Kind != syntax.Pair
-		if item {
-			count[which]++
-			of = which
-		}
-	}
-	parts[len(parts)-1].to, parts[len(parts)-1].statements = len(src.Text), tree.Statements[begun:]
-	if len(parts) < 3 {
-		return nil
-	}
-	return parts
 }

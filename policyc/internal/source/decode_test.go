@@ -24,21 +24,21 @@ var lines = []string{
 
 // A text that is read in parts is valid TOML, and says what it says whole.
 func TestPartsSayWhatTheWholeDoes(t *testing.T) {
-	inParts := 0
+	read := 0
 	rapid.Check(t, func(t *rapid.T) {
 		text := "version = 1\n" + strings.Join(rapid.SliceOfN(rapid.SampledFrom(lines), 0, 14).Draw(t, "lines"), "\n") + "\n"
 		src := diag.NewSource("p", []byte(text))
-		tree, bad := syntax.Scan(src)
-		var doubles diag.List
-		root := build(tree, &doubles)
-		if bad != nil || len(doubles.All) > 0 || !fillInParts(src, tree, root, 1) {
+		root := treeInParts(src, 1)
+		if root == nil {
 			return
 		}
-		inParts++
+		read++
 		decoded := map[string]any{}
 		if _, err := toml.Decode(text, &decoded); err != nil {
 			t.Fatalf("in parts it is valid, whole it is not: %v\n%s", err, text)
 		}
+		tree, _ := syntax.Scan(src)
+		var doubles diag.List
 		whole := build(tree, &doubles)
 		if err := whole.fill(decoded); err != nil {
 			t.Fatal(err)
@@ -47,8 +47,8 @@ func TestPartsSayWhatTheWholeDoes(t *testing.T) {
 			t.Fatalf("%v\n%s", err, text)
 		}
 	})
-	if inParts < 2 {
-		t.Errorf("only %d texts were read in parts: they prove little", inParts)
+	if read < 2 {
+		t.Errorf("only %d texts were read in parts: they prove little", read)
 	}
 }
 
@@ -82,22 +82,19 @@ func BenchmarkParse(b *testing.B) {
 	})
 	for _, way := range []struct {
 		name, text string
-		size       int
-	}{{"whole", plain, len(plain)}, {"parts", strange, partSize}, {"shapes", plain, partSize}} {
+		read       func(*diag.Source) bool
+	}{
+		{"whole", plain, func(src *diag.Source) bool { return wholeTree(src, &diag.List{}) != nil }},
+		{"parts", strange, func(src *diag.Source) bool { return len(Parse(src, &diag.List{}).Rules) == 20_000 }},
+		{"shapes", plain, func(src *diag.Source) bool { return len(Parse(src, &diag.List{}).Rules) == 20_000 }},
+	} {
 		src := diag.NewSource("p", []byte(way.text))
 		b.Run(way.name, func(b *testing.B) {
 			b.SetBytes(int64(len(src.Text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				tree, _ := syntax.Scan(src)
-				var list diag.List
-				root := build(tree, &list)
-				if fillInParts(src, tree, root, way.size) {
-					continue
-				}
-				decoded := map[string]any{}
-				if _, err := toml.Decode(string(src.Text), &decoded); err != nil || root.fill(decoded) != nil {
-					b.Fatal(err)
+				if !way.read(src) {
+					b.Fatal("it is not read")
 				}
 			}
 		})

@@ -6,6 +6,9 @@
 // knows the keys of the language and their types, and reports unknown keys
 // and wrong types; it does not know what names mean: that is package check.
 //
+// A large file is read part by part, and of each part nothing is kept but its
+// statements (decode.go): a tree of all of it would be the most that a build keeps.
+//
 // To grow the language, add a field to a statement in file.go and a line to
 // its reader in read.go.
 package source

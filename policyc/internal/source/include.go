@@ -7,18 +7,18 @@ import (
 )
 
 // Includes are the files that a text asks for beside itself: patterns, as
-// written. Who reads files resolves them; what is wrong with the text is for
-// ParseAll to say.
+// written, from its head. Who reads files resolves them; what is wrong with the text
+// is for ParseAll to say.
 func Includes(src *diag.Source) []Text {
 	if !bytes.Contains(src.Text, []byte("include")) && !bytes.ContainsRune(src.Text, '\\') {
 		return nil // most files, some of them large; a key may have escapes
 	}
 	var list diag.List
-	root := parseTree(src, &list)
+	root := open(src, false, &list).root
 	if root == nil {
 		return nil
 	}
-	r := &reader{&list}
+	r := &reader{list: &list}
 	return r.texts(root, "include", false).Items
 }
 
@@ -28,7 +28,7 @@ func ScopeOf(src *diag.Source) string {
 		return ""
 	}
 	var list diag.List
-	root := parseTree(src, &list)
+	root := open(src, false, &list).root
 	if root == nil {
 		return ""
 	}

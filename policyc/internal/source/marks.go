@@ -46,7 +46,7 @@ func (r *reader) time(n *node, key string) Time {
 	const cure = "%s = 2026-01-01T00:00:00Z, or with another zone as 2026-01-01T00:00:00+02:00"
 	v, isTime := e.node.scalar.(time.Time)
 	local := isTime && strings.HasSuffix(v.Location().String(), "-local") // as the TOML parser marks it
-	_, isText := e.node.scalar.(string)
+	isText := e.node.isText
 	switch {
 	case local:
 		r.list.Errorf(e.node.at, "%s has no time zone, or no date and time of day", key).With(cure, key)

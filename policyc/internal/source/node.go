@@ -27,8 +27,21 @@ type node struct {
 	entries []entry        // tableNode, in order of the text
 	index   map[string]int // tableNode of more than a few entries
 	items   []*node        // arrayNode, tablesNode
-	scalar  any            // scalarNode
+	isText  bool           // scalarNode: it is a string
+	text    string         // the string
+	scalar  any            // scalarNode that is no string
 }
+
+// set gives a scalar its value.
+func (n *node) set(value any) {
+	if text, is := value.(string); is {
+		n.setText(text)
+		return
+	}
+	n.scalar = value
+}
+
+func (n *node) setText(text string) { n.isText, n.text = true, text }
 
 // entry is a key of a table with what stands behind it.
 type entry struct {
@@ -75,12 +88,48 @@ func (n *node) add(e entry) {
 type builder struct {
 	src  *diag.Source
 	list *diag.List
+	pool *pool // nil: the tree is kept
+}
+
+// pool lends nodes, for trees that are read and forgotten one after the other. It
+// belongs to one goroutine.
+type pool struct {
+	nodes []*node
+	lent  int
+}
+
+// node is an empty node; a nil pool makes one that is kept. One that was lent
+// before has room for the entries and items that it had.
+func (p *pool) node(kind kind, at diag.Span) *node {
+	if p == nil {
+		return &node{kind: kind, at: at}
+	}
+	if p.lent == len(p.nodes) {
+		room := make([]node, 128)
+		for i := range room {
+			p.nodes = append(p.nodes, &room[i])
+		}
+	}
+	n := p.nodes[p.lent]
+	p.lent++
+	*n = node{kind: kind, at: at, entries: n.entries[:0], items: n.items[:0]}
+	return n
+}
+
+// table is a node for a table that a header or braces define.
+func (p *pool) table(at diag.Span) *node {
+	n := p.node(tableNode, at)
+	n.defined = true
+	return n
 }
 
 // build makes the tree of a text.
-func build(tree *syntax.Tree, list *diag.List) *node {
-	b := &builder{tree.Src, list}
-	root := &node{kind: tableNode, defined: true, at: tree.Src.Span(0, 0)}
+func build(tree *syntax.Tree, list *diag.List) *node { return buildIn(nil, tree, list) }
+
+// buildIn is build with nodes of a pool.
+func buildIn(p *pool, tree *syntax.Tree, list *diag.List) *node {
+	b := &builder{tree.Src, list, p}
+	root := p.table(tree.Src.Span(0, 0))
 	current := root
 	for i := range tree.Statements {
 		st := &tree.Statements[i]
@@ -102,7 +151,8 @@ func (b *builder) descend(n *node, key []syntax.Part, dotted bool) *node {
 	for _, part := range key[:len(key)-1] {
 		e := n.get(part.Name)
 		if e == nil {
-			child := &node{kind: tableNode, dotted: dotted, at: b.span(part)}
+			child := b.pool.node(tableNode, b.span(part))
+			child.dotted = dotted
 			n.add(entry{part.Name, b.span(part), child})
 			n = child
 			continue
@@ -136,7 +186,7 @@ func (b *builder) pair(n *node, key []syntax.Part, v *syntax.Value) {
 // nobody sees, so that they cause no further findings.
 func (b *builder) table(root *node, key []syntax.Part) *node {
 	last := key[len(key)-1]
-	fresh := &node{kind: tableNode, defined: true, at: b.span(last)}
+	fresh := b.pool.table(b.span(last))
 	n := b.descend(root, key, false)
 	if n == nil {
 		return fresh
@@ -156,7 +206,7 @@ func (b *builder) table(root *node, key []syntax.Part) *node {
 
 func (b *builder) arrayTable(root *node, key []syntax.Part) *node {
 	last := key[len(key)-1]
-	fresh := &node{kind: tableNode, defined: true, at: b.span(last)}
+	fresh := b.pool.table(b.span(last))
 	n := b.descend(root, key, false)
 	if n == nil {
 		return fresh
@@ -164,7 +214,8 @@ func (b *builder) arrayTable(root *node, key []syntax.Part) *node {
 	e := n.get(last.Name)
 	switch {
 	case e == nil:
-		list := &node{kind: tablesNode, at: b.span(last), items: []*node{fresh}}
+		list := b.pool.node(tablesNode, b.span(last))
+		list.items = append(list.items, fresh)
 		n.add(entry{last.Name, b.span(last), list})
 	case e.node.kind == tablesNode:
 		e.node.items = append(e.node.items, fresh)
@@ -175,7 +226,7 @@ func (b *builder) arrayTable(root *node, key []syntax.Part) *node {
 }
 
 func (b *builder) value(v *syntax.Value) *node {
-	n := &node{at: b.src.Span(v.Off, v.Len)}
+	n := b.pool.node(scalarNode, b.src.Span(v.Off, v.Len))
 	switch v.Kind {
 	case syntax.Array:
 		n.kind = arrayNode
@@ -228,7 +279,7 @@ func (n *node) fill(decoded any) error {
 		if n.kind != scalarNode {
 			return n.differs()
 		}
-		n.scalar = d
+		n.set(d)
 	}
 	return nil
 }

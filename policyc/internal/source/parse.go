@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -21,6 +23,102 @@ const MaxSize = 256 << 20
 // File.
 func Parse(src *diag.Source, list *diag.List) *File {
 	return ParseAll([]*diag.Source{src}, list)[0]
+}
+
+// ParseAll reads the files of a policy: their variables first, then what uses
+// them. The trees of the heads of large files are kept until then, those of the
+// parts behind them never. Where it shows that a file cannot be read in parts, its
+// variables may stand behind the head, and all files are read again.
+func ParseAll(sources []*diag.Source, list *diag.List) []*File {
+	whole := make([]bool, len(sources)) // what cannot be read in parts
+	for {
+		found := &diag.List{}
+		files, fine := readTexts(sources, whole, found)
+		if fine {
+			list.All = append(list.All, found.All...)
+			return files
+		}
+	}
+}
+
+// readTexts reads files, of which some are to be read whole, and notes what else is;
+// then it is to be asked again.
+func readTexts(sources []*diag.Source, whole []bool, list *diag.List) (files []*File, fine bool) {
+	v := &variables{list: list, by: map[string]map[string]*variable{}, bad: &atomic.Bool{}}
+	texts := make([]*text, len(sources))
+	for i, src := range sources {
+		texts[i] = open(src, whole[i], list)
+		if texts[i].root != nil {
+			v.define(texts[i].root)
+		}
+	}
+	files, fine = make([]*File, len(sources)), true
+	for i, src := range sources {
+		files[i] = &File{Src: src}
+		if texts[i].root != nil {
+			whole[i] = !texts[i].read(v, files[i], list)
+			fine = fine && !whole[i]
+			files[i].Whole = !v.bad.Load()
+		}
+		texts[i] = nil // a tree is several times the text
+	}
+	v.unused()
+	return files, fine
+}
+
+// text is a file on the way to its statements.
+type text struct {
+	src    *diag.Source
+	root   *node // nil: it is not valid, which has been said
+	starts []int // of the parts behind the head, which root is of; none: root is of all
+}
+
+// open reads a text, of a large one the head.
+func open(src *diag.Source, whole bool, list *diag.List) *text {
+	t := &text{src: src}
+	if !readable(src, list) {
+		return t
+	}
+	if t.starts = cut(src.Text, partSize); t.starts != nil && !whole {
+		t.root = readHead(src, t.starts[0])
+	}
+	if t.root == nil {
+		t.root, t.starts = wholeTree(src, list), nil
+	}
+	return t
+}
+
+// read reads the statements of a text: those of its head, and of the parts behind
+// it. false: the text must be read whole, and what was read is not to be used.
+func (t *text) read(v *variables, f *File, list *diag.List) bool {
+	v.replace(t.root)
+	(&reader{list: list}).file(t.root, f)
+	if t.starts == nil {
+		return true
+	}
+	scope := scopeName(t.root)
+	type part struct {
+		File
+		list diag.List
+	}
+	parts := make([]part, len(t.starts))
+	if !inParts(t.src, t.starts, false, func(i int, root *node) {
+		p := &parts[i]
+		v.to(&p.list).in(root, scope)
+		(&reader{list: &p.list}).lists(root, &p.File)
+	}) {
+		return false
+	}
+	rules, tests := 0, 0
+	for i := range parts {
+		rules, tests = rules+len(parts[i].Rules), tests+len(parts[i].Tests)
+	}
+	f.Rules, f.Tests = slices.Grow(f.Rules, rules), slices.Grow(f.Tests, tests)
+	for i := range parts {
+		f.Rules, f.Tests = append(f.Rules, parts[i].Rules...), append(f.Tests, parts[i].Tests...)
+		list.All = append(list.All, parts[i].list.All...)
+	}
+	return true
 }
 
 // Reading is what a text says as TOML, whatever the language makes of it.
@@ -52,8 +150,8 @@ func Same(a, b *diag.Source) error {
 
 func same(a, b *node) error {
 	if isList(a) != isList(b) || !isList(a) && a.kind != b.kind ||
-		len(a.entries) != len(b.entries) || len(a.items) != len(b.items) ||
-		fmt.Sprintf("%T %v", a.scalar, a.scalar) != fmt.Sprintf("%T %v", b.scalar, b.scalar) {
+		len(a.entries) != len(b.entries) || len(a.items) != len(b.items) || a.isText != b.isText || a.text != b.text ||
+		(a.scalar != nil || b.scalar != nil) && fmt.Sprintf("%T %v", a.scalar, a.scalar) != fmt.Sprintf("%T %v", b.scalar, b.scalar) {
 		return fmt.Errorf("%s:%d:%d and %s:%d:%d differ",
 			a.at.File(), a.at.Line(), a.at.Col(), b.at.File(), b.at.Line(), b.at.Col())
 	}
@@ -76,18 +174,57 @@ func same(a, b *node) error {
 
 func isList(n *node) bool { return n.kind == arrayNode || n.kind == tablesNode }
 
-// parseTree reads a text twice, see package syntax, and joins both readings.
-// nil means that the text is not valid; that is in the list.
+// parseTree reads a text and keeps its tree. nil means that the text is not valid;
+// that is in the list.
 func parseTree(src *diag.Source, list *diag.List) *node {
+	if !readable(src, list) {
+		return nil
+	}
+	if root := treeInParts(src, partSize); root != nil {
+		return root
+	}
+	return wholeTree(src, list)
+}
+
+// readable refuses a text that is not to be read at all.
+func readable(src *diag.Source, list *diag.List) bool {
 	if len(src.Text) > MaxSize {
 		list.Errorf(diag.Span{}, "%s: the file has %d bytes, more than the %d a policy file may have", src.Name, len(src.Text), MaxSize)
-		return nil
+		return false
 	}
 	if i, r := turned(src.Text); i >= 0 {
 		list.Errorf(src.Span(i, utf8.RuneLen(r)), "%s changes the order in which text is shown: what people read is not what is here", fmt.Sprintf("%U", r)).
 			With("take it out")
+		return false
+	}
+	return true
+}
+
+// treeInParts reads a text in parts and puts them together; nil: it must be read
+// whole.
+func treeInParts(src *diag.Source, size int) *node {
+	starts := cut(src.Text, size)
+	if starts == nil {
 		return nil
 	}
+	root, parts := readHead(src, starts[0]), make([]*node, len(starts))
+	if root == nil || !inParts(src, starts, true, func(i int, part *node) { parts[i] = part }) {
+		return nil
+	}
+	for _, part := range parts {
+		for _, e := range part.entries {
+			if first := root.get(e.name); first != nil {
+				first.node.items = append(first.node.items, e.node.items...)
+			} else {
+				root.add(e)
+			}
+		}
+	}
+	return root
+}
+
+// wholeTree reads a text twice, see package syntax, and joins both readings.
+func wholeTree(src *diag.Source, list *diag.List) *node {
 	tree, scanErr := syntax.Scan(src)
 	if scanErr != nil && scanErr.TooDeep {
 		list.Errorf(src.Span(scanErr.Off, 1), "arrays and tables are nested more than %d deep", syntax.MaxDepth)
@@ -95,9 +232,6 @@ func parseTree(src *diag.Source, list *diag.List) *node {
 	}
 	var doubles diag.List
 	root := build(tree, &doubles)
-	if scanErr == nil && len(doubles.All) == 0 && fillInParts(src, tree, root, partSize) {
-		return root
-	}
 	decoded := map[string]any{}
 	_, tomlErr := toml.Decode(string(src.Text), &decoded)
 	switch {

@@ -12,7 +12,11 @@ import (
 const Version = 1
 
 // reader turns nodes into statements and reports what does not fit.
-type reader struct{ list *diag.List }
+type reader struct {
+	list    *diag.List
+	room    []Text // for lists of texts
+	clauses []Clause
+}
 
 func (r *reader) file(root *node, f *File) {
 	r.version(root, f.Src)
@@ -32,6 +36,11 @@ func (r *reader) file(root *node, f *File) {
 		strange := r.keys(e.node, "a tier", "default")
 		f.Tiers = append(f.Tiers, Tier{Name: Text{Value: e.name, At: e.at}, Default: r.textOf(e.node, "default", strange)})
 	}
+	r.lists(root, f)
+}
+
+// lists reads the rules and the tests.
+func (r *reader) lists(root *node, f *File) {
 	rules := r.listed(root, "rules")
 	f.Rules = make([]Rule, 0, len(rules)) // most of a large policy: grown, they would stand there twice
 	for _, n := range rules {
@@ -239,7 +248,12 @@ func (r *reader) clause(rule *node, key string) *Clause {
 	if e == nil {
 		return nil
 	}
-	c := &Clause{At: e.at}
+	if len(r.clauses) == 0 {
+		r.clauses = make([]Clause, 64)
+	}
+	c := &r.clauses[0]
+	r.clauses = r.clauses[1:]
+	c.At = e.at
 	if e.node.kind != tableNode {
 		r.list.Errorf(e.node.at, "%s must be a table", key).
 			With(`%s = { from = ["web"], to = ["db"], ports = ["tcp/5432"] }`, key)
@@ -306,11 +320,11 @@ func (r *reader) number(n *node, key string) Number {
 }
 
 func (r *reader) text(e *entry) Text {
-	s, isString := e.node.scalar.(string)
-	if !isString {
-		r.list.Errorf(e.node.at, "%s must be a string", e.name).With(`%s = "..."`, e.name)
+	n := e.node
+	if !n.isText {
+		r.list.Errorf(n.at, "%s must be a string", e.name).With(`%s = "..."`, e.name)
 	}
-	return Text{s, e.node.at, !isString}
+	return Text{n.text, n.at, !n.isText}
 }
 
 // texts is the list of strings under a key; as textOf if there is none.
@@ -325,15 +339,25 @@ func (r *reader) texts(n *node, key string, strange bool) Texts {
 		t.Bad = true
 		return t
 	}
-	t.Items = make([]Text, 0, len(e.node.items))
+	t.Items = r.items(len(e.node.items))
 	for _, item := range e.node.items {
-		s, isString := item.scalar.(string)
-		if !isString {
+		if !item.isText {
 			r.list.Errorf(item.at, "%s must be a list of strings", key).With(`put each item in quotes`)
 			t.Bad = true
 			continue
 		}
-		t.Items = append(t.Items, Text{Value: s, At: item.at})
+		t.Items = append(t.Items, Text{Value: item.text, At: item.at})
 	}
 	return t
+}
+
+// items is room for a list of so many texts. Most are of one: they stand side by
+// side.
+func (r *reader) items(n int) []Text {
+	if len(r.room) < n {
+		r.room = make([]Text, max(n, 256))
+	}
+	out := r.room[:0:n]
+	r.room = r.room[n:]
+	return out
 }

@@ -24,7 +24,11 @@ import (
 
 // shapes are those that were handed to the TOML parser. If it refuses one, the
 // reading fails as a whole, so nothing is taken back.
-type shapes map[string]bool
+type shapes struct {
+	of    map[string]bool
+	room  []byte // of the shape in hand
+	words words
+}
 
 const (
 	// maxShapes bounds the shapes that are remembered, and maxShape their bytes:
@@ -34,10 +38,14 @@ const (
 )
 
 // has tells whether an item, the text from its first statement on, is of a known
-// shape, and notes it if not.
-func (s shapes) has(text []byte, item []syntax.Statement) bool {
-	var room [maxShape]byte
-	w := shaper{text: text, from: item[0].Off, out: room[:0]}
+// shape, and notes it if not. The last name of its header is part of the shape only
+// if it is the only one: [services.a] is as [services.b], [[rules]] not as [[tests]].
+func (s *shapes) has(text []byte, item []syntax.Statement) bool {
+	w := shaper{text: text, from: item[0].Off, out: s.room[:0]}
+	defer func() { s.room = w.out }()
+	if key := item[0].Key; len(key) > 1 {
+		w.name(&key[len(key)-1])
+	}
 	for i := range item {
 		if v := item[i].Value; v != nil && !w.value(v) {
 			return false
@@ -47,13 +55,31 @@ func (s shapes) has(text []byte, item []syntax.Statement) bool {
 	if len(w.out) > maxShape {
 		return false
 	}
-	if s[string(w.out)] {
+	if s.of[string(w.out)] {
 		return true
 	}
-	if len(s) < maxShapes {
-		s[string(w.out)] = true
+	if len(s.of) < maxShapes {
+		s.of[string(w.out)] = true
 	}
 	return false
+}
+
+// words has each of the texts that many rules name once.
+type words map[string]string
+
+// maxWords bounds them.
+const maxWords = 1 << 16
+
+// word is a text as a string; of nil words each is one of its own.
+func (w words) word(text []byte) string {
+	if known, found := w[string(text)]; found {
+		return known
+	}
+	word := string(text)
+	if w != nil && len(w) < maxWords {
+		w[word] = word
+	}
+	return word
 }
 
 // shaper writes a shape: what is before from is written.
@@ -68,6 +94,13 @@ type shaper struct {
 func (w *shaper) copy(to int) {
 	w.out = append(w.out, w.text[w.from:min(to, w.from+maxShape+1)]...)
 	w.from = to
+}
+
+// name writes the shape of a bare name: what is bare is.
+func (w *shaper) name(p *syntax.Part) {
+	w.copy(p.Off)
+	w.out = append(w.out, 'x')
+	w.from += p.Len
 }
 
 // value writes a value's shape. false: not all of it is plain, or it is too long.
@@ -122,30 +155,35 @@ func plainNumber(raw []byte) bool {
 	return len(raw) <= 18 && (raw[0] != '0' || len(raw) == 1)
 }
 
-// plain takes the values of an item of a known shape from the text, of which own is
-// the stretch from an offset on.
-func (n *node) plain(own string, from int) {
+// plain takes the values of an item of a known shape from the text. What stands in
+// a list, as names of services do, stands in others, too, and is taken once.
+func (n *node) plain(text []byte, list words) {
 	switch n.kind {
 	case scalarNode:
-		n.scalar = plainValue(own[int(n.at.Off)-from:][:n.at.Len])
+		n.plainValue(text[n.at.Off:][:n.at.Len], nil)
 	case tableNode:
 		for i := range n.entries {
-			n.entries[i].node.plain(own, from)
+			n.entries[i].node.plain(text, list)
 		}
 	default:
 		for _, item := range n.items {
-			item.plain(own, from)
+			if item.kind == scalarNode {
+				item.plainValue(text[item.at.Off:][:item.at.Len], list)
+			} else {
+				item.plain(text, list)
+			}
 		}
 	}
 }
 
-func plainValue(raw string) any {
+func (n *node) plainValue(raw []byte, known words) {
 	switch {
 	case raw[0] == '"':
-		return raw[1 : len(raw)-1]
-	case raw == "true", raw == "false":
-		return raw == "true"
+		n.setText(known.word(raw[1 : len(raw)-1]))
+	case raw[0] == 't', raw[0] == 'f':
+		n.set(raw[0] == 't')
+	default:
+		v, _ := strconv.ParseInt(string(raw), 10, 64) // it is of digits, and few enough
+		n.set(v)
 	}
-	v, _ := strconv.ParseInt(raw, 10, 64) // it is of digits, and few enough
-	return v
 }

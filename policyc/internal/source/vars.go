@@ -3,6 +3,7 @@ package source
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"bulkhead/policyc/internal/diag"
 	"bulkhead/vswitch/cli/nearest"
@@ -14,52 +15,31 @@ import (
 type variables struct {
 	list *diag.List
 	by   map[string]map[string]*variable
-	bad  bool // a string says something that nobody meant: no use to go on
+	bad  *atomic.Bool // a string says something that nobody meant: no use to go on
 }
 
 type variable struct {
 	value string
 	at    diag.Span
-	used  bool
+	used  atomic.Bool
 }
 
-// ParseAll reads the files of a policy: their variables first, then what uses
-// them.
-func ParseAll(sources []*diag.Source, list *diag.List) []*File {
-	v := &variables{list: list, by: map[string]map[string]*variable{}}
-	roots := make([]*node, len(sources))
-	for i, src := range sources {
-		if roots[i] = parseTree(src, list); roots[i] != nil {
-			v.define(roots[i])
-		}
-	}
-	files := make([]*File, len(sources))
-	for i, src := range sources {
-		files[i] = &File{Src: src}
-		if roots[i] != nil {
-			v.replace(roots[i])
-			(&reader{list}).file(roots[i], files[i])
-			files[i].Whole = !v.bad
-			roots[i] = nil // the tree is several times the text
-		}
-	}
-	v.unused()
-	return files
-}
+// to are the same variables, whose findings go to another list: parts of a text are
+// read side by side.
+func (v *variables) to(list *diag.List) *variables { return &variables{list, v.by, v.bad} }
 
 // scopeName is the scope that a file says it is of, "" for none.
 func scopeName(root *node) string {
 	if e := root.get("scope"); e != nil && e.node.kind == tableNode {
 		if name := e.node.get("name"); name != nil {
-			s, _ := name.node.scalar.(string)
-			return s
+			return name.node.text
 		}
 	}
 	return ""
 }
 
 func (v *variables) errorf(at diag.Span, format string, args ...any) *diag.Diagnostic {
-	v.bad = true
+	v.bad.Store(true)
 	return v.list.Errorf(at, format, args...)
 }
 
@@ -82,7 +62,7 @@ func (v *variables) define(root *node) {
 }
 
 func (v *variables) one(known map[string]*variable, e *entry) {
-	value := (&reader{v.list}).text(e)
+	value := (&reader{list: v.list}).text(e)
 	switch first := known[e.name]; {
 	case strings.ContainsAny(e.name, "{}$ ") || e.name == "":
 		v.errorf(e.at, "%q is no name of a variable", e.name).With("letters, digits, '_', '-' and '.'")
@@ -90,9 +70,11 @@ func (v *variables) one(known map[string]*variable, e *entry) {
 		v.errorf(e.at, "variable %q is already defined", e.name).With("a variable has one value: choose another name").Note(first.at, "first defined here")
 	case strings.Contains(value.Value, "${"):
 		v.errorf(value.At, "variable %q uses another", e.name).With("write the value out: what a variable says is read once")
-		known[e.name] = &variable{value.Value, e.at, true}
+		fallthrough
 	default:
-		known[e.name] = &variable{value.Value, e.at, value.Bad}
+		x := &variable{value: value.Value, at: e.at}
+		x.used.Store(value.Bad || strings.Contains(value.Value, "${"))
+		known[e.name] = x
 	}
 }
 
@@ -124,8 +106,8 @@ func (v *variables) in(n *node, scope string) {
 	for _, item := range n.items {
 		v.in(item, scope)
 	}
-	if text, is := n.scalar.(string); is && strings.Contains(text, "${") {
-		n.scalar = v.expand(text, scope, n.at)
+	if strings.Contains(n.text, "${") {
+		n.setText(v.expand(n.text, scope, n.at))
 	}
 }
 
@@ -156,7 +138,7 @@ func (v *variables) expand(text, scope string, at diag.Span) string {
 func (v *variables) value(name, scope string, at diag.Span) string {
 	for _, s := range []string{scope, ""} {
 		if x := v.by[s][name]; x != nil {
-			x.used = true
+			x.used.Store(true)
 			return x.value
 		}
 	}
@@ -180,7 +162,7 @@ func (v *variables) unused() {
 	at := map[string]diag.Span{}
 	for scope, known := range v.by {
 		for name, x := range known {
-			if !x.used {
+			if !x.used.Load() {
 				names = append(names, scope+"/"+name)
 				at[scope+"/"+name] = x.at
 			}

@@ -11,5 +11,6 @@
 // stops with an error, and never panics. Nesting is bounded by MaxDepth, which
 // protects both readers from a text of a million brackets.
 //
-// Everything here is a plain value, made by Scan and not changed afterwards.
+// Everything here is a plain value, made by Scan and not changed afterwards; what a
+// Pool lends is good until the next is asked of it.
 package syntax

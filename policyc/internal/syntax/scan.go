@@ -23,9 +23,14 @@ type Error struct {
 func (e *Error) Error() string { return e.Msg }
 
 // Scan finds the statements of a text. On an error it returns those before.
-func Scan(src *diag.Source) (tree *Tree, err *Error) {
-	s := &scanner{text: src.Text}
-	tree = &Tree{Src: src, Statements: make([]Statement, 0, likely(src.Text))}
+func Scan(src *diag.Source) (*Tree, *Error) {
+	s := &scanner{text: src.Text, names: words{}}
+	tree := &Tree{Src: src, Statements: make([]Statement, 0, likely(src.Text))}
+	return tree, s.statements(tree)
+}
+
+// statements reads all that is left of a text into a tree.
+func (s *scanner) statements(tree *Tree) (err *Error) {
 	defer func() {
 		if r := recover(); r != nil {
 			e, ours := r.(*Error)
@@ -39,7 +44,7 @@ func Scan(src *diag.Source) (tree *Tree, err *Error) {
 		lead := s.lead()
 		if s.done() {
 			tree.Tail = lead
-			return tree, nil
+			return nil
 		}
 		st := s.statement()
 		st.Lead = lead
@@ -65,8 +70,11 @@ var newline = []byte{'\n'}
 // scanner stands at text[off]. It gives up by panicking with *Error, which
 // Scan catches: the descent has no use for half a value.
 type scanner struct {
-	text []byte
-	off  int
+	text  []byte
+	off   int
+	names words
+	pool  *Pool  // nil: what is made is kept
+	parts []Part // room for keys: most are of one part
 }
 
 func (s *scanner) fail(msg string) {
@@ -185,13 +193,16 @@ func (s *scanner) statement() Statement {
 
 // key reads a dotted key and the blanks around it.
 func (s *scanner) key() []Part {
-	var parts []Part
+	if cap(s.parts)-len(s.parts) < 4 {
+		s.parts = make([]Part, 0, 256)
+	}
+	start := len(s.parts)
 	for {
 		s.blanks()
-		parts = append(parts, s.part())
+		s.parts = append(s.parts, s.part())
 		s.blanks()
 		if !s.take(".") {
-			return parts
+			return s.parts[start:len(s.parts):len(s.parts)]
 		}
 	}
 }
@@ -210,7 +221,7 @@ func (s *scanner) part() Part {
 		if s.off == start {
 			s.fail("expected a key")
 		}
-		name = string(s.text[start:s.off])
+		name = s.names.word(s.text[start:s.off])
 	}
 	return Part{Name: name, Off: start, Len: s.off - start}
 }

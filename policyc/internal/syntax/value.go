@@ -4,7 +4,8 @@ func (s *scanner) value(depth int) *Value {
 	if depth > MaxDepth {
 		panic(&Error{Off: s.off, Msg: "nested too deeply", TooDeep: true})
 	}
-	v := &Value{Off: s.off}
+	v := s.pool.value()
+	v.Off = s.off
 	switch s.peek() {
 	case '"', '\'':
 		v.Kind = String
