@@ -41,8 +41,14 @@ func (x *walk) decap(f *packet.Frame, p *passage, left packet.Offload) drop.Reas
 	if reason := uncover(f, &inner, left); reason != drop.None {
 		return reason
 	}
-	p.segment, p.peer = inner.Segment, inner.Peer
+	if inner.Forged {
+		return drop.ForgedGroup
+	}
+	p.segment, p.peer, p.group, p.mute = inner.Segment, inner.Peer, inner.Group, inner.Mute
 	if x.rec != nil {
+		if inner.Group != 0 {
+			x.rec.note("decap", "peer %s says that the sender is of group %d", x.s.Names.peer(inner.Peer), inner.Group)
+		}
 		x.rec.note("decap", "VNI %d from peer %s: %s", inner.VNI, x.s.Names.peer(inner.Peer), packet.Describe(f))
 	}
 	return drop.None

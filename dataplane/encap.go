@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/identity"
 	"bulkhead/dataplane/packet"
 )
 
@@ -30,7 +31,7 @@ func (x *walk) encap(f *packet.Frame, p *passage) drop.Reason {
 		return drop.NoNeighbour
 	}
 	hash := uint32(x.State.Sessions.hash(&f.Headers.Key))
-	if reason := x.s.Tunnels.Encap(f, p.way.segment, p.way.peer, x.s.Ports[u.Port].MAC, mac, hash); reason != drop.None {
+	if reason := x.s.Tunnels.Encap(f, p.way.segment, p.way.peer, x.s.Ports[u.Port].MAC, mac, hash, x.groupOf(f, p)); reason != drop.None {
 		return reason
 	}
 	if x.rec != nil {
@@ -38,6 +39,19 @@ func (x *walk) encap(f *packet.Frame, p *passage) drop.Reason {
 	}
 	f.Send(u.Port)
 	return drop.None
+}
+
+// groupOf returns the group of who sends a frame into a tunnel, for a peer that
+// wants to know: a workload's of this host, not the switch's own.
+func (x *walk) groupOf(f *packet.Frame, p *passage) uint16 {
+	if !x.s.Tunnels.Speaks(p.way.peer) || p.peer != NoPeer || p.src == identity.None {
+		return 0
+	}
+	ep, _, found := x.s.Identity.ByAddr(p.seg.Zone, &f.Headers.Key.Src)
+	if !found {
+		return 0
+	}
+	return x.s.Identity.Endpoint(ep).Group
 }
 
 // family is the index of an address's family in Underlay's arrays.

@@ -76,14 +76,14 @@ func (x *walk) floodOut(f *packet.Frame, p *passage) drop.Reason {
 	return drop.None
 }
 
-// learn keeps behind which peer a MAC is that no endpoint is bound to. It is
-// called when a frame has been believed: of ARP and ND, when what it claims may
+// learn keeps behind which peer a MAC is that no endpoint is bound to, and the
+// group that it speaks for. It is called when a frame has been believed: of ARP and ND, when what it claims may
 // be claimed; of any other, when the policy allows it.
 func (x *walk) learn(f *packet.Frame, p *passage) {
-	if !p.stranger || x.rec != nil {
+	if !p.stranger || p.mute || x.rec != nil {
 		return
 	}
-	x.State.FDB.Learn(p.segment, f.Headers.Src, fdb.Dest{Port: f.Ingress, Peer: p.peer}, x.now)
+	x.State.FDB.Learn(p.segment, f.Headers.Src, fdb.AtPeer(p.peer, p.group), x.now)
 }
 
 // learned finds a MAC that was learned.

@@ -1,6 +1,8 @@
 package dataplane
 
 import (
+	"fmt"
+
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/identity"
 	"bulkhead/dataplane/packet"
@@ -97,12 +99,18 @@ func quietRemote(f *packet.Frame) bool {
 
 // identifyRemote finds the sender of a packet that came by the overlay. Where
 // the segment learns, an address that nobody is registered with may come from
-// any peer, as who the policy takes it for.
+// any peer: as of the group that the peer speaks for, or as who the policy takes
+// the address for. What is registered is who it is registered as, whatever the
+// frame says.
 func (x *walk) identifyRemote(f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
 	id, known, bound := x.s.Identity.RemoteSource(p.peer, p.segment, h.Src, h.Src == p.seg.GatewayMAC, p.seg.Zone, &h.Key.Src)
 	if !bound && (known || p.seg.isGateway(&h.Key.Src) || !p.seg.Learning && !quietRemote(f)) {
 		return drop.SpoofedRemote
+	}
+	grouped := p.group != 0 && !known && !bound
+	if grouped {
+		id = x.s.Identity.InGroup(p.group, id)
 	}
 	p.src = id
 	if reason := x.remoteMAC(f, p); reason != drop.None {
@@ -112,6 +120,9 @@ func (x *walk) identifyRemote(f *packet.Frame, p *passage) drop.Reason {
 		how := "registered at"
 		if !bound {
 			how = "heard from"
+		}
+		if grouped {
+			how = fmt.Sprintf("of group %d (%s) by the word of", p.group, x.setNames(id))
 		}
 		x.rec.note("identify", "source is %s, %s peer %s", x.whoHas(p.seg.Zone, &h.Key.Src), how, x.s.Names.peer(p.peer))
 	}
@@ -168,6 +179,20 @@ func noSource(a *packet.Addr) bool {
 }
 
 var limitedBroadcast = packet.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// target returns whom the policy sees in a frame's destination: an endpoint, a
+// stranger of the group that its MAC last spoke for, or the address's networks.
+func (x *walk) target(f *packet.Frame, p *passage) identity.ID {
+	id, registered := x.s.Identity.Identify(p.seg.Zone, &f.Headers.Key.Dst)
+	if registered || !x.s.Identity.HasGroups() || !p.seg.Learning {
+		return id
+	}
+	d, found := x.State.FDB.Lookup(p.segment, f.Headers.Dst, x.now)
+	if !found || d.Group == 0 || x.s.Tunnels == nil || !x.s.Tunnels.MaySpeak(d.Peer, d.Group) {
+		return id // what was learned is no longer believed
+	}
+	return x.s.Identity.InGroup(d.Group, id)
+}
 
 // destination returns what the policy knows of any address.
 func (x *walk) destination(zone uint16, a *packet.Addr) identity.ID {

@@ -70,7 +70,7 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Ses
 	if x.rec != nil {
 		x.rec.note("known", "no open session")
 	}
-	p.dst = x.destination(p.seg.Zone, &h.Key.Dst)
+	p.dst = x.target(f, p)
 	reason := x.decide(f, p, p.src, p.dst, &h.Key, h.ICMPType)
 	x.askAudits(f, p, p.src, p.dst, &h.Key, h.ICMPType)
 	if reason != drop.None {
@@ -107,7 +107,7 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Ses
 // the packet is judged by itself.
 func (x *walk) judgeAgain(table *conntrack.Table, hash uint64, s *conntrack.Session, dir conntrack.Direction, f *packet.Frame, p *passage) (reason drop.Reason, gone bool) {
 	key, icmp, from := f.Headers.Key, f.Headers.ICMPType, p.src
-	to := x.destination(p.seg.Zone, &key.Dst)
+	to := x.target(f, p)
 	if dir == conntrack.Reply {
 		key, from, to = key.Reverse(), to, from
 		icmp = requestFor(icmp)

@@ -57,6 +57,8 @@ type passage struct {
 	segment uint16   // where the frame is; NoSegment on the underlay
 	seg     *Segment // its entry; nil: none, it is the underlay's ARP or ND
 	peer    uint16   // the peer the frame came from; NoPeer if from a port here
+	group   uint16   // the group that its sender is of, says the peer; 0: none
+	mute    bool     // the peer says that nothing is to be learned from it
 
 	src, dst identity.ID // who sent it, whom it is for
 	stranger bool        // its source MAC is nobody's, and is to be learned

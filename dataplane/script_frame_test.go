@@ -104,6 +104,13 @@ func (w *world) tunnelled(ingress string, vni uint32, outer, inner string) (sent
 	header := make([]byte, 8)
 	binary.BigEndian.PutUint32(header[4:], uint32(number)<<8|uint32(x.number("reserved", 0)))
 	binary.BigEndian.PutUint32(header, uint32(x.number("flags", 0x08))<<24|uint32(x.number("reserved", 0)))
+	if g := x.number("group", 0); g != 0 {
+		header[0] |= 0x80
+		binary.BigEndian.PutUint16(header[2:], uint16(g))
+	}
+	if x.flag("mute") {
+		header[0], header[1] = header[0]|0x80, header[1]|0x40
+	}
 	x.words[0] = "udp"
 	sum := x.opt("sum")
 	spec := x.spec()

@@ -105,7 +105,12 @@ func (r *scriptRun) describeTunnel(f, outer *packet.Frame, wrong bool) string {
 	}
 	h := &outer.Headers
 	v := outer.Bytes()[h.Payload:]
-	if h.Key.SrcPort < 49152 || binary.BigEndian.Uint32(v) != 0x08000000 || v[7] != 0 {
+	group := binary.BigEndian.Uint16(v[2:])
+	flags := uint32(0x08000000)
+	if group != 0 {
+		flags = 0x88000000 | uint32(group)
+	}
+	if h.Key.SrcPort < 49152 || binary.BigEndian.Uint32(v) != flags || v[7] != 0 {
 		r.t.Errorf("outer source port %d, VXLAN header %x", h.Key.SrcPort, v[:8])
 	}
 	inner := packet.NewFrame(v[8:], f.Ingress)
@@ -120,8 +125,12 @@ func (r *scriptRun) describeTunnel(f, outer *packet.Frame, wrong bool) string {
 	if t := outer.TOS(); t != 0 {
 		tos = fmt.Sprintf(", tos %#02x", t)
 	}
-	return fmt.Sprintf("%s > %s%s: %s > %s vxlan vni %d [%s]", r.macName(h.Src), r.macName(h.Dst), tos,
-		h.Key.Src, h.Key.Dst, binary.BigEndian.Uint32(v[4:])>>8, text)
+	of := ""
+	if group != 0 {
+		of = fmt.Sprintf(" group %d", group)
+	}
+	return fmt.Sprintf("%s > %s%s: %s > %s vxlan vni %d%s [%s]", r.macName(h.Src), r.macName(h.Dst), tos,
+		h.Key.Src, h.Key.Dst, binary.BigEndian.Uint32(v[4:])>>8, of, text)
 }
 
 func (r *scriptRun) macName(m packet.MAC) string {

@@ -23,6 +23,7 @@ type world struct {
 	ports     []port // ports[0] is none, so that a forgotten number shows
 	endpoints []endpoint
 	peers     []peer
+	groups    []group
 	networks  []policy.Set
 	routes    []staticRoute
 	rules     []rule
@@ -54,6 +55,12 @@ type peer struct {
 	addr     packet.Addr
 	mac      packet.MAC // on the underlay, for frames that a script sends
 	segments []string
+	speaks   []uint16 // groups
+}
+
+type group struct {
+	number   uint16
+	services []string
 }
 
 type staticRoute struct {
@@ -92,6 +99,10 @@ func (w *world) declare(l *line) bool {
 		w.declareEndpoint(l)
 	case "peer":
 		w.declarePeer(l)
+	case "group":
+		l.word()
+		l.opts["number"] = l.word()
+		w.groups = append(w.groups, group{uint16(l.number("number", 0)), l.rest()})
 	case "underlay":
 		w.declareUnderlay(l)
 	case "network":
@@ -203,6 +214,10 @@ func (w *world) declarePeer(l *line) {
 	l.word()
 	p := peer{name: l.word(), mac: packet.MAC{2, 0xcc, 0, 0, 0, byte(len(w.peers) + 1)}}
 	p.addr = packet.AddrFrom(l.addr(l.word()))
+	for _, g := range l.list("speaks") {
+		l.opts["number"] = g
+		p.speaks = append(p.speaks, uint16(l.number("number", 0)))
+	}
 	p.segments = l.rest()
 	w.peers = replace(w.peers, p, func(x peer) bool { return x.name == p.name })
 }
@@ -351,6 +366,9 @@ func (w *world) ruleset() *policy.Ruleset {
 	for _, e := range w.endpoints {
 		services = append(services, e.services...)
 	}
+	for _, g := range w.groups {
+		services = append(services, g.services...)
+	}
 	slices.Sort(services)
 	for _, name := range slices.Compact(services) {
 		selector := policy.Selector{{{Key: name, Op: policy.OpExists}}}
@@ -388,23 +406,35 @@ func (w *world) identities(rs *policy.Ruleset) (*identity.Table, error) {
 	for _, a := range rs.Atoms() {
 		b.Outside(a.Prefix, numbers(a.Sets))
 	}
+	for _, g := range w.groups {
+		b.Group(g.number, numbers(rs.ServicesOf(labelsOf(g.services))))
+	}
 	for _, e := range w.endpoints {
-		labels := map[string]string{}
-		for _, s := range e.services {
-			labels[s] = ""
-		}
 		var addrs []identity.Address
 		for _, a := range e.addrs {
-			sets := append(rs.ServicesOf(labels), rs.NetworksOf(a.Netip())[1:]...)
+			sets := append(rs.ServicesOf(labelsOf(e.services)), rs.NetworksOf(a.Netip())[1:]...)
 			addrs = append(addrs, identity.Address{Addr: a, Sets: numbers(sets)})
 		}
 		at, err := w.place(e)
 		if err != nil {
 			return nil, err
 		}
+		for _, g := range w.groups {
+			if slices.Equal(slices.Sorted(slices.Values(g.services)), slices.Sorted(slices.Values(e.services))) {
+				at.Group = g.number
+			}
+		}
 		b.Endpoint(at, addrs, e.behind)
 	}
 	return b.Build()
+}
+
+func labelsOf(services []string) map[string]string {
+	labels := map[string]string{}
+	for _, s := range services {
+		labels[s] = ""
+	}
+	return labels
 }
 
 func numbers(sets []policy.SetID) []uint32 {
@@ -466,6 +496,9 @@ func (w *world) tunnels() (*vxlan.Table, error) {
 			b.Segment(uint16(i), s.VNI)
 		}
 	}
+	if w.groups != nil {
+		b.Groups()
+	}
 	l := new(line)
 	for i, p := range w.peers {
 		var members []uint16
@@ -473,6 +506,9 @@ func (w *world) tunnels() (*vxlan.Table, error) {
 			members = append(members, w.segment(l, name))
 		}
 		b.Peer(uint16(i), p.addr, members)
+		if p.speaks != nil {
+			b.Speaks(uint16(i), p.speaks)
+		}
 	}
 	if l.err != nil {
 		return nil, l.err

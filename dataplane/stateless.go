@@ -42,7 +42,7 @@ func (x *walk) statelessError(f *packet.Frame, p *passage) drop.Reason {
 	if x.s.Policy == nil {
 		return drop.ICMPUnmatched
 	}
-	p.dst = x.destination(p.seg.Zone, &h.Key.Dst)
+	p.dst = x.target(f, p)
 	rule, verdict := x.s.Policy.Decide(p.src, p.dst, h.Key.Proto, 0, uint16(h.ICMPType)<<8|uint16(h.ICMPCode))
 	if verdict != policy.Allow || x.s.Policy.Marks(rule)&classify.Stateless == 0 {
 		return drop.ICMPUnmatched

@@ -35,6 +35,7 @@ type linker struct {
 	zones    map[string]uint16
 	peers    map[string]uint16
 	s        *dataplane.Snapshot
+	groups   []serviceGroup
 	who      *identity.Builder // of s.Identity
 	policy   *classify.Linker  // of s.Policy; nil: no policy
 	broken   bool              // it makes no snapshot any more
@@ -154,6 +155,12 @@ func (l *linker) linkTunnels() error {
 			members = append(members, l.segments[name])
 		}
 		b.Peer(uint16(i), packet.AddrFrom(c.Address), members)
+		if c.Groups != nil {
+			b.Speaks(uint16(i), l.groupNumbers(c.Groups))
+		}
+	}
+	if len(l.cfg.Groups) > 0 {
+		b.Groups()
 	}
 	var err error
 	if l.s.Tunnels, err = b.Build(); err != nil {
@@ -207,6 +214,7 @@ func (l *linker) linkIdentity(endpoints []endpoint) error {
 		}
 		l.linkBroadcast()
 	}
+	l.linkGroups()
 	for i := range endpoints {
 		e, addrs, err := l.placed(&endpoints[i])
 		if err != nil {
@@ -257,7 +265,7 @@ func (l *linker) placed(e *endpoint) (place identity.Endpoint, addrs []identity.
 	}
 	place = identity.Endpoint{
 		Name: e.Name, Segment: segment, Zone: l.s.Segments[segment].Zone,
-		MAC: e.MAC, Port: packet.NoPort, Peer: dataplane.NoPeer,
+		MAC: e.MAC, Port: packet.NoPort, Peer: dataplane.NoPeer, Group: l.groupOf(e),
 	}
 	switch {
 	case e.Port != "":

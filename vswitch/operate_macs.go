@@ -29,7 +29,7 @@ func (o *Operator) FDB() ([]api.FDBEntry, error) {
 	for _, e := range learned {
 		out = append(out, api.FDBEntry{
 			Segment: nameAt(l.snapshot.Names.Segments, e.Segment), MAC: e.MAC.String(), Kind: "learned",
-			Port: portAt(l, e.Dest.Port), Peer: nameAt(l.snapshot.Names.Peers, e.Dest.Peer), IdleSeconds: e.Idle.Seconds(),
+			Port: portAt(l, e.Dest.Port), Peer: nameAt(l.snapshot.Names.Peers, e.Dest.Peer), Group: e.Dest.Group, IdleSeconds: e.Idle.Seconds(),
 		})
 	}
 	return out, nil

@@ -448,7 +448,7 @@ func TestReloadInAnotherOrder(t *testing.T) {
 		t.Fatal("the rule does not allow it")
 	}
 	stranger := packet.MAC{2, 9, 9, 9, 9, 9}
-	l.sw.state.FDB.Learn(0, stranger, fdb.Dest{Port: 0, Peer: 0}, l.sw.now())
+	l.sw.state.FDB.Learn(0, stranger, fdb.AtPeer(0, 0), l.sw.now())
 	if err := l.reload("policy = \"web.bhp\"\n" + other + labSegment + ports); err != nil {
 		t.Fatal(err)
 	}

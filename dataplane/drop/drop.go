@@ -59,6 +59,7 @@ const (
 	SpoofedARP    // ARP sender addresses are not bound to this port
 	SpoofedNDP    // ND source, target or link-layer option is not bound to this port
 	SpoofedRemote // overlay source is not registered at the peer it came from
+	ForgedGroup   // the peer may not speak for the group that the frame carries
 	Martian       // source or destination address that no host may use
 	RogueRA       // router advertisement or redirect from a workload
 	RogueDHCP     // DHCP server answer from a workload

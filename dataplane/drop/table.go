@@ -44,6 +44,7 @@ var table = [Count]row{
 	SpoofedARP:      {"spoofed-arp", "identify", "ARP sender addresses are not bound to this port"},
 	SpoofedNDP:      {"spoofed-ndp", "identify", "ND source, target or link-layer option is not bound to this port"},
 	SpoofedRemote:   {"spoofed-remote", "identify", "overlay source is not registered at the peer it came from"},
+	ForgedGroup:     {"forged-group", "identify", "the peer may not speak for the group that the frame carries"},
 	Martian:         {"martian", "identify", "source or destination address that no host may use"},
 	RogueRA:         {"rogue-ra", "identify", "router advertisement or redirect from a workload"},
 	RogueDHCP:       {"rogue-dhcp", "identify", "DHCP server answer from a workload"},

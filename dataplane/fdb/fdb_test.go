@@ -36,7 +36,7 @@ func macOf(n int) packet.MAC {
 }
 
 func port(n int) Dest { return Dest{Port: packet.PortID(n), Peer: NoPeer} }
-func peer(n int) Dest { return Dest{Port: 9, Peer: uint16(n)} }
+func peer(n int) Dest { return AtPeer(uint16(n), 0) }
 
 func expect(t *testing.T, table *Table, mac packet.MAC, now Time, want Dest, found bool) {
 	t.Helper()
@@ -56,8 +56,8 @@ func TestLearnMoveAge(t *testing.T) {
 	}{
 		{0, port(1), Added}, {0, port(1), Known}, {5 * second, port(1), Known},
 		{6 * second, port(2), Moved}, {6 * second, peer(3), Moved},
-		{7 * second, Dest{Port: 10, Peer: 3}, Moved}, // the same peer, by another uplink
-		{40 * second, port(1), Added},                // aged meanwhile: new, not moved
+		{7 * second, AtPeer(3, 17), Moved}, // the same peer, for another group
+		{40 * second, port(1), Added},      // aged meanwhile: new, not moved
 	} {
 		if got := table.Learn(1, mac, c.from, c.at); got != c.want {
 			t.Fatalf("step %d: %v, want %v", i, got, c.want)
@@ -189,7 +189,7 @@ func TestQuotas(t *testing.T) {
 	}
 	for i := range 10 {
 		table.Learn(1, macOf(i), peer(1), 0)
-		table.Learn(1, macOf(i), Dest{Port: 12, Peer: 1}, 0)
+		table.Learn(1, macOf(i), AtPeer(1, 0), 0)
 	}
 	if n := table.Held(peer(1)); n != 3 {
 		t.Errorf("peer holds %d, want 3", n)

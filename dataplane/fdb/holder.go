@@ -1,7 +1,5 @@
 package fdb
 
-import "bulkhead/dataplane/packet"
-
 // holder is a port or a peer: how many MACs it has, may have, and the ends of
 // the list of them in the order they were learned (lane numbers plus one).
 // One is made when it first learns, and stays: there are no more than ports and
@@ -19,13 +17,13 @@ type link struct{ older, newer, passed uint32 }
 // next one, seen or not.
 const clockSteps = 8
 
-// holderName is what a destination is charged to: the peer, whichever uplink
-// it is heard on, or the port.
+// holderName is what a destination is charged to: the peer, whatever group it
+// speaks for, or the port.
 func holderName(d Dest) Dest {
 	if d.Peer != NoPeer {
-		d.Port = packet.NoPort
+		return AtPeer(d.Peer, 0)
 	}
-	return d
+	return AtPort(d.Port)
 }
 
 func (t *Table) holderOf(d Dest) *holder {

@@ -48,8 +48,8 @@ func (t *Table) learn(key uint64, d Dest, tick uint32) Event {
 	return t.move(lane, key, d, tick)
 }
 
-// move gives a MAC to another destination. A peer that is now heard on another
-// uplink is charged as before.
+// move gives a MAC to another destination, or its own another group; then its
+// peer is charged as before.
 func (t *Table) move(lane uint32, key uint64, d Dest, tick uint32) Event {
 	was := value(t.value(lane).Load()).dest()
 	if holderName(was) != holderName(d) {

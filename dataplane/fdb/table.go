@@ -27,9 +27,16 @@ const maxEntries = 1 << 22
 
 // Dest is where a MAC is: at a port of this host, or at a peer.
 type Dest struct {
-	Port packet.PortID // the port, or the uplink that the peer was heard on
-	Peer uint16        // NoPeer if it is at the port itself
+	Port  packet.PortID // NoPort if it is at a peer
+	Peer  uint16        // NoPeer if it is at a port
+	Group uint16        // at a peer: the group that it spoke for last; 0: none
 }
+
+// AtPort is the destination of a MAC of this host.
+func AtPort(port packet.PortID) Dest { return Dest{Port: port, Peer: NoPeer} }
+
+// AtPeer is the destination of a MAC behind a peer.
+func AtPeer(peer, group uint16) Dest { return Dest{Port: packet.NoPort, Peer: peer, Group: group} }
 
 // NoPeer is the peer of a MAC of this host.
 const NoPeer = 0xffff

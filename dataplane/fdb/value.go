@@ -8,6 +8,8 @@ import "bulkhead/dataplane/packet"
 //	┌──────────┬──────────┬──────┬───────────────────────┐
 //	│   port   │   peer   │static│  tick last seen       │
 //	└──────────┴──────────┴──────┴───────────────────────┘
+//
+// Of a MAC behind a peer the group is where the port is: it has none.
 type value uint64
 
 const (
@@ -20,10 +22,21 @@ const (
 func tickOf(now Time) uint32 { return uint32(now>>tickShift) & tickMask }
 
 func valueOf(d Dest, tick uint32) value {
-	return value(d.Port)<<48 | value(d.Peer)<<32 | value(tick)
+	first := uint16(d.Port)
+	if d.Peer != NoPeer {
+		first = d.Group
+	}
+	return value(first)<<48 | value(d.Peer)<<32 | value(tick)
 }
 
-func (v value) dest() Dest     { return Dest{Port: packet.PortID(v >> 48), Peer: uint16(v >> 32)} }
+func (v value) dest() Dest {
+	first, peer := uint16(v>>48), uint16(v>>32)
+	if peer == NoPeer {
+		return AtPort(packet.PortID(first))
+	}
+	return AtPeer(peer, first)
+}
+
 func (v value) isStatic() bool { return v&static != 0 }
 func (v value) tick() uint32   { return uint32(v & tickMask) }
 

@@ -27,6 +27,7 @@ type Builder struct {
 
 	outside outside
 	routers routers
+	grouped map[grouped]ID
 	touched []addrKey // addresses that came or went since the last table
 	last    *Table
 	errs    []error

@@ -47,6 +47,7 @@ type Endpoint struct {
 	MAC     packet.MAC
 	Port    packet.PortID // NoPort if it is behind a peer
 	Peer    uint16        // NoPeer if it is on a port
+	Group   uint16        // the group that its frames carry in a tunnel; 0: none
 	router  bool          // prefixes are bound behind it, too
 	used    bool          // else nobody is here
 	first   uint32        // its first binding, plus one; 0: it has none
@@ -72,6 +73,7 @@ type Table struct {
 	outside   *prefixes // -> ID
 	behind    map[uint32]*prefixes
 	remote    map[place]*prefixes // what is behind routers of a peer
+	grouped   map[grouped]ID      // of strangers whom a tunnel says a group of
 }
 
 // place is a VRF at a peer.

@@ -17,6 +17,9 @@ type Inner struct {
 	Pull    int    // bytes of headers before the inner frame
 	Length  uint32 // bytes of the inner frame, padding included
 	TOS     uint8  // the outer packet's type of service
+	Group   uint16 // that the sender is of, as the peer says; 0: it says nothing
+	Forged  bool   // the peer may not speak for Group
+	Mute    bool   // nothing is to be learned from the frame
 
 	summed bool   // the outer UDP checksum is used
 	pseudo uint64 // the sum of its pseudo-header
@@ -24,7 +27,8 @@ type Inner struct {
 
 // Decap reads the tunnel headers of f, a parsed frame from an uplink, and
 // changes nothing. The frame must be for our VTEP, its VNI must be here, and
-// its source a peer of that VNI. Reserved bits are not looked at (RFC 7348 5).
+// its source a peer of that VNI. Reserved bits are not looked at (RFC 7348 5),
+// nor are those of the group where no group means anything.
 // The outer checksum is left to ChecksumRight, once the inner frame is parsed.
 func (t *Table) Decap(f *packet.Frame) (Inner, drop.Reason) {
 	h := &f.Headers
@@ -53,6 +57,10 @@ func (t *Table) Decap(f *packet.Frame) (Inner, drop.Reason) {
 		in.pseudo = packet.PseudoSum(h, h.PacketEnd-uint32(h.L4))
 	}
 	in.Length = h.PacketEnd - uint32(in.Pull)
+	if t.grouped && v[0]&flagGroup != 0 {
+		in.Mute, in.Group = v[1]&flagMute != 0, binary.BigEndian.Uint16(v[2:])
+		in.Forged = in.Group != 0 && !t.MaySpeak(peer, in.Group)
+	}
 	return in, drop.None
 }
 

@@ -11,9 +11,10 @@ import (
 // Encap puts a parsed frame into a tunnel to a peer of its segment: f then
 // begins with the outer Ethernet header. src and dst are the underlay's MACs,
 // hash the flow's symmetric hash, which chooses the source port so that the
-// underlay spreads flows and keeps each in order (RFC 7348 5). f.Headers keep
-// the offsets of the inner frame, which count from behind f.Outer.
-func (t *Table) Encap(f *packet.Frame, segment, peer uint16, src, dst packet.MAC, hash uint32) drop.Reason {
+// underlay spreads flows and keeps each in order (RFC 7348 5). group is the one
+// that the sender is of, or 0; it is said to who speaks the extension. f.Headers
+// keep the offsets of the inner frame, which count from behind f.Outer.
+func (t *Table) Encap(f *packet.Frame, segment, peer uint16, src, dst packet.MAC, hash uint32, group uint16) drop.Reason {
 	vni, known := t.vnis[segment]
 	if !known || !t.member[uint32(segment)<<16|uint32(peer)] {
 		return drop.UnknownPeer
@@ -34,6 +35,10 @@ func (t *Table) Encap(f *packet.Frame, segment, peer uint16, src, dst packet.MAC
 	copy(b[6:12], src[:])
 	udp := b[size-headerLen-udpLen:]
 	writeUDP(udp, sourcePort(hash), t.port, vni)
+	if group != 0 && t.speaks[peer] {
+		udp[udpLen] |= flagGroup
+		binary.BigEndian.PutUint16(udp[udpLen+2:], group)
+	}
 	if remote.Is4() {
 		binary.BigEndian.PutUint16(b[12:], packet.EtherTypeIPv4)
 		writeIPv4(b[etherLen:], local, remote, tos)

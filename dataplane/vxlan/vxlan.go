@@ -20,6 +20,22 @@
 // checksums of a frame may be finished by different hands (Linux calls it local
 // checksum offload).
 //
+// # Groups
+//
+// With a peer the Group Policy extension may be spoken
+// (draft-smith-vxlan-group-policy-05; Linux: vxlan ... gbp):
+//
+//	 0                   1                   2                   3
+//	+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//	|G|R|R|R|I|R|R|R|R|D|R|R|A|R|R|R|        Group Policy ID        |
+//	+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//
+// The number says which group the sender is of, and is believed of a peer that
+// [Builder.Speaks] lets speak for it. A, "the policy has been applied", is not
+// looked at and never set: whoever delivers a frame judges it. D, "do not learn",
+// is heeded. Linux without gbp drops what has the G flag, so nothing is said to a
+// peer with which the extension is not spoken.
+//
 // # Trust
 //
 // The outer source address proves nothing by itself: whoever can forge packets
@@ -41,6 +57,8 @@ const DefaultPort = 4789
 const (
 	headerLen = 8
 	flagVNI   = 0x08 // the I flag
+	flagGroup = 0x80 // the G flag, of the Group Policy extension
+	flagMute  = 0x40 // its D bit, in the next byte: do not learn from the frame
 	etherLen  = 14
 	udpLen    = 8
 	ipv4Len   = 20
@@ -72,6 +90,9 @@ type Table struct {
 	peers    []packet.Addr // by peer number; zero: none
 	members  map[uint16][]uint16
 	member   map[uint32]bool // segment<<16 | peer
+	grouped  bool            // groups mean something here
+	speaks   []bool          // by peer: the extension is spoken with it
+	may      map[uint32]bool // peer<<16 | group: it may speak for the group
 }
 
 // Peers returns the peers of a segment, for head-end replication.
@@ -84,6 +105,12 @@ func (t *Table) Overhead(peer uint16) uint32 {
 	}
 	return Overhead4
 }
+
+// Speaks tells whether the Group Policy extension is spoken with a peer.
+func (t *Table) Speaks(peer uint16) bool { return int(peer) < len(t.speaks) && t.speaks[peer] }
+
+// MaySpeak tells whether a peer may speak for a group.
+func (t *Table) MaySpeak(peer, group uint16) bool { return t.may[uint32(peer)<<16|uint32(group)] }
 
 // PeerAddr returns a peer's address on the underlay.
 func (t *Table) PeerAddr(peer uint16) (packet.Addr, bool) {
@@ -103,7 +130,7 @@ type Builder struct {
 func NewBuilder() *Builder {
 	return &Builder{t: Table{
 		port: DefaultPort, segments: map[uint32]uint16{}, vnis: map[uint16]uint32{},
-		remotes: map[packet.Addr]uint16{}, members: map[uint16][]uint16{}, member: map[uint32]bool{},
+		remotes: map[packet.Addr]uint16{}, members: map[uint16][]uint16{}, member: map[uint32]bool{}, may: map[uint32]bool{},
 	}}
 }
 
@@ -150,11 +177,28 @@ func (b *Builder) Peer(peer uint16, a packet.Addr, segments []uint16) {
 	}
 	b.t.remotes[a] = peer
 	for len(b.t.peers) <= int(peer) {
-		b.t.peers = append(b.t.peers, packet.Addr{})
+		b.t.peers, b.t.speaks = append(b.t.peers, packet.Addr{}), append(b.t.speaks, false)
 	}
 	b.t.peers[peer] = a
 	for _, s := range segments {
 		b.join(peer, a, s)
+	}
+}
+
+// Groups says that group numbers mean something on this host: from now on a
+// frame with one must come from a peer that may speak for it.
+func (b *Builder) Groups() { b.t.grouped = true }
+
+// Speaks says that the Group Policy extension is spoken with a peer, which was
+// added already, and for which groups it may speak.
+func (b *Builder) Speaks(peer uint16, groups []uint16) {
+	if _, known := b.t.PeerAddr(peer); !known {
+		b.refuse("peer %d: it speaks for groups and is not there", peer)
+		return
+	}
+	b.t.grouped, b.t.speaks[peer] = true, true
+	for _, g := range groups {
+		b.t.may[uint32(peer)<<16|uint32(g)] = true
 	}
 }
 

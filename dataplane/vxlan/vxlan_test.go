@@ -33,6 +33,14 @@ var (
 
 func newTable(t *testing.T) *Table {
 	t.Helper()
+	table, err := newBuilder().Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func newBuilder() *Builder {
 	b := NewBuilder()
 	b.Port(port)
 	b.Local(packet.AddrFrom(local4))
@@ -41,11 +49,7 @@ func newTable(t *testing.T) *Table {
 	b.Segment(1, vni1)
 	b.Peer(1, packet.AddrFrom(peer4), []uint16{0, 1})
 	b.Peer(2, packet.AddrFrom(peer6), []uint16{0})
-	table, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return table
+	return b
 }
 
 // side is a family of the underlay.
@@ -87,7 +91,7 @@ func TestEncapIsWhatGopacketReads(t *testing.T) {
 		for name, inner := range inners() {
 			t.Run(side.name+"/"+name, func(t *testing.T) {
 				f := parsed(t, inner, packet.Headroom)
-				if reason := table.Encap(f, 0, side.number, underlayMAC, hopMAC, 0xdeadbeef); reason != drop.None {
+				if reason := table.Encap(f, 0, side.number, underlayMAC, hopMAC, 0xdeadbeef, 0); reason != drop.None {
 					t.Fatal(reason)
 				}
 				if f.Len() != len(inner)+side.overhead || int(f.Outer) != side.overhead {
@@ -176,7 +180,7 @@ func TestEncapNeedsHeadroom(t *testing.T) {
 		for headroom, want := range map[int]drop.Reason{side.overhead: drop.None, side.overhead - 1: drop.NoHeadroom, 0: drop.NoHeadroom} {
 			f := parsed(t, inners()["tcp4_syn"], headroom)
 			before := bytes.Clone(f.Buf)
-			if reason := table.Encap(f, 0, side.number, underlayMAC, hopMAC, 1); reason != want {
+			if reason := table.Encap(f, 0, side.number, underlayMAC, hopMAC, 1, 0); reason != want {
 				t.Errorf("%s, %d bytes: %s, want %s", side.name, headroom, reason, want)
 			}
 			if want != drop.None && (!bytes.Equal(f.Buf, before) || f.Outer != 0 || int(f.Start) != headroom) {
@@ -204,7 +208,7 @@ func TestEncapRefuses(t *testing.T) {
 		want          drop.Reason
 	}{{0, 1, drop.None}, {1, 1, drop.UnknownPeer}, {2, 1, drop.UnknownPeer}, {0, 3, drop.UnknownPeer}, {0, 0xffff, drop.UnknownPeer}, {0, 2, drop.NoUplink}} {
 		f := parsed(t, inners()["tcp4_syn"], packet.Headroom)
-		if reason := table.Encap(f, c.segment, c.peer, underlayMAC, hopMAC, 1); reason != c.want {
+		if reason := table.Encap(f, c.segment, c.peer, underlayMAC, hopMAC, 1, 0); reason != c.want {
 			t.Errorf("segment %d to peer %d: %s, want %s", c.segment, c.peer, reason, c.want)
 		}
 	}
@@ -365,7 +369,7 @@ func TestEncapTOS(t *testing.T) {
 					packet.SetTOS(f, uint8(tos))
 					want = uint8(tos)
 				}
-				table.Encap(f, 0, side.number, underlayMAC, hopMAC, 1)
+				table.Encap(f, 0, side.number, underlayMAC, hopMAC, 1, 0)
 				if got := parsed(t, f.Bytes(), 0).TOS(); got != want {
 					t.Fatalf("%s over %s: %02x, want %02x", name, side.name, got, want)
 				}
@@ -424,7 +428,7 @@ func TestWalkAllocatesNothing(t *testing.T) {
 		f := parsed(t, inners()["tcp4_syn"], packet.Headroom)
 		in := parsed(t, tunnel(side, port, header(8, 0, vni0, 0), inners()["tcp4_syn"]), 0)
 		if n := testing.AllocsPerRun(100, func() {
-			if table.Encap(f, 0, side.number, underlayMAC, hopMAC, 1) != drop.None || !f.Pull(uint32(side.overhead)) {
+			if table.Encap(f, 0, side.number, underlayMAC, hopMAC, 1, 0) != drop.None || !f.Pull(uint32(side.overhead)) {
 				t.Error("not put into a tunnel")
 			}
 			if _, reason := table.Decap(in); reason != drop.None {
@@ -433,6 +437,65 @@ func TestWalkAllocatesNothing(t *testing.T) {
 			DecapECN(f, 2)
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", side.name, n)
+		}
+	}
+}
+
+// The number of a group goes to a peer that speaks the extension, with the G
+// flag, and to no other; A and D are never set (draft-smith-vxlan-group-policy-05).
+func TestEncapSaysTheGroup(t *testing.T) {
+	b := newBuilder()
+	b.Speaks(1, []uint16{0x1234})
+	table, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		side  side
+		group uint16
+		want  []byte
+	}{{sides[0], 0x1234, []byte{0x88, 0, 0x12, 0x34}}, {sides[0], 0, []byte{8, 0, 0, 0}}, {sides[1], 0x1234, []byte{8, 0, 0, 0}}} {
+		f := parsed(t, inners()["tcp4_syn"], packet.Headroom)
+		if reason := table.Encap(f, 0, c.side.number, underlayMAC, hopMAC, 1, c.group); reason != drop.None {
+			t.Fatal(reason)
+		}
+		if got := f.Bytes()[c.side.overhead-8:][:4]; !bytes.Equal(got, c.want) {
+			t.Errorf("%s, group %04x: header % x, want % x", c.side.name, c.group, got, c.want)
+		}
+		packettest.Check(t, f.Bytes(), packettest.Checksums)
+	}
+}
+
+// A group is believed of a peer that may speak for it. Where no group means
+// anything its bits are reserved, and not looked at (RFC 7348 5).
+func TestDecapReadsTheGroup(t *testing.T) {
+	b := newBuilder()
+	b.Speaks(1, []uint16{17})
+	grouped, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := inners()["tcp4_syn"]
+	for _, c := range []struct {
+		name  string
+		table *Table
+		side  side
+		head  []byte
+		want  Inner // Group, Forged, Mute
+	}{
+		{"its own", grouped, sides[0], []byte{0x88, 0, 0, 17}, Inner{Group: 17}},
+		{"its own, applied, not to be learned from", grouped, sides[0], []byte{0x88, 0x48, 0, 17}, Inner{Group: 17, Mute: true}},
+		{"another's", grouped, sides[0], []byte{0x88, 0, 1, 17}, Inner{Group: 273, Forged: true}},
+		{"of a peer that may not speak", grouped, sides[1], []byte{0x88, 0, 0, 17}, Inner{Group: 17, Forged: true}},
+		{"none, not to be learned from", grouped, sides[1], []byte{0x88, 0x40, 0, 0}, Inner{Mute: true}},
+		{"without the flag", grouped, sides[1], []byte{8, 0x48, 0, 17}, Inner{}},
+		{"where there are none", newTable(t), sides[0], []byte{0x88, 0x48, 0, 17}, Inner{}},
+	} {
+		head := append(bytes.Clone(c.head), 0x12, 0x34, 0x56, 0)
+		f := parsed(t, tunnel(c.side, port, head, inner), 0)
+		in, reason := c.table.Decap(f)
+		if reason != drop.None || in.Group != c.want.Group || in.Forged != c.want.Forged || in.Mute != c.want.Mute {
+			t.Errorf("%s: %s, %+v", c.name, reason, in)
 		}
 	}
 }

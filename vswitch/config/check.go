@@ -19,6 +19,7 @@ type checker struct {
 
 	cfg                    *Config
 	segments, ports, peers names
+	groups                 names
 	macs                   map[string]string // by segment: whose
 	addrs                  map[string]string // by VRF: whose
 	devices                map[string]string // by namespace: the port that has it
@@ -59,6 +60,8 @@ func (c *checker) check(f *file, dir string) *Config {
 	c.atMost("peers", len(f.Peers), maxPeers)
 	c.segments = c.named("segments", len(f.Segments), func(i int) string { return f.Segments[i].Name })
 	c.ports = c.named("ports", len(f.Ports), func(i int) string { return f.Ports[i].Name })
+	c.atMost("groups", len(f.Groups), maxGroups)
+	c.groups = c.named("groups", len(f.Groups), func(i int) string { return f.Groups[i].Name })
 	c.peers = c.named("peers", len(f.Peers), func(i int) string { return f.Peers[i].Name })
 	c.tunnelMTU = mtuInTunnel(f)
 	for i := range f.Segments {
@@ -70,6 +73,9 @@ func (c *checker) check(f *file, dir string) *Config {
 	}
 	c.enoughFrames()
 	c.endpoints(f.Endpoints)
+	for i := range f.Groups {
+		cfg.Groups = append(cfg.Groups, c.group(i, &f.Groups[i]))
+	}
 	c.overlay(f)
 	for i := range f.Routes {
 		cfg.Routes = append(cfg.Routes, c.route(i, &f.Routes[i]))

@@ -179,6 +179,13 @@ func (c *checker) peer(i int, f *filePeer) Peer {
 			c.wrong(at, "take one away", "segment %q is there twice", name)
 		}
 	}
+	p.Groups = f.Groups
+	for j, name := range f.Groups {
+		at := fmt.Sprintf("%s[%d]", key("groups"), j)
+		if _, found := c.reference(at, "group", name, c.groups); found && slices.Contains(f.Groups[:j], name) {
+			c.wrong(at, "take one away", "group %q is there twice", name)
+		}
+	}
 	return p
 }
 

@@ -31,6 +31,7 @@ type Config struct {
 	Endpoints    []Endpoint
 	Routes       []Route
 	VTEP         *VTEP // nil without an overlay
+	Groups       []Group
 	Peers        []Peer
 }
 
@@ -136,6 +137,15 @@ type Peer struct {
 	Name     string
 	Address  netip.Addr
 	Segments []string
+	Groups   []string // for which it may speak
+}
+
+// Group is a number that stands for services in a tunnel, the same on every
+// host.
+type Group struct {
+	Name   string
+	Number uint16
+	Labels map[string]string // of who is of the group
 }
 
 // Segment returns the segment of that name, or nil.

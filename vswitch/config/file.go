@@ -17,6 +17,7 @@ type file struct {
 	Endpoints    []fileEndpoint `toml:"endpoints"`
 	Routes       []fileRoute    `toml:"routes"`
 	VTEP         *fileVTEP      `toml:"vtep"`
+	Groups       []fileGroup    `toml:"groups"`
 	Peers        []filePeer     `toml:"peers"`
 }
 
@@ -89,4 +90,11 @@ type filePeer struct {
 	Name     string   `toml:"name"`
 	Address  string   `toml:"address"`
 	Segments []string `toml:"segments"`
+	Groups   []string `toml:"groups"`
+}
+
+type fileGroup struct {
+	Name   string            `toml:"name"`
+	Number int               `toml:"number"`
+	Labels map[string]string `toml:"labels"`
 }

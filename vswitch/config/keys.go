@@ -37,6 +37,7 @@ const (
 	maxPolicyKeys = 64
 	maxSegments   = 1 << 15
 	maxPeers      = 1 << 15
+	maxGroups     = 1 << 10
 	tunnelHeader4 = 50 // inner Ethernet 14, VXLAN 8, UDP 8, IPv4 20
 	tunnelHeader6 = 70 // and 20 more for IPv6
 )
@@ -114,9 +115,14 @@ var keys = map[string]rule{
 	"vtep.udp_port":           {least: 1, most: 65535, otherwise: DefaultUDPPort},
 	"vtep.udp6_zero_checksum": {},
 
+	"groups[].name":   {derived: required, form: nameForm},
+	"groups[].number": {least: 1, most: 65535, derived: required},
+	"groups[].labels": {derived: required, form: labelForm},
+
 	"peers[].name":     {derived: required, form: nameForm},
 	"peers[].address":  {derived: required, form: hostForm},
 	"peers[].segments": {derived: none, form: "names of segments with a vni"},
+	"peers[].groups":   {derived: "none: the peer knows no groups", form: "names of groups"},
 }
 
 // ruleOf finds the rule of a key at a place: ports[3].mtu goes by ports[].mtu.

@@ -59,6 +59,8 @@ type FDBEntry struct {
 	Port string `json:"port,omitempty"`
 	// The peer that it is behind.
 	Peer string `json:"peer,omitempty"`
+	// The group that it spoke for last, if its peer may.
+	Group uint16 `json:"group,omitempty"`
 	// Bound to an endpoint, or learned from frames.
 	Kind string `json:"kind" enum:"bound,learned"`
 	// The endpoint that it is bound to.
