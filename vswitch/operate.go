@@ -52,7 +52,7 @@ func nameAt(names []string, i uint16) string {
 	return ""
 }
 
-// portAt returns the name of a port that is open; empty for none.
+// portAt returns the name of the port of a number; empty for none.
 func portAt(l *live, id packet.PortID) string {
 	if int(id) < len(l.ports) {
 		return l.ports[id].name

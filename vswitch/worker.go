@@ -48,7 +48,10 @@ const lookAround = 4
 
 // spinFor is how long a worker that has just had frames goes on looking before
 // it sleeps: an answer to what it has just sent often comes sooner than a
-// sleeping thread is awake again. A silent switch does not spin.
+// sleeping thread is awake again. A silent switch does not spin. It yields before
+// each look: the kernel likes to wake who gets a frame on the CPU that sent it, the
+// worker's, and would let that one wait there until the worker has done. Without it
+// 1 % of round trips over TAP took twice as long with more threads than CPUs.
 const spinFor = 50 * time.Microsecond
 
 // sweepEvery and sweepBuckets are how often the first worker looks for learned
@@ -100,6 +103,7 @@ func (w *worker) run() {
 				w.wait(0)
 			}
 		case time.Since(w.lastBusy) < spinFor:
+			sys.Yield()
 			w.wait(0)
 		default:
 			w.sleep()
