@@ -17,13 +17,17 @@ const (
 	macB = "02:99:00:00:00:02"
 )
 
+// ControlSocket is where in the rig's directory the switch's control API is.
+const ControlSocket = "vswitchd.sock"
+
 // workload is one port of the configuration.
 type workload struct{ name, driver, mac, ip string }
 
 // upSwitch compiles the policy, configures vswitchd and starts it.
-func upSwitch(r *rig.Rig, ports ...workload) error { return upSwitchOf(r, ruleset(), ports...) }
+func upSwitch(r *rig.Rig, ports ...workload) error { return upSwitchOf(r, ruleset(), "", ports...) }
 
-func upSwitchOf(r *rig.Rig, rs *policy.Ruleset, ports ...workload) error {
+// upSwitchOf does so with other rules, and lines of the table [limits].
+func upSwitchOf(r *rig.Rig, rs *policy.Ruleset, limits string, ports ...workload) error {
 	if r.VSwitchd == "" {
 		return errors.New("vswitchd is not found; make build makes it beside vsbench, --vswitchd names another")
 	}
@@ -34,16 +38,17 @@ func upSwitchOf(r *rig.Rig, rs *policy.Ruleset, ports ...workload) error {
 	if _, err := r.Write("policy.bhp", rules); err != nil {
 		return err
 	}
-	file, err := r.Write("bulkhead.toml", []byte(configuration(ports)))
+	file, err := r.Write("bulkhead.toml", []byte(configuration(limits, ports)))
 	if err != nil {
 		return err
 	}
 	return r.Daemon(r.VSwitchd, "run", "-c", file)
 }
 
-func configuration(ports []workload) string {
+func configuration(limits string, ports []workload) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "policy = \"policy.bhp\"\ncontrol = \"vswitchd.sock\"\nmetrics = \"\"\n[[segments]]\nname = \"bench\"\ngateways = [\"10.99.0.254/24\"]\n")
+	fmt.Fprintf(&b, "policy = \"policy.bhp\"\ncontrol = %q\nmetrics = \"\"\n[limits]\n%s\n", ControlSocket, limits)
+	b.WriteString("[[segments]]\nname = \"bench\"\ngateways = [\"10.99.0.254/16\"]\n")
 	for _, p := range ports {
 		fmt.Fprintf(&b, "[[ports]]\nname = %q\nsegment = \"bench\"\n%s\nmac = %q\nips = [%q]\nlabels = { bench = %q }\n", p.name, p.driver, p.mac, p.ip, p.name)
 	}

@@ -40,17 +40,7 @@ var (
 			if err != nil {
 				return l, err
 			}
-			return l, upSwitchOf(r, rs, taps(r)...)
-		},
-	}
-	bulkheadPorts = Peer{
-		Name: "bulkhead-tap-10-ports", Tools: []Tool{toolIP},
-		Up: func(r *rig.Rig) (Link, error) {
-			ports := taps(r)
-			for i := len(ports); i < 10; i++ {
-				ports = append(ports, workload{fmt.Sprintf("p%d", i), fmt.Sprintf("netns = %q\ndevice = \"p%d\"", r.Middle, i), fmt.Sprintf("02:99:00:00:01:%02x", i), fmt.Sprintf("10.99.0.%d", 10+i)})
-			}
-			return Link{To: addressB.Addr(), Note: "vswitchd, ten TAP ports"}, upSwitch(r, ports...)
+			return l, upSwitchOf(r, rs, "", taps(r)...)
 		},
 	}
 )

@@ -18,7 +18,13 @@ var bulkheadXDP = Peer{
 	},
 }
 
-func upXDP(r *rig.Rig) error { return upVeths(r, "driver = \"xdp\"\nmode = \"native\"") }
+func upXDP(r *rig.Rig) error { return upVeths(r, nativeXDP) }
+
+// How a port of each driver is configured.
+const (
+	nativeXDP    = "driver = \"xdp\"\nmode = \"native\""
+	packetDriver = "driver = \"packet\""
+)
 
 // bulkheadPacket is the switch with packet sockets on the host ends of two veths,
 // which stay as they are.
@@ -26,28 +32,35 @@ var bulkheadPacket = Peer{
 	Name:  "bulkhead-packet",
 	Tools: []Tool{toolIP},
 	Up: func(r *rig.Rig) (Link, error) {
-		return Link{To: addressB.Addr(), Note: "vswitchd, packet ports on veths, stateful policy on"}, upVeths(r, "driver = \"packet\"")
+		return Link{To: addressB.Addr(), Note: "vswitchd, packet ports on veths, stateful policy on"}, upVeths(r, packetDriver)
 	},
 }
 
 // upVeths makes two veths and a switch with ports of a driver on their near ends.
 func upVeths(r *rig.Rig, driver string) error {
+	ports, err := vethPorts(r, driver)
+	if err != nil {
+		return err
+	}
+	return upSwitch(r, ports...)
+}
+
+// vethPorts makes two veths, and says how their near ends become ports.
+func vethPorts(r *rig.Rig, driver string) ([]workload, error) {
 	// The switch pins its links by the device's name, for the whole host: so
 	// the devices have names that no other run has.
 	if err := veths(r, r.A, r.B); err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.Run(
 		"ip -n "+r.A+" link set eth0 address "+macA,
 		"ip -n "+r.B+" link set eth0 address "+macB,
 	); err != nil {
-		return err
-	}
-	if err := addresses(r); err != nil {
-		return err
+		return nil, err
 	}
 	on := func(device string) string { return fmt.Sprintf("%s\ndevice = %q", driver, device) }
-	return upSwitch(r,
-		workload{"a", on(r.A), macA, addressA.Addr().String()},
-		workload{"b", on(r.B), macB, addressB.Addr().String()})
+	return []workload{
+		{"a", on(r.A), macA, addressA.Addr().String()},
+		{"b", on(r.B), macB, addressB.Addr().String()},
+	}, addresses(r)
 }

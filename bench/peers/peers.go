@@ -46,7 +46,8 @@ type Link struct {
 
 // All lists the peers by name.
 func All() []Peer {
-	return []Peer{bulkheadTAP, bulkheadXDP, bulkheadPacket, bulkheadReloading, bulkheadRules, bulkheadPorts,
+	return []Peer{bulkheadTAP, bulkheadXDP, bulkheadPacket, bulkheadReloading, bulkheadRules,
+		tenTAP, tenXDP, tenPacket,
 		bridge, nftables, ovsTAP, ovsPacket, ovsXDP, testpmd}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Usage is what the programs of a rig have taken, all together.
@@ -18,11 +20,7 @@ type Usage struct {
 // threads is nobody's and not in it.
 func (r *Rig) Usage() (u Usage, err error) {
 	for _, pid := range r.programs {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return u, err
-		}
-		cpu, err := cpuTime(string(stat))
+		cpu, err := cpuTime(pid)
 		if err != nil {
 			return u, err
 		}
@@ -39,26 +37,18 @@ func (r *Rig) Usage() (u Usage, err error) {
 	return u, nil
 }
 
-// ticksASecond is USER_HZ, which is 100 on every architecture that Go runs on.
-const ticksASecond = 100
-
-// cpuTime reads user and system time, fields 14 and 15 of proc_pid_stat(5). The
-// second field is a name in brackets that may hold anything.
-func cpuTime(stat string) (time.Duration, error) {
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	const user = 14 - 3 // the first field behind the name is the third
-	if len(fields) <= user+1 {
-		return 0, fmt.Errorf("/proc/PID/stat has %d fields behind the name", len(fields))
+// cpuTime is what all threads of a process have taken, to the nanosecond:
+// /proc/PID/stat counts hundredths of a second, which is more than a daemon takes
+// that does nothing. The clock's number is that of clock_getcpuclockid(3), made as
+// the kernel's posix-timers.h says: the complement of the process's, and 2 for
+// what the scheduler has counted.
+func cpuTime(pid int) (time.Duration, error) {
+	const scheduled = 2
+	var ts unix.Timespec
+	if err := unix.ClockGettime(int32(^pid)<<3|scheduled, &ts); err != nil {
+		return 0, fmt.Errorf("CPU time of process %d: %w", pid, err)
 	}
-	var ticks uint64
-	for _, f := range fields[user : user+2] {
-		n, err := strconv.ParseUint(f, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("/proc/PID/stat: %w", err)
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / ticksASecond, nil
+	return time.Duration(ts.Nano()), nil
 }
 
 // pss finds the line "Pss: 123 kB".

@@ -74,9 +74,10 @@ func Hardware(device string) (bool, error) {
 
 // State is what a device is now.
 type State struct {
-	Gone bool  // it is no more
-	Up   bool  // it is up and has a carrier
-	Err  error // it could not be asked
+	Gone bool         // it is no more
+	Up   bool         // it is up and has a carrier
+	Err  error        // it could not be asked
+	Link netlink.Link // what else the kernel says of it; Look only, nil if it is gone or Err is set
 }
 
 // Look asks the kernel about a device by its index.
@@ -89,7 +90,7 @@ func Look(index int) State {
 	case err != nil:
 		return State{Err: err}
 	}
-	return State{Up: carries(dev.Attrs())}
+	return State{Up: carries(dev.Attrs()), Link: dev}
 }
 
 // carries tells whether a device is up and has a carrier. Its operational

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
@@ -20,6 +21,7 @@ type Watcher struct {
 	index   int
 	link    func(State)
 	filters func()
+	deaf    atomic.Bool // it is closed, or its listener has ended
 }
 
 // listener is the one that there is, from the first watcher to the last.
@@ -53,6 +55,10 @@ func Watch(index int, link func(State), filters func()) (*Watcher, error) {
 	return w, nil
 }
 
+// Deaf tells that no news comes any more: who watches goes by what it asks. A
+// watcher that is closed is deaf.
+func (w *Watcher) Deaf() bool { return w == nil || w.deaf.Load() }
+
 // Close ends the watch: once it returns neither function is called any more. A
 // nil watcher is closed.
 func (w *Watcher) Close() {
@@ -63,6 +69,7 @@ func (w *Watcher) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.watchers, w)
+	w.deaf.Store(true)
 	if len(l.watchers) == 0 && l.socket != nil {
 		l.socket.Close()
 		l.socket = nil
@@ -83,6 +90,9 @@ func (l *listener) listen(s *nl.NetlinkSocket) {
 		case err != nil:
 			s.Close()
 			l.socket = nil // the next watcher listens anew; who watches now goes by Status
+			for w := range l.watchers {
+				w.deaf.Store(true)
+			}
 			l.lookAtAll()
 			l.mu.Unlock()
 			return

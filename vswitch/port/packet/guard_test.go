@@ -3,6 +3,7 @@ package packet
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/netdev"
 )
 
 // passing is a program that lets every frame by, for a hook.
@@ -121,6 +123,61 @@ func TestWhoeverBreaksTheGuardShutsThePort(t *testing.T) {
 			}
 			if err := errors.Join(q.Up(), q.Close()); err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestWithoutNewsTheStatusAsks: filters that go unseen are missed by the next
+// status if no news comes at all, and else by one of the next ten seconds.
+func TestWithoutNewsTheStatusAsks(t *testing.T) {
+	root(t)
+	for name, unseen := range map[string]func(*Port){
+		"no news": func(p *Port) { p.watcher.Close() },
+		"one piece of it lost": func(p *Port) {
+			p.watcher.Close()
+			var err error
+			if p.watcher, err = netdev.Watch(p.index, func(netdev.State) {}, nil); err != nil {
+				t.Fatal(err)
+			}
+			p.dumped.Store(p.dumped.Load() - dumpEvery.Nanoseconds())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := workload(t, Config{}).Port.(*Port)
+			if err := p.Up(); err != nil {
+				t.Fatal(err)
+			}
+			if s := p.Status(); s.Gone {
+				t.Fatalf("%+v", s)
+			}
+			unseen(p)
+			intruders(t, p.info.Device, p.index)["filters taken away"]()
+			if s := p.Status(); !s.Gone {
+				t.Errorf("%+v", s)
+			}
+			waitDown(t, p.index)
+		})
+	}
+}
+
+// BenchmarkStatus: what the switch asks of every port each second, and what it
+// asked when it had the filters listed each time.
+func BenchmarkStatus(b *testing.B) {
+	if os.Getuid() != 0 {
+		b.Skip("needs root, for a device")
+	}
+	p := workload(b, Config{}).Port.(*Port)
+	if err := p.Up(); err != nil {
+		b.Fatal(err)
+	}
+	for name, look := range map[string]func(){"all": p.look, "untold": func() {}} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				look()
+				if s := p.Status(); s.Gone {
+					b.Fatalf("%+v", s)
+				}
 			}
 		})
 	}
