@@ -28,33 +28,52 @@ func Encode(rs *Ruleset) ([]byte, error) {
 	if err := rs.Validate(); err != nil {
 		return nil, fmt.Errorf("encode policy: %w", err)
 	}
-	var bodies [sectionEnd - 1][]byte
-	counts := [sectionEnd - 1]int{len(rs.Sets), len(rs.Rules)}
-	for i := range rs.Sets {
-		bodies[0] = appendSet(bodies[0], &rs.Sets[i])
-	}
-	for i := range rs.Rules {
-		bodies[1] = appendRule(bodies[1], &rs.Rules[i])
-	}
-	out := make([]byte, headerSize+sectionSize*len(bodies))
-	for i, body := range bodies {
-		out = append(out, make([]byte, -len(out)&7)...)
-		row := out[headerSize+sectionSize*i:]
-		binary.LittleEndian.PutUint32(row, uint32(i+1))
-		binary.LittleEndian.PutUint32(row[4:], uint32(counts[i]))
-		binary.LittleEndian.PutUint64(row[8:], uint64(len(out)))
-		binary.LittleEndian.PutUint64(row[16:], uint64(len(body)))
-		out = append(out, body...)
-	}
+	out := make([]byte, headerSize+sectionSize*(sectionEnd-1), sizeOf(rs))
+	out = appendSection(out, sectionSets, len(rs.Sets), func(b []byte) []byte {
+		for i := range rs.Sets {
+			b = appendSet(b, &rs.Sets[i])
+		}
+		return b
+	})
+	out = appendSection(out, sectionRules, len(rs.Rules), func(b []byte) []byte {
+		for i := range rs.Rules {
+			b = appendRule(b, &rs.Rules[i])
+		}
+		return b
+	})
 	copy(out, magic)
 	binary.LittleEndian.PutUint32(out[8:], version)
-	binary.LittleEndian.PutUint32(out[12:], uint32(len(bodies)))
+	binary.LittleEndian.PutUint32(out[12:], sectionEnd-1)
 	binary.LittleEndian.PutUint64(out[16:], uint64(len(out)))
 	binary.LittleEndian.PutUint64(out[24:], rs.Generation)
 	copy(out[32:], rs.SourceHash[:])
 	sum := sha256.Sum256(out)
 	copy(out[sumAt:], sum[:])
 	return out, nil
+}
+
+// appendSection writes a section and its row in the table of sections.
+func appendSection(out []byte, section, count int, body func([]byte) []byte) []byte {
+	out = append(out, make([]byte, -len(out)&7)...)
+	start := len(out)
+	out = body(out)
+	row := out[headerSize+sectionSize*(section-1):]
+	binary.LittleEndian.PutUint32(row, uint32(section))
+	binary.LittleEndian.PutUint32(row[4:], uint32(count))
+	binary.LittleEndian.PutUint64(row[8:], uint64(start))
+	binary.LittleEndian.PutUint64(row[16:], uint64(len(out)-start))
+	return out
+}
+
+// sizeOf is about how many bytes a ruleset takes, rather more: a file of ten
+// megabytes that is grown by doubling is three times in memory.
+func sizeOf(rs *Ruleset) int {
+	n := headerSize + 64*len(rs.Sets)
+	for i := range rs.Rules {
+		r := &rs.Rules[i]
+		n += 64 + len(r.Name) + 4*(len(r.From)+len(r.To)) + 10*len(r.Ports) + len(r.File) + len(r.Owner) + len(r.Reason)
+	}
+	return n
 }
 
 func appendUint(b []byte, n int) []byte { return binary.LittleEndian.AppendUint32(b, uint32(n)) }

@@ -16,7 +16,7 @@ import (
 // Files checks the statements of all files together: names are of the policy,
 // not of a file.
 func Files(files []*source.File, list *diag.List) *Policy {
-	c := &checker{p: &Policy{named: map[string]Set{}}, list: list, places: map[string]diag.Span{}, used: map[string]bool{}, holders: map[netip.Addr]holding{}, ranges: map[[2]uint16]bool{}}
+	c := &checker{p: &Policy{named: map[string]Set{}}, list: list, places: map[string]diag.Span{}, used: map[string]bool{}, holders: map[netip.Addr]holding{}, ranges: map[[2]uint16]bool{}, alone: map[Set][]Set{}, words: map[string][]policy.Port{}}
 	c.scopesOf(files)
 	var services []*source.Service
 	for _, f := range files {
@@ -33,7 +33,12 @@ func Files(files []*source.File, list *diag.List) *Policy {
 		}
 	}
 	c.groups(services)
-	names := map[string]diag.Span{}
+	rules := 0
+	for _, f := range files {
+		rules += len(f.Rules)
+	}
+	c.p.Rules = make([]*Rule, 0, rules)
+	names := make(map[string]diag.Span, rules)
 	for _, f := range files {
 		if c.enter(f); c.scope != nil {
 			c.noTiers(f)
@@ -48,6 +53,7 @@ func Files(files []*source.File, list *diag.List) *Policy {
 		for i := range f.Rules {
 			c.rule(&f.Rules[i], names)
 		}
+		f.Rules = nil // they are most of a large policy, and read
 	}
 	for _, f := range files {
 		c.enter(f)
@@ -69,6 +75,9 @@ type checker struct {
 	scopes  map[*source.File]*Service
 	scope   *Service           // of the file in hand
 	ranges  map[[2]uint16]bool // of source ports
+	room    []Rule             // for rules: they stand side by side
+	alone   map[Set][]Set      // the list of that set alone, which most sides are
+	words   map[string][]policy.Port
 }
 
 // define notes a name, if it can be one and is free.
@@ -169,7 +178,12 @@ func (c *checker) prefix(t source.Text) (netip.Prefix, bool) {
 }
 
 func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
-	out := &Rule{Name: c.qualified(r.Name.Value), At: r.At}
+	if len(c.room) == 0 {
+		c.room = make([]Rule, 256)
+	}
+	out := &c.room[0]
+	c.room = c.room[1:]
+	out.Name, out.At = c.qualified(r.Name.Value), r.At
 	switch first, taken := names[out.Name]; {
 	case r.Name.Bad:
 	case r.Name.Value == "":
@@ -227,9 +241,23 @@ func (c *checker) sets(clause *source.Clause, names *source.Texts, side string) 
 			c.list.Warnf(name.At, "%q is named twice", name.Value)
 			continue
 		}
+		if out == nil {
+			out = c.only(s)
+			continue
+		}
 		out = append(out, s)
 	}
 	return out
+}
+
+// only is the list of one set. Whoever adds to it has one of its own.
+func (c *checker) only(s Set) []Set {
+	list := c.alone[s]
+	if list == nil {
+		list = []Set{s}
+		c.alone[s] = list
+	}
+	return list
 }
 
 func at(list *source.Texts, clause *source.Clause) diag.Span {
@@ -248,16 +276,34 @@ func (c *checker) ports(rule *Rule, clause *source.Clause) []policy.Port {
 		if c.named(rule, text) {
 			continue
 		}
-		ports, err := ParsePorts(text.Value)
+		ports, err := c.portsOf(text.Value)
 		if err != nil {
 			c.list.Errorf(text.At, "%s", err.Text).With("%s", err.Cure).Meant(err.Meant)
 			continue
+		}
+		if out == nil {
+			out = make([]policy.Port, 0, len(ports)+len(clause.Ports.Items)-1)
 		}
 		out = append(out, ports...)
 	}
 	out = c.sources(rule, clause, out)
 	slices.SortFunc(out, policy.ComparePort)
 	return slices.Compact(out)
+}
+
+// maxWords bounds the words of ports that are remembered.
+const maxWords = 1 << 12
+
+// portsOf reads a word of ports. Most rules say what others say.
+func (c *checker) portsOf(word string) ([]policy.Port, *Problem) {
+	if known, found := c.words[word]; found {
+		return known, nil
+	}
+	ports, problem := ParsePorts(word)
+	if problem == nil && len(c.words) < maxWords {
+		c.words[word] = ports
+	}
+	return ports, problem
 }
 
 func (c *checker) test(t *source.Test) {

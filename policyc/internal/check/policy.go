@@ -90,7 +90,8 @@ type Rule struct {
 	Direction policy.Direction
 	// Scope is the one that the rule is of: it speaks only for ends in it. nil
 	// is none: the rule speaks for all.
-	Scope    *Service
+	Scope *Service
+	// The lists may be of other rules, too: they are not to be changed.
 	From, To []Set
 	Ports    []policy.Port
 	// Named are ports besides, each of one destination only.

@@ -75,11 +75,20 @@ func parts(r *check.Rule) []*check.Rule {
 	return out
 }
 
-// plain writes a rule as rules without a scope and without names of ports.
-func plain(r *check.Rule) []*check.Rule {
-	var out []*check.Rule
-	for _, half := range halves(r) {
-		out = append(out, parts(half)...)
+// eachPlain calls f with each rule of a policy, those of its tiers among them,
+// written as rules without a scope and without names of ports.
+func eachPlain(p *check.Policy, f func(*check.Rule)) {
+	for _, r := range slices.Concat(p.Rules, p.Defaults[:]) {
+		switch {
+		case r == nil:
+		case r.Scope == nil && len(r.Named) == 0:
+			f(r) // most are
+		default:
+			for _, half := range halves(r) {
+				for _, part := range parts(half) {
+					f(part)
+				}
+			}
+		}
 	}
-	return out
 }

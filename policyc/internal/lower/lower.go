@@ -21,33 +21,60 @@ package lower
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"fmt"
 	"path/filepath"
 	"slices"
 
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/internal/check"
+	"bulkhead/policyc/internal/diag"
 )
 
 // Policy lowers a checked policy.
 func Policy(p *check.Policy, generation uint64) *policy.Ruleset {
-	l := &lowering{numbers: map[string]policy.SetID{}}
+	rs, _ := PolicyFrom(p, generation)
+	return rs
+}
+
+// PolicyFrom is Policy, and says of each rule which file states it.
+func PolicyFrom(p *check.Policy, generation uint64) (*policy.Ruleset, []*diag.Source) {
+	l := &lowering{numbers: map[string]policy.SetID{}, files: map[*diag.Source]string{}}
 	l.sets(p)
-	for _, r := range slices.Concat(p.Rules, p.Defaults[:]) {
-		if r == nil {
-			continue
-		}
-		for _, half := range plain(r) {
-			l.rs.Rules = append(l.rs.Rules, l.rule(half))
-		}
-	}
-	slices.SortFunc(l.rs.Rules, func(a, b policy.Rule) int {
-		return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Precedence, b.Precedence), cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Direction, b.Direction), slices.Compare(a.To, b.To), slices.CompareFunc(a.Ports, b.Ports, policy.ComparePort))
+	rules := make([]policy.Rule, 0, len(p.Rules)+len(p.Defaults))
+	files := make([]*diag.Source, 0, cap(rules))
+	eachPlain(p, func(r *check.Rule) {
+		rules, files = append(rules, l.rule(r)), append(files, r.At.Src)
 	})
-	l.rs.Generation = generation
-	l.rs.SourceHash = hash(&l.rs)
-	return &l.rs
+	order := make([]int32, len(rules)) // to sort numbers is cheaper than to sort rules
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return Compare(&rules[a], &rules[b]) })
+	arrange(order, rules, files)
+	l.rs.Rules, l.rs.Generation = rules, generation
+	l.rs.SourceHash = Hash(&l.rs)
+	return &l.rs, files
+}
+
+// arrange puts rules and their files in an order, in place, and forgets the order.
+func arrange(order []int32, rules []policy.Rule, files []*diag.Source) {
+	for i := range order {
+		if order[i] < 0 {
+			continue // it was moved with others
+		}
+		rule, file, at := rules[i], files[i], int32(i)
+		for order[at] != int32(i) {
+			from := order[at]
+			rules[at], files[at] = rules[from], files[from]
+			order[at], at = -1, from
+		}
+		rules[at], files[at], order[at] = rule, file, -1
+	}
+}
+
+// Compare orders rules as they decide, and those of one rank by name.
+func Compare(a, b *policy.Rule) int {
+	return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(a.Precedence, b.Precedence), cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(a.Name, b.Name),
+		cmp.Compare(a.Direction, b.Direction), slices.Compare(a.To, b.To), slices.CompareFunc(a.Ports, b.Ports, policy.ComparePort))
 }
 
 // Sets is a ruleset of the sets that a policy's rules name, as written, and of
@@ -66,33 +93,33 @@ func Sets(p *check.Policy) *policy.Ruleset {
 type lowering struct {
 	rs      policy.Ruleset
 	numbers map[string]policy.SetID
+	alone   [][]policy.SetID        // by number: the list of that set alone, which most sides are
+	files   map[*diag.Source]string // as rules name them
 }
 
 // sets numbers what rules name; what none names is left out.
 func (l *lowering) sets(p *check.Policy) {
 	l.name(func(note func([]check.Set)) {
-		for _, r := range p.Rules {
-			for _, half := range plain(r) {
-				note(half.From)
-				note(half.To)
-			}
-		}
+		eachPlain(p, func(r *check.Rule) {
+			note(r.From)
+			note(r.To)
+		})
 	})
 }
 
 // name numbers the sets that each notes.
 func (l *lowering) name(each func(note func([]check.Set))) {
-	used := map[string]check.Set{}
+	used := map[check.Set]bool{}
 	note := func(side []check.Set) {
 		for _, s := range side {
 			if !s.Any {
-				used[s.Name()] = s
+				used[s] = true
 			}
 		}
 	}
 	each(note)
-	l.rs.Sets = []policy.Set{{Kind: policy.KindAny, Name: "any"}}
-	for _, s := range used {
+	l.rs.Sets = append(make([]policy.Set, 0, 1+len(used)), policy.Set{Kind: policy.KindAny, Name: "any"})
+	for s := range used {
 		l.rs.Sets = append(l.rs.Sets, set(s))
 	}
 	slices.SortFunc(l.rs.Sets, func(a, b policy.Set) int {
@@ -100,6 +127,7 @@ func (l *lowering) name(each func(note func([]check.Set))) {
 	})
 	for i := range l.rs.Sets {
 		l.numbers[l.rs.Sets[i].Name] = policy.SetID(i)
+		l.alone = append(l.alone, []policy.SetID{policy.SetID(i)})
 	}
 }
 
@@ -127,11 +155,25 @@ func (l *lowering) rule(r *check.Rule) policy.Rule {
 		Name: r.Name, Verdict: r.Verdict(), Tier: r.Tier, Precedence: r.Priority, Direction: r.Direction,
 		From: l.side(r.From), To: l.side(r.To), Ports: merge(r.Ports),
 		Log: r.Log, Audit: r.Audit, Stateless: r.Stateless, Valid: r.Valid, Dormant: r.Dormant, Owner: r.Owner, Reason: r.Reason,
-		File: filepath.Base(r.At.File()), Line: uint32(r.At.Line()),
+		File: l.file(r.At), Line: uint32(r.At.Line()),
 	}
 }
 
+// file is the name of a place's file without its folder: a table is the same
+// wherever it was built.
+func (l *lowering) file(at diag.Span) string {
+	name, known := l.files[at.Src]
+	if !known {
+		name = filepath.Base(at.File())
+		l.files[at.Src] = name
+	}
+	return name
+}
+
 func (l *lowering) side(sets []check.Set) []policy.SetID {
+	if len(sets) == 1 {
+		return l.alone[l.numbers[sets[0].Name()]]
+	}
 	var out []policy.SetID
 	for _, s := range sets {
 		if s.Any {
@@ -149,6 +191,9 @@ func (l *lowering) side(sets []check.Set) []policy.SetID {
 // are joined only where one is in the other: that a type's last code and the next
 // type's first are neighbours means nothing.
 func merge(ports []policy.Port) []policy.Port {
+	if apart(ports) {
+		return ports // most are, and nobody changes them
+	}
 	var out []policy.Port
 	for _, p := range slices.SortedFunc(slices.Values(ports), bySource) {
 		if p.Proto == policy.AnyProto {
@@ -162,6 +207,20 @@ func merge(ports []policy.Port) []policy.Port {
 	}
 	slices.SortFunc(out, policy.ComparePort)
 	return out
+}
+
+// apart tells whether ranges are in order with room between each and the next, so
+// that there is nothing to join.
+func apart(ports []policy.Port) bool {
+	for i, p := range ports {
+		if p.Proto == policy.AnyProto && len(ports) > 1 {
+			return false
+		}
+		if i > 0 && (policy.ComparePort(ports[i-1], p) >= 0 || ports[i-1].Proto == p.Proto && uint32(p.DstLo) <= uint32(ports[i-1].DstHi)+1) {
+			return false
+		}
+	}
+	return true
 }
 
 // bySource has ranges of one protocol and the same source ports together.
@@ -180,19 +239,4 @@ func near(proto uint16) uint32 {
 		return 0
 	}
 	return 1
-}
-
-// hash is the SHA-256 of what the rules say, not of where they say it.
-func hash(rs *policy.Ruleset) [32]byte {
-	h := sha256.New()
-	for _, s := range rs.Sets {
-		fmt.Fprintf(h, "%d %q %q %v %v\n", s.Kind, s.Name, s.Selector, s.Prefixes, s.Except)
-	}
-	for _, r := range rs.Rules {
-		fmt.Fprintf(h, "%q %d %d %d %d %v %v %v\n", r.Name, r.Verdict, r.Tier, r.Precedence, r.Direction, r.From, r.To, r.Ports)
-		if r.Log || r.Audit || r.Stateless || !r.Valid.Always() || r.Owner != "" || r.Reason != "" {
-			fmt.Fprintf(h, "%t %t %t %d %d %q %q\n", r.Log, r.Audit, r.Stateless, r.Valid.From, r.Valid.Until, r.Owner, r.Reason)
-		}
-	}
-	return [32]byte(h.Sum(nil))
 }

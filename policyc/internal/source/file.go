@@ -138,14 +138,19 @@ type Valid struct {
 type Rule struct {
 	At                diag.Span
 	Name              Text
-	Tier, Direction   Text
-	Priority          Number
-	Owner, Reason     Text
-	Log, Audit        Flag
-	Stateless         Flag
-	Valid             Valid
 	Allow, Deny, Pass *Clause
+	*Marks                 // of a rule that has none, one that all such rules share
 	Bad               bool // it has a key that may have been meant for one it lacks
+}
+
+// Marks is what a rule says beside its name and its verdict. Few do.
+type Marks struct {
+	Tier, Direction Text
+	Priority        Number
+	Owner, Reason   Text
+	Log, Audit      Flag
+	Stateless       Flag
+	Valid           Valid
 }
 
 // Clause is the inside of allow = {}, deny = {} and pass = {}.

@@ -235,13 +235,28 @@ func (r *reader) network(e entry) Network {
 func (r *reader) rule(n *node) Rule {
 	strange := r.keys(n, "a rule", "name", "owner", "reason", "tier", "priority", "direction", "log", "audit", "stateless", "valid", "allow", "deny", "pass")
 	return Rule{
-		At: n.at, Name: r.textOf(n, "name", strange), Tier: r.textOf(n, "tier", false), Priority: r.number(n, "priority"),
-		Direction: r.textOf(n, "direction", false),
-		Owner:     r.textOf(n, "owner", false), Reason: r.textOf(n, "reason", false),
-		Log: r.flag(n, "log"), Audit: r.flag(n, "audit"), Stateless: r.flag(n, "stateless"), Valid: r.valid(n),
+		At: n.at, Name: r.textOf(n, "name", strange), Marks: r.marks(n),
 		Allow: r.clause(n, "allow"), Deny: r.clause(n, "deny"), Pass: r.clause(n, "pass"), Bad: strange,
 	}
 }
+
+// unmarked is what most rules share.
+var unmarked = &Marks{}
+
+// marks is what a rule says beside its name and its verdict.
+func (r *reader) marks(n *node) *Marks {
+	if !slices.ContainsFunc(n.entries, func(e entry) bool { return !slices.Contains(mostly, e.name) }) {
+		return unmarked
+	}
+	return &Marks{
+		Tier: r.textOf(n, "tier", false), Priority: r.number(n, "priority"), Direction: r.textOf(n, "direction", false),
+		Owner: r.textOf(n, "owner", false), Reason: r.textOf(n, "reason", false),
+		Log: r.flag(n, "log"), Audit: r.flag(n, "audit"), Stateless: r.flag(n, "stateless"), Valid: r.valid(n),
+	}
+}
+
+// mostly are the keys that most rules have, and no others.
+var mostly = []string{"name", "allow", "deny", "pass"}
 
 func (r *reader) clause(rule *node, key string) *Clause {
 	e := rule.get(key)

@@ -194,7 +194,7 @@ func (s *scanner) statement() Statement {
 // key reads a dotted key and the blanks around it.
 func (s *scanner) key() []Part {
 	if cap(s.parts)-len(s.parts) < 4 {
-		s.parts = make([]Part, 0, 256)
+		s.parts = make([]Part, 0, max(256, 2*cap(s.parts)))
 	}
 	start := len(s.parts)
 	for {
