@@ -30,7 +30,10 @@ func (x *walk) decap(f *packet.Frame, p *passage, left packet.Offload) drop.Reas
 	if left.Checksum == packet.ChecksumUnknown {
 		left = f.Offload
 	}
-	if f.Headers.Kind != packet.KindIP {
+	switch f.Headers.Kind {
+	case packet.KindFragment:
+		return drop.Fragment // no VTEP may make one (RFC 7348 4.3)
+	case packet.KindARP, packet.KindND:
 		p.segment = NoSegment
 		return drop.None
 	}

@@ -83,16 +83,11 @@ func (r *overlayRig) sendBytes(port packet.PortID, b []byte) *packet.Frame {
 
 func newOverlayRig(t *testing.T, u under) *overlayRig {
 	t.Helper()
-	sessions, err := dataplane.NewSessions(conntrack.Config{Sessions: 1024}, 1)
+	state, err := dataplane.NewState(dataplane.StateConfig{Sessions: conntrack.Config{Sessions: 1024}, FDB: fdb.Config{Entries: 1024}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(sessions.Close)
-	macs, err := fdb.New(fdb.Config{Entries: 1024})
-	if err != nil {
-		t.Fatal(err)
-	}
-	state := &dataplane.State{Sessions: sessions, FDB: macs, Neighbours: route.NewNeighbours()}
+	t.Cleanup(func() { state.Close() })
 	r := &overlayRig{t: t, worker: dataplane.NewWorker(state, 0, 1), now: 1e9, snapshot: newOverlaySnapshot()}
 	s := r.snapshot
 	b := vxlan.NewBuilder()

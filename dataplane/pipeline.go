@@ -80,6 +80,8 @@ func (x *walk) frame(f *packet.Frame, p *passage) {
 		reason = x.arp(f, p)
 	case f.Headers.Kind == packet.KindND:
 		reason = x.nd(f, p)
+	case f.Headers.Kind == packet.KindFragment:
+		reason = x.fragment(f, p)
 	default:
 		reason = x.ip(f, p)
 	}

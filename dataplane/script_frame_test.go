@@ -388,6 +388,9 @@ func (x *writing) build(spec packet.Spec) (sent, error) {
 		return s, x.err
 	}
 	s.headroom = uint32(x.number("headroom", packet.Headroom))
+	if part := x.opt("part"); part != "" {
+		b = x.cut(b, part)
+	}
 	s.bytes = append(b, make([]byte, x.number("padding", 0))...)
 	f := packet.NewFrame(s.bytes, 0)
 	packet.Parse(f)
@@ -409,6 +412,19 @@ func (x *writing) build(spec packet.Spec) (sent, error) {
 		s.offload = packet.Offload{}
 	}
 	return s, x.done()
+}
+
+// cut makes a fragment of a packet: part=FROM-TO are the bytes behind its IP
+// header that it has, of=N the packet's number.
+func (x *writing) cut(b []byte, part string) []byte {
+	from, to, _ := strings.Cut(part, "-")
+	n := line{opts: map[string]string{"from": from, "to": to}}
+	begin, end := int(n.number("from", 0)), int(n.number("to", 0))
+	if n.err != nil || begin >= end || end > len(b) {
+		x.fail("part=%s: it is FROM-TO, bytes of the packet", part)
+		return b
+	}
+	return packettest.Part(b, begin, end, uint32(x.number("of", 1)))
 }
 
 // claim writes another MAC into the sender field of ARP, or into the option of

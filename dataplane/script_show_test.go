@@ -73,7 +73,7 @@ func (r *scriptRun) describeFrame(f *packet.Frame, wrong bool) string {
 		packettest.Check(r.t, f.Bytes(), packettest.Checksums)
 	}
 	text := r.macName(h.Src) + " > " + r.macName(h.Dst)
-	if h.Kind == packet.KindIP {
+	if h.Kind == packet.KindIP || h.Kind == packet.KindFragment {
 		text += fmt.Sprintf(", ttl %d", h.TTL)
 		if tos := f.TOS(); tos != 0 {
 			text += fmt.Sprintf(", tos %#02x", tos)

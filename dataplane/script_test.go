@@ -17,9 +17,9 @@ import (
 	"bulkhead/dataplane/conntrack"
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/fdb"
+	"bulkhead/dataplane/fragment"
 	"bulkhead/dataplane/internal/hashtab"
 	"bulkhead/dataplane/packet"
-	"bulkhead/dataplane/route"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what the scripts give as what they expect")
@@ -118,17 +118,16 @@ func newScriptRun(t *testing.T) *scriptRun {
 // tables makes the worker and its empty tables.
 func (r *scriptRun) tables(cfg conntrack.Config) {
 	cfg.Secret = scriptSecret
-	sessions, err := dataplane.NewSessions(cfg, 1)
+	state, err := dataplane.NewState(dataplane.StateConfig{
+		Sessions:  cfg,
+		Fragments: fragment.Config{Packets: 32, Held: 12, Secret: scriptSecret},
+		FDB:       fdb.Config{Entries: 1024, PeerQuota: 8, Secret: scriptSecret},
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(sessions.Close)
-	macs, err := fdb.New(fdb.Config{Entries: 1024, PeerQuota: 8, Secret: scriptSecret})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { macs.Close() })
-	r.worker = dataplane.NewWorker(&dataplane.State{Sessions: sessions, FDB: macs, Neighbours: route.NewNeighbours()}, 0, 1)
+	r.t.Cleanup(func() { state.Close() })
+	r.worker = dataplane.NewWorker(state, 0, 1)
 }
 
 // run takes the steps of a script and returns it with what each gave.

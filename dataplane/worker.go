@@ -4,9 +4,7 @@ import (
 	"sync"
 
 	"bulkhead/dataplane/conntrack"
-	"bulkhead/dataplane/fdb"
 	"bulkhead/dataplane/packet"
-	"bulkhead/dataplane/route"
 )
 
 // Worker is what one worker owns: nobody else reads or writes it while a
@@ -41,14 +39,6 @@ func NewWorker(state *State, mine, workers int) *Worker {
 		mine:     uint32(mine),
 		workers:  uint32(workers),
 	}
-}
-
-// State is what packets change, shared by all workers. Each table is bounded
-// and guards itself.
-type State struct {
-	Sessions   *Sessions
-	FDB        *fdb.Table
-	Neighbours *route.Neighbours
 }
 
 // Sessions is the session table, in shards so that workers seldom meet.

@@ -83,8 +83,11 @@ func (m *machine) mayLeave(f *packet.Frame) {
 	switch {
 	case f.Egress == uplink && f.Outer == 0:
 		m.ourOwn(out)
-	case out.Headers.Kind != packet.KindIP:
+	case out.Headers.Kind == packet.KindARP, out.Headers.Kind == packet.KindND:
 		m.resolution(f, out)
+	case out.Headers.Kind == packet.KindFragment:
+		m.part(&out.Headers)
+		m.allowed(f, &out.Headers)
 	case f.Copy && m.fromGateway(&out.Headers):
 	default:
 		m.allowed(f, &out.Headers)
@@ -93,7 +96,7 @@ func (m *machine) mayLeave(f *packet.Frame) {
 
 // ourOwn: without a tunnel only our VTEP speaks on the underlay, in ARP and ND.
 func (m *machine) ourOwn(out *packet.Frame) {
-	if h := &out.Headers; h.Kind == packet.KindIP || h.Src != uplinkMAC {
+	if h := &out.Headers; h.Kind == packet.KindIP || h.Kind == packet.KindFragment || h.Src != uplinkMAC {
 		m.Fatalf("on the underlay, in the clear: %s", packet.Describe(out))
 	}
 }
@@ -127,6 +130,29 @@ func (m *machine) fromGateway(h *packet.Headers) bool {
 		}
 	}
 	return false
+}
+
+// whole is a packet that leaves in parts.
+type whole struct {
+	src, dst packet.Addr
+	id       uint32
+	proto    uint8
+}
+
+// part gives a later fragment the ports and the type of the first, which must have left
+// before it.
+func (m *machine) part(h *packet.Headers) {
+	w := whole{h.Key.Src, h.Key.Dst, h.Fragment.ID, h.Fragment.Proto}
+	if h.Fragment.First() {
+		m.firsts[w] = *h
+		return
+	}
+	first, left := m.firsts[w]
+	if !left {
+		m.Fatalf("a later fragment leaves before the first: %+v", h)
+	}
+	h.Key, h.ICMPType, h.ICMPCode = first.Key, first.ICMPType, first.ICMPCode
+	m.parts++
 }
 
 // allowed: the policy in force allows the connection that the packet is of, it

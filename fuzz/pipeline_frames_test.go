@@ -2,6 +2,7 @@ package fuzz
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"bulkhead/dataplane/checksum"
 	"bulkhead/dataplane/drop"
@@ -80,6 +81,13 @@ func conversation() []named {
 		add("b_telnet"+v, portB, spec(b, a, family, tcp(9, 23, syn, 1, 0, 0)))
 		add("b_reply_udp"+v, portB, spec(b, a, family, udp(2049, 1024, 9)))
 		add("a_udp"+v, portA, spec(a, b, family, udp(1024, 2049, 9)))
+		for i, part := range packettest.Parts(spec(a, b, family, udp(1024, 2049, 200)), 80, 77) {
+			add(fmt.Sprintf("a_udp_part%d_%s", i, v), portA, part)
+		}
+		for i, part := range packettest.Parts(spec(a, e, family, udp(7, 8053, 100)), 80, 78) {
+			add(fmt.Sprintf("a_to_peer_part%d_%s", i, v), portA, part)
+		}
+		add("a_telnet_part0_"+v, portA, packettest.Part(spec(a, b, family, udp(1024, 23, 200)), 0, 80, 77))
 		add("a_routed"+v, portA, spec(a, c, family, udp(7, 8053, 9)))
 		add("a_routed_ttl_1"+v, portA, spec(a, c, family, func(s *packet.Spec) { udp(7, 8053, 9)(s); s.TTL = 1 }))
 		add("a_routed_too_big"+v, portA, spec(a, c, family, udp(7, 8053, 1400)))
@@ -172,7 +180,7 @@ func repair(b []byte) {
 		binary.BigEndian.PutUint16(ip[10:], checksum.Of(ip[:size], 0))
 	}
 	f := packet.NewFrame(b, 0)
-	if packet.Parse(f) != drop.None || f.Headers.Kind == packet.KindARP {
+	if packet.Parse(f) != drop.None || f.Headers.Kind == packet.KindARP || f.Headers.Kind == packet.KindFragment {
 		return
 	}
 	h := &f.Headers

@@ -10,8 +10,8 @@ import (
 	"bulkhead/dataplane/conntrack"
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/fdb"
+	"bulkhead/dataplane/fragment"
 	"bulkhead/dataplane/packet"
-	"bulkhead/dataplane/route"
 )
 
 // FuzzPipeline runs programs: frames of the pool, changed or not, sent by
@@ -23,6 +23,7 @@ import (
 //   - nothing leaves that the policy in force does not allow, in the direction
 //     of the packet or of the one it answers;
 //   - nothing that a workload sends leaves with an address that is not its own;
+//   - no later fragment of a packet leaves before the first;
 //   - nothing leaves the way it came in (split horizon), or by a port whose
 //     endpoint is not whom it is for, but where the segment floods.
 //
@@ -57,7 +58,7 @@ func TestPoolReachesEverywhere(t *testing.T) {
 			m.step()
 		}
 	}
-	for what, n := range map[string]int{"frames sent on": m.sent, "copies": m.copies, "answers": m.taken, "tunnels": m.tunnels, "drops": m.dropped} {
+	for what, n := range map[string]int{"frames sent on": m.sent, "copies": m.copies, "answers": m.taken, "tunnels": m.tunnels, "drops": m.dropped, "later fragments": m.parts} {
 		if n == 0 {
 			t.Errorf("the programs make no %s", what)
 		}
@@ -104,6 +105,10 @@ func programs() [][]byte {
 			send("a_routed"+v, "c_reply"+v, "a_routed_ttl_1"+v, "a_routed_too_big"+v, "a_echo_gateway"+v),
 			send("a_to_peer"+v, "peer_arp_answer", "a_to_peer"+v, "e_reply"+v, "e_to_a"+v, "tunnel_in_tunnel"+v),
 			send("d_to_peer"+v, "peer_nd_answer", "d_to_peer"+v, "d_to_all"+v, "d_to_nobody"+v, "f_to_all"+v, "stranger_to_d"+v, "d_to_nobody"+v),
+			send("a_udp_part0_"+v, "a_udp_part1_"+v, "a_udp_part2_"+v, "a_udp_part2_"+v, "a_udp_part1_"+v, "a_udp_part0_"+v),
+			slices.Concat(send("a_udp_part1_"+v, "a_telnet_part0_"+v, "a_udp_part2_"+v), []byte{opTime, 255}, send("a_udp_part0_"+v, "a_udp_part1_"+v)),
+			slices.Concat(send("a_udp_part0_"+v), []byte{opReload, byte(ruleRevoked)}, send("a_udp_part1_"+v, "a_udp_part2_"+v)),
+			send("a_to_peer_part1_"+v, "a_to_peer"+v, "peer_arp_answer", "peer_nd_answer", "a_to_peer_part0_"+v, "a_to_peer_part1_"+v),
 			slices.Concat([]byte{opBurst, 4, at("a_syn" + v), at("b_syn_ack" + v), at("d_to_all" + v), at("a_arp_gateway")}, []byte{opLeave, 1}, send("a_udp"+v)),
 		)
 	}
@@ -126,7 +131,9 @@ type machine struct {
 	tunnel byte   // the next frame comes by this tunnel, plus one
 	leave  byte   // what the next frame leaves to others
 
-	sent, copies, taken, tunnels, dropped int
+	firsts map[whole]packet.Headers // the first fragments that have left
+
+	sent, copies, taken, tunnels, dropped, parts int
 }
 
 func newMachine(tb testing.TB) *machine {
@@ -138,17 +145,17 @@ func newMachine(tb testing.TB) *machine {
 func (m *machine) reset(tb testing.TB) {
 	m.TB = tb
 	m.now += int64(time.Hour)
-	m.edits, m.tunnel, m.leave = nil, 0, 0
-	sessions, err := dataplane.NewSessions(conntrack.Config{Sessions: 64, Ports: ports}, 1)
+	m.edits, m.tunnel, m.leave, m.firsts = nil, 0, 0, map[whole]packet.Headers{}
+	state, err := dataplane.NewState(dataplane.StateConfig{
+		Sessions:  conntrack.Config{Sessions: 64, Ports: ports},
+		Fragments: fragment.Config{Packets: 16, Held: 12},
+		FDB:       fdb.Config{Entries: 64, PeerQuota: 8},
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	macs, err := fdb.New(fdb.Config{Entries: 64, PeerQuota: 8})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { sessions.Close(); macs.Close() })
-	m.worker.State = &dataplane.State{Sessions: sessions, FDB: macs, Neighbours: route.NewNeighbours()}
+	tb.Cleanup(func() { state.Close() })
+	m.worker.State = state
 	clear(m.worker.Counters.Ports[:ports])
 	m.reload(1, 0)
 }

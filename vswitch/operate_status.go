@@ -43,6 +43,8 @@ func (o *Operator) Status() (*api.Status, error) {
 			}
 		}
 	}
+	parts := sw.state.Fragments.Stats()
+	s.Fragments, s.FragmentsMax, s.FragmentsHeld, s.FragmentsHeldMax = parts.Packets, parts.MaxPackets, parts.Held, parts.MaxHeld
 	return s, o.sessionTotals(s)
 }
 

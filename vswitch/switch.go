@@ -10,10 +10,8 @@ import (
 
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/conntrack"
-	"bulkhead/dataplane/fdb"
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
-	"bulkhead/dataplane/route"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/internal/sys"
 	"bulkhead/vswitch/port"
@@ -124,21 +122,16 @@ func (sw *Switch) makeTables(cfg *config.Config) error {
 	if sw.region, err = port.NewRegion(sw.memory); err != nil {
 		return err
 	}
-	sessions, err := dataplane.NewSessions(conntrack.Config{
-		Sessions:       uint32(cfg.Limits.Sessions),
-		Ports:          packet.MaxPorts,
-		PortQuota:      uint32(cfg.Limits.SessionsPerPort),
-		EmbryonicQuota: uint32(cfg.Limits.EmbryonicPerPort),
-	}, cfg.Workers)
-	if err != nil {
-		return fmt.Errorf("session table of %d: %w", cfg.Limits.Sessions, err)
-	}
-	macs, err := fdb.New(fdb.Config{})
-	if err != nil {
-		return fmt.Errorf("forwarding table: %w", err)
-	}
-	sw.state = &dataplane.State{Sessions: sessions, FDB: macs, Neighbours: route.NewNeighbours()}
-	return nil
+	sw.state, err = dataplane.NewState(dataplane.StateConfig{
+		Sessions: conntrack.Config{
+			Sessions:       uint32(cfg.Limits.Sessions),
+			Ports:          packet.MaxPorts,
+			PortQuota:      uint32(cfg.Limits.SessionsPerPort),
+			EmbryonicQuota: uint32(cfg.Limits.EmbryonicPerPort),
+		},
+		Workers: cfg.Workers,
+	})
+	return err
 }
 
 func (sw *Switch) freeTables() {
@@ -146,8 +139,7 @@ func (sw *Switch) freeTables() {
 		w.end()
 	}
 	if sw.state != nil {
-		sw.state.Sessions.Close()
-		sw.state.FDB.Close()
+		_ = sw.state.Close()
 	}
 	if sw.memory != nil {
 		_ = sys.Unmap(sw.memory)
@@ -202,9 +194,7 @@ func (sw *Switch) Close() error {
 			}
 		}
 	}
-	sw.state.Sessions.Close()
-	sw.state.FDB.Close()
-	errs = append(errs, sys.Unmap(sw.memory))
+	errs = append(errs, sw.state.Close(), sys.Unmap(sw.memory))
 	return errors.Join(errs...)
 }
 

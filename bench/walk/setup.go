@@ -43,7 +43,7 @@ func MeasureSetup(ctx context.Context, o Options) ([]report.Figure, error) {
 // firstPackets sends the SYNs of n connections, in random order, and returns ns
 // of CPU time of each. Every one must be let through.
 func firstPackets(snapshot *dataplane.Snapshot, n int, seed uint64) (ns float64, err error) {
-	state, err := newState(uint32(2*n + 64))
+	state, err := newState(uint32(2*n+64), 1)
 	if err != nil {
 		return 0, err
 	}

@@ -15,7 +15,6 @@ import (
 	"bulkhead/dataplane/conntrack"
 	"bulkhead/dataplane/fdb"
 	"bulkhead/dataplane/packet"
-	"bulkhead/dataplane/route"
 )
 
 // Case is one way to load the walk.
@@ -74,7 +73,7 @@ func NewRig(sessions int, seed uint64) (*Rig, error) {
 }
 
 func newRig(snapshot *dataplane.Snapshot, sessions int, seed uint64) (*Rig, error) {
-	state, err := newState(uint32(2*sessions + 64))
+	state, err := newState(uint32(2*sessions+64), 1)
 	if err != nil {
 		return nil, err
 	}
@@ -98,23 +97,17 @@ func (r *Rig) draw(sessions int, seed uint64) {
 	}
 }
 
-func newState(room uint32) (*dataplane.State, error) {
-	sessions, err := dataplane.NewSessions(conntrack.Config{Sessions: room, Ports: packet.MaxPorts, EmbryonicQuota: room}, 1)
-	if err != nil {
-		return nil, err
-	}
-	macs, err := fdb.New(fdb.Config{Entries: 1024})
-	if err != nil {
-		sessions.Close()
-		return nil, err
-	}
-	return &dataplane.State{Sessions: sessions, FDB: macs, Neighbours: route.NewNeighbours()}, nil
+func newState(room uint32, workers int) (*dataplane.State, error) {
+	return dataplane.NewState(dataplane.StateConfig{
+		Sessions: conntrack.Config{Sessions: room, Ports: packet.MaxPorts, EmbryonicQuota: room},
+		FDB:      fdb.Config{Entries: 1024},
+		Workers:  workers,
+	})
 }
 
 // Close frees the tables.
 func (r *Rig) Close() {
-	r.worker.State.Sessions.Close()
-	r.worker.State.FDB.Close()
+	_ = r.worker.State.Close()
 }
 
 // open builds the loads, and sends the handshake of every session.

@@ -4,10 +4,6 @@ import (
 	"fmt"
 
 	"bulkhead/dataplane"
-	"bulkhead/dataplane/conntrack"
-	"bulkhead/dataplane/fdb"
-	"bulkhead/dataplane/packet"
-	"bulkhead/dataplane/route"
 )
 
 // NewRigs makes a switch of several workers that share the sessions, a rig for
@@ -20,16 +16,10 @@ func NewRigs(workers, sessions int, seed uint64) ([]*Rig, error) {
 	}
 	first.Close()
 	room := uint32(2*sessions + 64*workers)
-	table, err := dataplane.NewSessions(conntrack.Config{Sessions: room, Ports: packet.MaxPorts, EmbryonicQuota: room}, workers)
+	state, err := newState(room, workers)
 	if err != nil {
 		return nil, err
 	}
-	macs, err := fdb.New(fdb.Config{Entries: 1024})
-	if err != nil {
-		table.Close()
-		return nil, err
-	}
-	state := &dataplane.State{Sessions: table, FDB: macs, Neighbours: route.NewNeighbours()}
 	rigs := make([]*Rig, workers)
 	for i := range rigs {
 		rigs[i] = &Rig{worker: dataplane.NewWorker(state, i, workers), snapshot: first.snapshot, now: 1e9}

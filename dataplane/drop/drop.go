@@ -38,7 +38,7 @@ const (
 	IPv4Options     // source routing, or options that do not parse
 	BadIPv6         // header or payload length wrong
 	IPv6Extension   // extension headers refused, out of order, too many or too long
-	Fragment        // an IP fragment: its ports cannot be judged
+	Fragment        // a fragment of TCP or SCTP, of no whole transport header, or of no packet there can be
 	BadTransport    // TCP, UDP, SCTP or ICMP header truncated or its lengths wrong
 	BadChecksum     // transport checksum wrong
 	BadOffload      // the sender's offload request contradicts the frame
@@ -66,11 +66,14 @@ const (
 
 	// Stage 4, known?
 
-	TCPNoSession  // not the SYN that opens a connection, and none is open
-	TCPInvalid    // flags, sequence or state that TCP does not allow
-	ICMPUnmatched // ICMP error or reply that belongs to no open session
-	SessionQuota  // the port has used up its share of the session table
-	SessionFull   // no slot within the probe bound
+	TCPNoSession    // not the SYN that opens a connection, and none is open
+	TCPInvalid      // flags, sequence or state that TCP does not allow
+	ICMPUnmatched   // ICMP error or reply that belongs to no open session
+	FragmentOverlap // it overlaps another fragment of its packet
+	FragmentRefused // a fragment of a packet whose first one was not let through
+	FragmentQuota   // the port has used up its share of what waits for other fragments
+	SessionQuota    // the port has used up its share of the session table
+	SessionFull     // no slot within the probe bound
 
 	// Stage 5, decide.
 

@@ -33,6 +33,8 @@ func Describe(f *Frame) string {
 		text = describeARP(f)
 	case KindND:
 		text = describeND(f)
+	case KindFragment:
+		text = describeFragment(h)
 	default:
 		text = describeIP(h)
 	}
@@ -68,6 +70,20 @@ func describeND(f *Frame) string {
 		text += " " + NDOf(f).Target.String()
 	}
 	return text
+}
+
+// describeFragment writes a part of a packet: what it is, if it says so, and
+// which of its bytes it has.
+func describeFragment(h *Headers) string {
+	text := fmt.Sprintf("%s > %s %s", h.Key.Src, h.Key.Dst, ProtoName(h.Key.Proto))
+	if h.Fragment.First() || h.Key.SrcPort != 0 {
+		text = describeIP(h)
+	}
+	more := ""
+	if h.Fragment.More {
+		more = "+"
+	}
+	return text + fmt.Sprintf(" fragment %d-%d%s of %d", h.Fragment.Offset, h.FragmentEnd()-1, more, h.Fragment.ID)
 }
 
 func describeIP(h *Headers) string {

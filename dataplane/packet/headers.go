@@ -60,6 +60,10 @@ const (
 	KindARP
 	// KindND is ICMPv6 neighbour discovery (types 133-137).
 	KindND
+	// KindFragment is a part of an IPv4 or IPv6 packet: of UDP, of an ICMP
+	// query, or of a protocol without ports. The first part has the transport
+	// header; the others have none, and their Key has no ports.
+	KindFragment
 )
 
 // Headers is what Parse found in a frame. All offsets count from Frame.Start
@@ -68,7 +72,7 @@ const (
 type Headers struct {
 	Kind      Kind
 	VLANs     uint8 // number of tags, 0-2
-	V6        bool  // KindIP, KindND: IPv6
+	V6        bool  // KindIP, KindND, KindFragment: IPv6
 	ICMPError bool  // KindIP: an ICMP error; Inner is then valid
 	TCPFlags  uint8 // KindIP with TCP: the flags byte
 	ICMPType  uint8 // KindIP with ICMP or ICMPv6, and KindND
@@ -80,14 +84,16 @@ type Headers struct {
 	VLAN      [2]uint16 // TCI of each tag, outermost first
 
 	L3 uint16 // offset of the ARP, IPv4 or IPv6 header
-	L4 uint16 // KindIP, KindND: offset of the transport header
-	// Payload is the offset behind the transport header. KindIP, KindND.
+	// L4 is the offset of the transport header, or of what a later part of a
+	// packet has instead. KindIP, KindND, KindFragment.
+	L4 uint16
+	// Payload is the offset behind the transport header. As L4.
 	Payload uint16
 	// PacketEnd is the offset of the end of the IP or ARP packet: what follows
 	// is padding, and never read.
 	PacketEnd uint32
 
-	// TTL is the TTL or hop limit. KindIP, KindND.
+	// TTL is the TTL or hop limit. KindIP, KindND, KindFragment.
 	TTL uint8
 
 	// Key is the flow; Zone is zero until the identify stage. KindIP. For
@@ -103,6 +109,9 @@ type Headers struct {
 	// TCPSeq, TCPAck, TCPWindow are TCP's fields. KindIP with TCP.
 	TCPSeq, TCPAck uint32
 	TCPWindow      uint16
+
+	// Fragment says which part of which packet it is. KindFragment.
+	Fragment Fragment
 }
 
 // TCP flags, as in Headers.TCPFlags (RFC 9293 3.1).

@@ -42,11 +42,11 @@ const (
 
 // MayAnswerWithError tells whether a parsed packet may be answered with an
 // ICMP error: not one that is an error or a redirect itself, not one that was
-// sent to a group, and not one without a single sender (RFC 1122 3.2.2, RFC
-// 4443 2.4 e).
+// sent to a group, not one without a single sender, and not a fragment but the
+// first (RFC 1122 3.2.2, RFC 4443 2.4 e).
 func MayAnswerWithError(f *Frame) bool {
 	h := &f.Headers
-	if h.Kind != KindIP || h.ICMPError || h.Dst.IsMulticast() || isGroup(&h.Key.Dst) || isGroup(&h.Key.Src) {
+	if !h.hasTransport() || h.ICMPError || h.Dst.IsMulticast() || isGroup(&h.Key.Dst) || isGroup(&h.Key.Src) {
 		return false
 	}
 	if h.Key.Proto == ProtoICMP && h.ICMPType == ICMPRedirect || h.Key.Proto == ProtoICMPv6 && isError6(h.ICMPType) {
@@ -55,14 +55,20 @@ func MayAnswerWithError(f *Frame) bool {
 	return h.Key.Src != Addr{} && h.Key.Src != Addr{10: 0xff, 11: 0xff}
 }
 
-// AnswerError turns a parsed packet of KindIP into the ICMP error about it,
+// hasTransport tells whether the frame is an IP packet, or a part of one, with
+// its transport header.
+func (h *Headers) hasTransport() bool {
+	return h.Kind == KindIP || h.Kind == KindFragment && h.Fragment.First()
+}
+
+// AnswerError turns a parsed packet, of which MayAnswerWithError, into the ICMP error about it,
 // sent by mac and from, an address of the packet's family, to its sender. Tags
 // stay. The packet is quoted, cut to the bounds above; mtu, in bytes of IP, is
 // for ErrorTooBig. It uses the headroom: it returns false, with the frame in no
 // defined state, if that is too small or the packet cannot be quoted.
 func AnswerError(f *Frame, kind ErrorKind, mtu uint32, mac MAC, from *Addr) bool {
 	h := f.Headers
-	if h.Kind != KindIP || from.Is4() == h.V6 {
+	if !h.hasTransport() || from.Is4() == h.V6 {
 		return false
 	}
 	ip, limit := uint32(ipv4Len), uint32(maxError4)

@@ -44,14 +44,15 @@ func parseIPv4(f *Frame, b []byte, h *Headers) drop.Reason {
 	h.TTL = p[8]
 	h.Key.Src.set4((*[4]byte)(p[12:]))
 	h.Key.Dst.set4((*[4]byte)(p[16:]))
-	// More fragments, or an offset: the ports are elsewhere.
-	if binary.BigEndian.Uint16(p[6:])&0x3fff != 0 {
-		return drop.Fragment
-	}
 	if p[9] == ProtoICMPv6 {
 		return drop.BadTransport // it exists over IPv6 only (RFC 4443 1)
 	}
 	h.L4 = h.L3 + uint16(size)
+	if part := binary.BigEndian.Uint16(p[6:]) & 0x3fff; part != 0 { // more fragments, or an offset
+		return parseFragment(f, b, h, p[9], Fragment{
+			ID: uint32(binary.BigEndian.Uint16(p[4:])), Offset: part & 0x1fff << 3, More: part&0x2000 != 0, Proto: p[9],
+		})
+	}
 	return parseTransport(f, b, h, p[9])
 }
 

@@ -55,6 +55,9 @@ func parseIPv6(f *Frame, b []byte, h *Headers) drop.Reason {
 		return drop.Martian
 	}
 	proto, size, reason := walkExtensions(p[ipv6Len:ipv6Len+payload], p[6])
+	if reason == drop.Fragment {
+		return parseFragment6(f, b, h, p[ipv6Len:ipv6Len+payload], size)
+	}
 	if reason != drop.None {
 		return reason
 	}
@@ -82,9 +85,9 @@ func embedsIPv4(a *Addr) bool {
 // Options of hop-by-hop and destination headers must parse; what they mean is
 // left to the receiver. A routing header is refused, whatever its type: it
 // changes where the packet goes after it has been judged (RFC 5095, RFC 8754
-// domains end at the host). A fragment, even an atomic one, is refused (RFC
-// 7112, RFC 8021), and so are mobility, HIP, Shim6, experiments and what has no
-// next header.
+// domains end at the host), and so are mobility, HIP, Shim6, experiments and what
+// has no next header. At a fragment header the walk ends with drop.Fragment, and
+// size says where that is: see parseFragment6.
 //
 // ESP (RFC 4303) and AH (RFC 4302) end the chain: what they protect is for their
 // receiver alone, so that the policy judges them as protocols, as over IPv4, and
@@ -98,7 +101,7 @@ func walkExtensions(p []byte, next uint8) (proto uint8, size int, reason drop.Re
 			}
 		case extDestination:
 		case extFragment:
-			return 0, 0, drop.Fragment
+			return 0, size, drop.Fragment
 		case extRouting, extNoNext, extMobility, extHIP, extShim6, 253, 254, 255:
 			return 0, 0, drop.IPv6Extension
 		default: // a transport, ESP or AH

@@ -100,13 +100,18 @@ func checksumOffset(proto uint8) (uint16, bool) {
 
 // VerifyChecksum tells whether the transport checksum of a parsed frame of
 // KindIP or KindND is right, by reading it all. A frame whose checksum is
-// partial or vouched for is right, and so is UDP over IPv4 without one.
+// partial or vouched for is right, and so is UDP over IPv4 without one, and a
+// fragment: only who puts the packet together can tell.
 // Protocols with another checksum, SCTP, or none are left to the receiver.
 func VerifyChecksum(f *Frame) bool {
 	h := &f.Headers
 	switch f.Offload.Checksum {
 	case ChecksumGood, ChecksumPartial:
 		return true
+	case ChecksumUnknown:
+		if h.Kind == KindFragment {
+			return true
+		}
 	case ChecksumBad:
 		return false
 	}

@@ -4,7 +4,7 @@ import "bulkhead/dataplane/checksum"
 
 // WireLen returns the length in bytes of the longest IP packet that f will be
 // on a wire: what an MTU is held against. For a superframe that is a segment's.
-// f is parsed, of KindIP; tunnel headers do not count.
+// f is parsed, of KindIP or KindFragment; tunnel headers do not count.
 func WireLen(f *Frame) int {
 	h := &f.Headers
 	if f.Offload.GSO == GSONone {

@@ -51,6 +51,10 @@ var (
 	rules        = desc("policy_rules", "Rules of the policy in force.")
 	sessions     = desc("sessions", "Open sessions.")
 	sessionsMax  = desc("sessions_max", "Most sessions there is room for.")
+	fragments    = desc("fragmented_packets", "IP packets of which some fragments have come and others have not.")
+	fragmentsMax = desc("fragmented_packets_max", "Most of them that there is room for.")
+	held         = desc("fragments_held", "Fragments that wait for the first one of their packet.")
+	heldMax      = desc("fragments_held_max", "Most of them that there is room for.")
 	endpoints    = desc("endpoints", "Endpoints known.")
 	frames       = desc("frames", "Chunks of frame memory.")
 	framesFree   = desc("frames_free", "Chunks of frame memory that no port or worker holds.")
@@ -78,6 +82,7 @@ var (
 
 var all = []*prometheus.Desc{
 	up, buildInfo, started, generation, policyLoaded, policyFailed, policyGen, rules, sessions, sessionsMax, endpoints,
+	fragments, fragmentsMax, held, heldMax,
 	frames, framesFree, workerIdle, workerBusy, workerBatch, workerFrames, portUp, rxFrames, rxBytes, txFrames, txBytes,
 	portEvents, in, copies, out, consumed, drops, ruleHits, defaultDeny, ruleAudits, ruleLogLost, rulesLeftOut,
 }
@@ -146,6 +151,10 @@ func collectStatus(ch chan<- prometheus.Metric, s *api.Status) {
 	gauge(ch, rules, float64(s.Rules))
 	gauge(ch, sessions, float64(s.Sessions))
 	gauge(ch, sessionsMax, float64(s.SessionsMax))
+	gauge(ch, fragments, float64(s.Fragments))
+	gauge(ch, fragmentsMax, float64(s.FragmentsMax))
+	gauge(ch, held, float64(s.FragmentsHeld))
+	gauge(ch, heldMax, float64(s.FragmentsHeldMax))
 	gauge(ch, endpoints, float64(s.Endpoints))
 	gauge(ch, frames, float64(s.Frames))
 	gauge(ch, framesFree, float64(s.FramesFree))

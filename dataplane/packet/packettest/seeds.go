@@ -21,7 +21,7 @@ type Seed struct {
 // Seeds returns a frame for each situation that Parse tells apart, legal ones
 // first. Each call makes them anew.
 func Seeds() []Seed {
-	return slices.Concat(linkSeeds(), ipSeeds(), transportSeeds(), icmpSeeds(), ndSeeds())
+	return slices.Concat(linkSeeds(), ipSeeds(), fragmentSeeds(), transportSeeds(), icmpSeeds(), ndSeeds())
 }
 
 func linkSeeds() []Seed {

@@ -62,23 +62,20 @@ func (b *box) renew() error {
 		rules, audits = b.worker.Counters.Rules, b.worker.Counters.Audits
 		b.close()
 	}
-	sessions, err := dataplane.NewSessions(conntrack.Config{Sessions: sessionsMost + 64, PortQuota: sessionsMost + 64, EmbryonicQuota: sessionsMost + 64}, 1)
+	state, err := dataplane.NewState(dataplane.StateConfig{
+		Sessions: conntrack.Config{Sessions: sessionsMost + 64, PortQuota: sessionsMost + 64, EmbryonicQuota: sessionsMost + 64},
+		FDB:      fdb.Config{Entries: 64},
+	})
 	if err != nil {
 		return err
 	}
-	learned, err := fdb.New(fdb.Config{Entries: 64})
-	if err != nil {
-		sessions.Close()
-		return err
-	}
-	b.worker = dataplane.NewWorker(&dataplane.State{Sessions: sessions, FDB: learned, Neighbours: route.NewNeighbours()}, 0, 1)
+	b.worker = dataplane.NewWorker(state, 0, 1)
 	b.worker.Counters.Rules, b.worker.Counters.Audits = rules, audits
 	return nil
 }
 
 func (b *box) close() {
-	b.worker.State.Sessions.Close()
-	b.worker.State.FDB.Close()
+	_ = b.worker.State.Close()
 }
 
 // open is how many sessions there are.

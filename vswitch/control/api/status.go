@@ -44,6 +44,14 @@ type Status struct {
 	Sessions uint32 `json:"sessions"`
 	// Most sessions there is room for.
 	SessionsMax uint32 `json:"sessions_max"`
+	// IP packets of which some fragments have come and others have not.
+	Fragments uint32 `json:"fragments"`
+	// Most of them that there is room for.
+	FragmentsMax uint32 `json:"fragments_max"`
+	// Fragments that wait for the first one of their packet.
+	FragmentsHeld uint32 `json:"fragments_held"`
+	// Most of them that there is room for.
+	FragmentsHeldMax uint32 `json:"fragments_held_max"`
 	// The session tables lie in huge pages.
 	HugePages bool `json:"huge_pages"`
 	// Chunks of frame memory that no port or worker holds.

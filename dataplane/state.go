@@ -1,0 +1,60 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+
+	"bulkhead/dataplane/conntrack"
+	"bulkhead/dataplane/fdb"
+	"bulkhead/dataplane/fragment"
+	"bulkhead/dataplane/route"
+)
+
+// State is what packets change, shared by all workers. Each table is bounded
+// and guards itself.
+type State struct {
+	Sessions   *Sessions
+	Fragments  *fragment.Table
+	FDB        *fdb.Table
+	Neighbours *route.Neighbours
+}
+
+// StateConfig bounds the tables; zero fields are each table's defaults.
+type StateConfig struct {
+	Sessions  conntrack.Config
+	Fragments fragment.Config
+	FDB       fdb.Config
+	Workers   int // that share the state; 0: one
+}
+
+// NewState makes empty tables.
+func NewState(cfg StateConfig) (*State, error) {
+	s := &State{Neighbours: route.NewNeighbours()}
+	var err error
+	if s.Sessions, err = NewSessions(cfg.Sessions, max(1, cfg.Workers)); err != nil {
+		return nil, fmt.Errorf("session table of %d: %w", cfg.Sessions.Sessions, err)
+	}
+	if s.Fragments, err = fragment.New(cfg.Fragments); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if s.FDB, err = fdb.New(cfg.FDB); err != nil {
+		return nil, errors.Join(fmt.Errorf("forwarding table: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// Close frees the tables. No worker may use them any more. A second Close does
+// nothing.
+func (s *State) Close() error {
+	var errs []error
+	if s.Sessions != nil {
+		s.Sessions.Close()
+	}
+	if s.Fragments != nil {
+		errs = append(errs, s.Fragments.Close())
+	}
+	if s.FDB != nil {
+		errs = append(errs, s.FDB.Close())
+	}
+	return errors.Join(errs...)
+}
