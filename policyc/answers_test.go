@@ -34,7 +34,17 @@ var questions = []struct {
 	{"stats", "good.toml --max-touches 1000", "good.toml --max-touches 1", "bad.toml", exitError},
 	{"replay", "good.toml allowed.json --endpoints ends.json", "good.toml denied.json --endpoints ends.json", "bad.toml allowed.json", exitError},
 	{"verify", "signed.bhp --key mine.pub", "signed.bhp --key other.pub", "good.toml --key mine.pub", exitError},
+	{"fmt", "same.toml", "--check good.toml", "allowed.json", exitError},
+	{"export json", "good.toml", "", "bad.toml", exitError}, // these write, and judge nothing
+	{"export dot", "good.toml", "", "bad.toml", exitError},
+	{"export svg", "good.toml", "", "bad.toml", exitError},
+	{"export html", "good.toml", "", "bad.toml", exitError},
+	{"export nftables", "good.toml --endpoints ends.json", "", "bad.toml --endpoints ends.json", exitError},
 }
+
+// makers print in several forms, too, but what they make can be made once:
+// testdata/script/json.txtar has them.
+var makers = map[string]bool{"init": true, "keygen": true}
 
 const world = `
 -- good.toml --
@@ -118,7 +128,7 @@ func TestEveryQuestionIsAnsweredByItsExitCode(t *testing.T) {
 	inTheWorld(t)
 	for _, q := range questions {
 		ask := func(args string) (int, string, string) {
-			return call(append([]string{q.command}, strings.Fields(args)...)...)
+			return call(strings.Fields(q.command + " " + args)...)
 		}
 		if code, out, talk := ask(q.yes); code != 0 || out == "" || talk != "" {
 			t.Errorf("%s %s: %d, %q, %q", q.command, q.yes, code, out, talk)
@@ -145,7 +155,7 @@ func TestEveryAnswerIsThereForPrograms(t *testing.T) {
 			if args == "" {
 				continue
 			}
-			code, out, talk := call(append([]string{q.command, "-o", "json"}, strings.Fields(args)...)...)
+			code, out, talk := call(strings.Fields(q.command + " -o json " + args)...)
 			if err := oneObject(out); err != nil || code != want || talk != "" {
 				t.Errorf("%s %s: %d, want %d; beside it %q; %v\n%s", q.command, args, code, want, talk, err, out)
 			}
@@ -174,9 +184,10 @@ func TestEveryQuestionIsInTheTable(t *testing.T) {
 	}
 	n := 0
 	for _, cmd := range leaves(command()) {
-		if f := cmd.Flags().Lookup("output"); f != nil && strings.Contains(f.Usage, "FORMAT") {
+		name := strings.TrimPrefix(cmd.CommandPath(), "policyc ")
+		if f := cmd.Flags().Lookup("output"); f != nil && strings.Contains(f.Usage, "FORMAT") && !makers[name] {
 			n++
-			if !known[cmd.Name()] {
+			if !known[name] {
 				t.Errorf("%s is asked by no test", cmd.CommandPath())
 			}
 		}

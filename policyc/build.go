@@ -16,7 +16,7 @@ import (
 )
 
 func buildCommand() *cobra.Command {
-	var out string
+	var out target
 	var generation uint64
 	var limit budget.Limit
 	var quiet bool
@@ -32,33 +32,35 @@ named that make it so; policyc stats says what it costs.
 Exit codes: 0 built, 1 the policy has mistakes, a test failed, or it is over the
 budget, 2 error.`,
 		Example: `  policyc build policy.toml -o policy.bhp
-  policyc build platform.toml shop.toml -o policy.bhp
+  policyc build platform.toml shop.toml -o policy.bhp -o json
   policyc build policy.toml -o policy.bhp --generation 7 --max-touches 31`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(goodOutput(out, args), goodLimit(limit), goodGeneration(generation)); err != nil {
+			if err := errors.Join(out.good(args), goodLimit(limit), goodGeneration(generation)); err != nil {
 				return err
 			}
 			sources, err := read(args)
 			if err != nil {
 				return err
 			}
-			if err := goodOutput(out, namesOf(sources)); err != nil {
+			if err := out.good(namesOf(sources)); err != nil {
 				return err
 			}
 			bar := progress.Start(quiet, "check", 0)
 			rs, findings := compile.Compile(sources, compile.Options{Generation: generation, Step: bar.Step})
 			bar.End()
-			if err := report(cmd, findings); err != nil {
-				return err
+			b := &built{File: out.file, Generation: generation, Findings: findingsJSON(findings)}
+			if !findings.Failed() {
+				b.table = rs
+				err = b.write(cmd.OutOrStdout(), limit)
 			}
-			if err := affordable(cmd, limit, rs); err != nil {
-				return err
+			if err != nil {
+				return errors.Join(findings.Render(cmd.ErrOrStderr()), err)
 			}
-			return write(cmd, out, rs)
+			return b.report(cmd, &out, findings)
 		},
 	}
-	cmd.Flags().StringVarP(&out, "output", "o", "", "write the table to `OUT`")
+	out.flag(cmd, "write the table to `OUT`")
 	limitFlags(cmd, &limit)
 	quietFlag(cmd, &quiet)
 	cmd.Flags().Uint64Var(&generation, "generation", 0, "number the table `N`")
@@ -73,22 +75,18 @@ func goodGeneration(n uint64) error {
 	return nil
 }
 
-// affordable refuses a policy that is over its budget; without one nothing is
+// affordable tells by how much a policy is over its budget; without one nothing is
 // measured.
-func affordable(cmd *cobra.Command, limit budget.Limit, rs *policy.Ruleset) error {
+func affordable(limit budget.Limit, rs *policy.Ruleset) (*overrun, error) {
 	if limit == (budget.Limit{}) {
-		return nil
+		return nil, nil
 	}
 	identities := budget.Population(rs, nil)
 	cost, err := budget.Measure(rs, identities)
 	if err != nil {
-		return fmt.Errorf("the switch would refuse it: %w", err)
+		return nil, fmt.Errorf("the switch would refuse it: %w", err)
 	}
-	over, err := within(limit, rs, identities, cost)
-	if err != nil {
-		return err
-	}
-	return over.report(cmd.ErrOrStderr())
+	return within(limit, rs, identities, cost)
 }
 
 // goodOutput refuses to write the table over its own source.
@@ -108,22 +106,57 @@ func goodOutput(out string, sources []string) error {
 	return nil
 }
 
-// write writes the table, and says so where that does not mix with it.
-func write(cmd *cobra.Command, out string, rs *policy.Ruleset) error {
-	data, err := policy.Encode(rs)
+// built is what build prints as JSON. What is not written has no rules, sets and
+// bytes: the findings, or the budget, say why.
+type built struct {
+	File       string        `json:"file"`
+	Written    bool          `json:"written"`
+	Generation uint64        `json:"generation"`
+	Source     string        `json:"source"` // the hash of what the rules say
+	Rules      int           `json:"rules"`
+	Sets       int           `json:"sets"`
+	Bytes      int           `json:"bytes"`
+	Budget     *overrun      `json:"over_budget,omitempty"`
+	Findings   []findingJSON `json:"findings"`
+
+	table *policy.Ruleset // nil: the policy has mistakes
+}
+
+// write writes the table, if it is within the budget.
+func (b *built) write(stdout io.Writer, limit budget.Limit) error {
+	over, err := affordable(limit, b.table)
+	if b.Budget = over; err != nil || over != nil {
+		return err
+	}
+	data, err := policy.Encode(b.table)
 	if err != nil {
 		return err
 	}
-	var talk io.Writer = cmd.OutOrStdout()
-	if out == "-" {
-		_, err = cmd.OutOrStdout().Write(data)
-		talk = cmd.ErrOrStderr()
+	b.Source, b.Rules, b.Sets, b.Bytes = fmt.Sprintf("%x", b.table.SourceHash), len(b.table.Rules), len(b.table.Sets)-1, len(data)
+	if b.File == "-" {
+		_, err = stdout.Write(data)
 	} else {
-		err = atomicfile.Write(out, data, 0o644)
+		err = atomicfile.Write(b.File, data, 0o644)
 	}
-	if err != nil {
+	b.Written = err == nil
+	return err
+}
+
+// report says what became of it: no, where nothing was written.
+func (b *built) report(cmd *cobra.Command, out *target, findings compile.Findings) error {
+	if out.json() {
+		err := printJSON(out.talk(cmd), b)
+		if err == nil && !b.Written {
+			err = answerNo{}
+		}
 		return err
 	}
-	_, err = fmt.Fprintf(talk, "%s: %s, %s, %s\n", out, count(len(rs.Rules), "rule"), count(len(rs.Sets)-1, "set"), count(len(data), "byte"))
+	if err := report(cmd, findings); err != nil {
+		return err
+	}
+	if b.Budget != nil {
+		return b.Budget.report(cmd.ErrOrStderr())
+	}
+	_, err := fmt.Fprintf(out.talk(cmd), "%s: %s, %s, %s\n", b.File, count(b.Rules, "rule"), count(b.Sets, "set"), count(b.Bytes, "byte"))
 	return err
 }

@@ -31,7 +31,8 @@ func exportCommand() *cobra.Command {
 }
 
 func exportJSON() *cobra.Command {
-	return &cobra.Command{
+	out := &answerForm{}
+	cmd := &cobra.Command{
 		Use:   "json FILE...",
 		Short: "The checked policy: sets resolved, rules in the order of decision",
 		Long: `Writes the policy as the switch gets it: the services and networks that rules
@@ -41,9 +42,12 @@ are asked; the first that matches decides.
 Exit codes: 0 written, 2 error.`,
 		Example: `  policyc export json policy.toml
   policyc export json platform.toml shop.toml
-  cat policy.toml | policyc export json -`,
+  cat policy.toml | policyc export json - -o json`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
 			p, err := policyOf(cmd, args)
 			if err != nil {
 				return err
@@ -51,10 +55,12 @@ Exit codes: 0 written, 2 error.`,
 			return printJSON(cmd.OutOrStdout(), rulesetJSON(compile.Lower(p, compile.Options{})))
 		},
 	}
+	out.flag(cmd, "json") // as every command has it; there is nothing else to choose
+	return cmd
 }
 
 func exportNftables() *cobra.Command {
-	list := ""
+	list, output := "", ""
 	at := &moment{}
 	cmd := &cobra.Command{
 		Use:   "nftables FILE... --endpoints LIST",
@@ -68,9 +74,12 @@ the ruleset tracks connections.
 Exit codes: 0 written, 2 error.`,
 		Example: `  policyc export nftables policy.toml --endpoints endpoints.toml
   policyc export nftables policy.toml --endpoints endpoints.toml > /tmp/policy.nft
-  policyc export nftables platform.toml shop.toml --endpoints endpoints.toml`,
+  policyc export nftables platform.toml shop.toml --endpoints endpoints.toml -o json`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := goodFormat(output); err != nil {
+				return err
+			}
 			if list == "" {
 				return errors.New("the addresses are needed: --endpoints LIST")
 			}
@@ -86,13 +95,23 @@ Exit codes: 0 written, 2 error.`,
 			if err != nil {
 				return err
 			}
+			if output == "json" {
+				return printJSON(cmd.OutOrStdout(), nftables{len(who), text})
+			}
 			_, err = io.WriteString(cmd.OutOrStdout(), text)
 			return err
 		},
 	}
+	outputFlag(cmd, &output)
 	at.flag(cmd, "write the policy of")
 	cmd.Flags().StringVar(&list, "endpoints", "", "take addresses and labels from `LIST`")
 	return cmd
+}
+
+// nftables is a ruleset for programs: nft takes it as text, so it stays that.
+type nftables struct {
+	Endpoints int    `json:"endpoints"` // whose addresses are in it
+	Ruleset   string `json:"ruleset"`
 }
 
 func endpointsOf(name string) ([]analyze.Endpoint, error) {

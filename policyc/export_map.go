@@ -11,7 +11,7 @@ import (
 )
 
 func exportDot() *cobra.Command {
-	at := &moment{}
+	output, at := "", &moment{}
 	cmd := &cobra.Command{
 		Use:   "dot FILE...",
 		Short: "The service map, for graphviz",
@@ -20,17 +20,24 @@ func exportDot() *cobra.Command {
 Exit codes: 0 written, 2 error.`,
 		Example: `  policyc export dot policy.toml
   policyc export dot platform.toml shop.toml
-  policyc export dot policy.toml > /tmp/policy.dot`,
+  policyc export dot policy.toml -o json`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := goodFormat(output); err != nil {
+				return err
+			}
 			m, err := matrixOf(cmd, args, at)
 			if err != nil {
 				return err
+			}
+			if output == "json" {
+				return printJSON(cmd.OutOrStdout(), mapJSONOf(mapOf(m).Linked()))
 			}
 			_, err = io.WriteString(cmd.OutOrStdout(), m.Dot())
 			return err
 		},
 	}
+	outputFlag(cmd, &output)
 	at.flag(cmd, "draw the policy of")
 	return cmd
 }
@@ -45,7 +52,7 @@ line, or where lines are many in its title.
 
 Exit codes: 0 written, 2 error.`,
 		Example: `  policyc export svg policy.toml > /tmp/policy.svg
-  policyc export svg platform.toml shop.toml > /tmp/both.svg
+  policyc export svg platform.toml shop.toml -o json
   policyc export svg teams.toml --scope shop > /tmp/shop.svg`,
 	}, (*servicemap.Map).SVG)
 }
@@ -60,16 +67,19 @@ needs nothing else.
 
 Exit codes: 0 written, 2 error.`,
 		Example: `  policyc export html policy.toml > /tmp/policy.html
-  policyc export html platform.toml shop.toml > /tmp/both.html
+  policyc export html platform.toml shop.toml -o json
   policyc export html teams.toml --scope shop > /tmp/shop.html`,
 	}, (*servicemap.Map).HTML)
 }
 
 // mapCommand makes the command that draws the map of some files.
 func mapCommand(cmd *cobra.Command, draw func(*servicemap.Map, io.Writer) error) *cobra.Command {
-	scope, at := "", &moment{}
+	scope, output, at := "", "", &moment{}
 	cmd.Args, cmd.ValidArgsFunction, cmd.DisableFlagsInUseLine = files, completeFiles, true
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := goodFormat(output); err != nil {
+			return err
+		}
 		m, err := matrixOf(cmd, args, at)
 		if err != nil {
 			return err
@@ -80,11 +90,43 @@ func mapCommand(cmd *cobra.Command, draw func(*servicemap.Map, io.Writer) error)
 				return fmt.Errorf("no service or network is of a scope %q", scope)
 			}
 		}
+		if output == "json" {
+			return printJSON(cmd.OutOrStdout(), mapJSONOf(picture.Linked()))
+		}
 		return draw(picture.Linked(), cmd.OutOrStdout())
 	}
+	outputFlag(cmd, &output)
 	at.flag(cmd, "draw the policy of")
 	cmd.Flags().StringVar(&scope, "scope", "", "draw only the ends of scope `NAME`, and whoever they have to do with")
 	return cmd
+}
+
+// mapJSON is the service map for programs that draw it themselves.
+type mapJSON struct {
+	Ends  []mapEnd  `json:"ends"`  // those that have a line
+	Lines []mapLine `json:"lines"` // who may connect to whom
+}
+
+type mapEnd struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+}
+
+type mapLine struct {
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Ports string `json:"ports"`
+}
+
+func mapJSONOf(m *servicemap.Map) *mapJSON {
+	out := &mapJSON{Ends: []mapEnd{}, Lines: []mapLine{}}
+	for _, e := range m.Ends {
+		out.Ends = append(out.Ends, mapEnd{e.Name, e.Kind})
+	}
+	for _, l := range m.Lines {
+		out.Lines = append(out.Lines, mapLine{m.Ends[l.From].Name, m.Ends[l.To].Name, l.Ports})
+	}
+	return out
 }
 
 // mapOf takes from a matrix what is drawn of it: the pairs that may connect.

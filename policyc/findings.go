@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+
 	"github.com/spf13/cobra"
 
 	"bulkhead/policyc/compile"
@@ -32,9 +34,11 @@ type noteJSON struct {
 	Text  string    `json:"text"`
 }
 
-func findingsJSON(f compile.Findings) []findingJSON {
+func findingsJSON(f compile.Findings) []findingJSON { return listJSON(f.All()) }
+
+func listJSON(all []diag.Diagnostic) []findingJSON {
 	out := []findingJSON{}
-	for _, d := range f.All() {
+	for _, d := range all {
 		x := findingJSON{Severity: d.Severity.String(), Place: spotOf(d.At), Text: d.Message, Meant: d.Suggest, Cure: d.Cure}
 		for _, n := range d.Notes {
 			x.Notes = append(x.Notes, noteJSON{spotOf(n.At), n.Message})
@@ -54,7 +58,12 @@ func spotOf(at diag.Span) *spotJSON {
 // reportJSON prints an answer that has the findings in it, and turns mistakes
 // into a no.
 func reportJSON(cmd *cobra.Command, f compile.Findings, answer any) error {
-	if err := printJSON(cmd.OutOrStdout(), answer); err != nil {
+	return reportList(cmd.OutOrStdout(), f, answer)
+}
+
+// reportList is reportJSON of any findings, to anywhere.
+func reportList(w io.Writer, f interface{ Failed() bool }, answer any) error {
+	if err := printJSON(w, answer); err != nil {
 		return err
 	}
 	if f.Failed() {

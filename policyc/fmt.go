@@ -14,7 +14,7 @@ import (
 )
 
 func fmtCommand() *cobra.Command {
-	f := &formatter{}
+	f := &formatter{files: []formatted{}}
 	cmd := &cobra.Command{
 		Use:   "fmt [-w | --check] FILE...",
 		Short: "Write policies in their canonical form",
@@ -25,9 +25,12 @@ alone; the others are formatted.
 Exit codes: 0 done, 1 with --check: a file is not in canonical form, 2 error.`,
 		Example: `  policyc fmt policy.toml
   policyc fmt -w policy.toml shop.toml
-  policyc fmt --check *.toml`,
+  policyc fmt --check *.toml -o json`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := goodFormat(f.output); err != nil {
+				return err
+			}
 			f.out, f.talk = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return f.all(args)
 		},
@@ -35,12 +38,25 @@ Exit codes: 0 done, 1 with --check: a file is not in canonical form, 2 error.`,
 	cmd.Flags().BoolVarP(&f.write, "write", "w", false, "write each file back instead of printing it")
 	cmd.Flags().BoolVar(&f.check, "check", false, "only name the files that would change")
 	cmd.MarkFlagsMutuallyExclusive("write", "check")
+	outputFlag(cmd, &f.output)
 	return cmd
 }
 
 type formatter struct {
 	write, check bool
+	output       string
 	out, talk    io.Writer
+	files        []formatted // for -o json
+}
+
+// formatted is what fmt prints of a file as JSON. Text is the canonical form, where
+// that is what is asked for: neither with --check nor with --write.
+type formatted struct {
+	File     string        `json:"file"`
+	Changed  bool          `json:"changed"` // it is not, or was not, in canonical form
+	Written  bool          `json:"written"`
+	Text     *string       `json:"text,omitempty"`
+	Findings []findingJSON `json:"findings,omitempty"` // why there is no such form
 }
 
 // all formats every file; one that is bad does not keep the others from it.
@@ -54,6 +70,9 @@ func (f *formatter) all(names []string) error {
 			one, err := f.one(name, name == arg)
 			errs, changed = append(errs, err), changed || one
 		}
+	}
+	if f.output == "json" {
+		errs = append(errs, printJSON(f.out, map[string]any{"files": f.files}))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -76,19 +95,43 @@ func (f *formatter) one(name string, named bool) (bool, error) {
 		return false, err
 	}
 	var list diag.List
-	formatted := format.Source(diag.NewSource(shown(name), text), &list)
-	if list.Failed() {
-		return false, errors.Join(list.Render(f.talk), fmt.Errorf("%s is left as it is", shown(name)))
+	canonical := format.Source(diag.NewSource(shown(name), text), &list)
+	if f.output == "json" {
+		return f.answer(name, text, canonical, &list)
 	}
-	changed := !bytes.Equal(text, formatted)
+	if list.Failed() {
+		return false, errors.Join(list.Render(f.talk), leftAlone(name))
+	}
+	changed := !bytes.Equal(text, canonical)
 	switch {
 	case f.check && changed:
 		_, err = fmt.Fprintln(f.out, shown(name))
 	case f.check:
 	case !f.write || name == "-":
-		_, err = f.out.Write(formatted)
+		_, err = f.out.Write(canonical)
 	case changed:
-		err = atomicfile.Write(name, formatted, 0o644)
+		err = atomicfile.Write(name, canonical, 0o644)
 	}
 	return changed, err
+}
+
+func leftAlone(name string) error { return fmt.Errorf("%s is left as it is", shown(name)) }
+
+// answer is one for programs: what it finds is printed when all files are done.
+func (f *formatter) answer(name string, text, canonical []byte, list *diag.List) (bool, error) {
+	one := formatted{File: shown(name), Changed: !list.Failed() && !bytes.Equal(text, canonical), Findings: listJSON(list.All)}
+	var err error
+	switch {
+	case list.Failed():
+		err = leftAlone(name)
+	case f.check:
+	case !f.write || name == "-":
+		said := string(canonical)
+		one.Text = &said
+	case one.Changed:
+		err = atomicfile.Write(name, canonical, 0o644)
+		one.Written = err == nil
+	}
+	f.files = append(f.files, one)
+	return one.Changed, err
 }

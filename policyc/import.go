@@ -28,7 +28,15 @@ says what of it cannot be said.`,
 
 // classbenchImport is how a rule set is imported.
 type classbenchImport struct {
-	out, verdict string
+	out     target
+	verdict string
+}
+
+// importedRules is what it prints as JSON.
+type importedRules struct {
+	File    string `json:"file"`
+	Lines   int    `json:"lines"` // rules that were read
+	Verdict string `json:"verdict"`
 }
 
 func classbenchCommand() *cobra.Command {
@@ -49,17 +57,17 @@ match is a comment at the end.
 Exit codes: 0 written, 2 error.`,
 		Example: `  policyc import classbench acl1_1k -o acl1.toml
   policyc import classbench acl1_1k -o acl1.toml --verdict alternate
-  policyc import classbench fw1_1k -o fw1.toml --verdict deny`,
+  policyc import classbench fw1_1k -o fw1.toml -o json`,
 		Args: cli.OneArg("file"), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := goodOutput(c.out, args); err != nil {
+			if err := c.out.good(args); err != nil {
 				return err
 			}
 			return c.run(cmd, args[0])
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&c.out, "output", "o", "", "write the policy to `OUT`; - is standard output")
+	c.out.flag(cmd, "write the policy to `OUT`, - is standard output")
 	f.StringVar(&c.verdict, "verdict", "allow", "what the rules say: `VERDICT` is allow, deny or alternate")
 	_ = cmd.RegisterFlagCompletionFunc("verdict", cobra.FixedCompletions([]string{"allow", "deny", "alternate"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -78,18 +86,15 @@ func (c *classbenchImport) run(cmd *cobra.Command, name string) error {
 	if err := classbench.Write(&text, rules, verdict); err != nil {
 		return err
 	}
-	talk := cmd.OutOrStdout()
-	if c.out == "-" {
+	if c.out.file == "-" {
 		_, err = cmd.OutOrStdout().Write(text.Bytes())
-		talk = cmd.ErrOrStderr()
 	} else {
-		err = atomicfile.Write(c.out, text.Bytes(), 0o644)
+		err = atomicfile.Write(c.out.file, text.Bytes(), 0o644)
 	}
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(talk, "%s: %s\n", c.out, count(len(rules), "line"))
-	return err
+	return done(c.out.talk(cmd), c.out.format, fmt.Sprintf("%s: %s", c.out.file, count(len(rules), "line")), importedRules{c.out.file, len(rules), c.verdict})
 }
 
 func readRuleSet(name string) ([]classbench.Rule, error) {

@@ -18,7 +18,7 @@ import (
 )
 
 func importKubernetesCommand() *cobra.Command {
-	var out string
+	var out target
 	var o kube.Options
 	cmd := &cobra.Command{
 		Use:   "kubernetes FILE|DIR... -o OUT",
@@ -51,7 +51,7 @@ have them, too.
 Exit codes: 0 imported, 1 mistakes, or it cannot be said, 2 error.`,
 		Example: `  policyc import kubernetes manifests/ -o imported.toml
   policyc import kubernetes pods.yaml policies.yaml -o imported.toml
-  cat cluster.yaml | policyc import kubernetes - -o imported.toml`,
+  cat cluster.yaml | policyc import kubernetes - -o imported.toml -o json`,
 		Args: func(cmd *cobra.Command, args []string) error { return files(cmd, args) },
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return []string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
@@ -62,13 +62,13 @@ Exit codes: 0 imported, 1 mistakes, or it cannot be said, 2 error.`,
 			if err != nil {
 				return err
 			}
-			if err := goodOutput(out, names); err != nil {
+			if err := out.good(names); err != nil {
 				return err
 			}
-			return importKubernetes(cmd, names, out, o)
+			return importKubernetes(cmd, names, &out, o)
 		},
 	}
-	cmd.Flags().StringVarP(&out, "output", "o", "", "write the policy to `OUT`")
+	out.flag(cmd, "write the policy to `OUT`")
 	cmd.Flags().BoolVar(&o.NoHost, "no-host", false, "no rules for what the node and its Pods say to each other")
 	return cmd
 }
@@ -103,7 +103,7 @@ func below(dir string) ([]string, error) {
 	return found, err
 }
 
-func importKubernetes(cmd *cobra.Command, names []string, out string, o kube.Options) error {
+func importKubernetes(cmd *cobra.Command, names []string, out *target, o kube.Options) error {
 	sources, err := readAll(names)
 	if err != nil {
 		return err
@@ -116,6 +116,14 @@ func importKubernetes(cmd *cobra.Command, names []string, out string, o kube.Opt
 	cluster, ignored := kube.Read(texts, &list)
 	program := kube.Translate(cluster, o, &list)
 	list.Sort(texts)
+	if !list.Failed() {
+		if err := writeImport(cmd, out.file, kube.Write(program)); err != nil {
+			return err
+		}
+	}
+	if out.json() {
+		return reportList(out.talk(cmd), &list, importOf(out.file, cluster, program, ignored, &list))
+	}
 	if err := list.Render(cmd.ErrOrStderr()); err != nil {
 		return err
 	}
@@ -123,12 +131,27 @@ func importKubernetes(cmd *cobra.Command, names []string, out string, o kube.Opt
 		fmt.Fprintf(cmd.ErrOrStderr(), "nothing is imported: %s\n", count(list.Count(diag.Error), "error"))
 		return answerNo{}
 	}
-	if err := writeImport(cmd, out, kube.Write(program)); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(cmd.ErrOrStderr(), imported(out, cluster, program, ignored))
+	_, err = fmt.Fprintln(cmd.ErrOrStderr(), imported(out.file, cluster, program, ignored))
 	return err
 }
+
+// importedCluster is what an import prints as JSON. Of one that failed nothing is
+// written; what is counted is what was understood.
+type importedCluster struct {
+	File     string        `json:"file"`
+	Written  bool          `json:"written"`
+	Policies int           `json:"policies"`
+	Rules    int           `json:"rules"`
+	Pods     int           `json:"pods"`
+	LeftOut  int           `json:"left_out"` // objects that say nothing about who may connect
+	Findings []findingJSON `json:"findings"`
+}
+
+func importOf(out string, c *kube.Cluster, p *kube.Program, ignored int, list *diag.List) *importedCluster {
+	return &importedCluster{out, !list.Failed(), policiesOf(c), len(p.Rules), podsOf(p), ignored, listJSON(list.All)}
+}
+
+func policiesOf(c *kube.Cluster) int { return len(c.Network) + len(c.Admin) + len(c.Baseline) }
 
 // writeImport writes a policy in its canonical form.
 func writeImport(cmd *cobra.Command, out string, text []byte) error {
@@ -146,21 +169,25 @@ func writeImport(cmd *cobra.Command, out string, text []byte) error {
 
 // imported sums up an import.
 func imported(out string, c *kube.Cluster, p *kube.Program, ignored int) string {
-	policies := len(c.Network) + len(c.Admin) + len(c.Baseline)
+	policies := policiesOf(c)
 	if policies == 1 {
 		return fmt.Sprintf("%s: %s from 1 policy%s", out, count(len(p.Rules), "rule"), rest(p, ignored))
 	}
 	return fmt.Sprintf("%s: %s from %d policies%s", out, count(len(p.Rules), "rule"), policies, rest(p, ignored))
 }
 
-func rest(p *kube.Program, ignored int) string {
+func podsOf(p *kube.Program) int {
 	pods := 0
 	for _, e := range p.Endpoints {
 		if !strings.HasPrefix(e.Name, "node:") {
 			pods++
 		}
 	}
-	text := ", " + count(pods, "pod")
+	return pods
+}
+
+func rest(p *kube.Program, ignored int) string {
+	text := ", " + count(podsOf(p), "pod")
 	if ignored > 0 {
 		text += "; " + count(ignored, "other object") + " left out"
 	}

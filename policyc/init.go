@@ -16,7 +16,8 @@ import (
 var first []byte
 
 func initCommand() *cobra.Command {
-	return &cobra.Command{
+	output := ""
+	cmd := &cobra.Command{
 		Use:   "init FILE",
 		Short: "Write a policy to begin with",
 		Long: `Writes a small policy that is right, with services, a network, rules and tests, to
@@ -26,9 +27,12 @@ what is yours: policyc help language says how.
 Exit codes: 0 written, 2 error.`,
 		Example: `  policyc init shop-policy.toml
   policyc init - | policyc check -
-  policyc init - > /tmp/policy.toml`,
+  policyc init new-policy.toml -o json`,
 		Args: cli.OneArg("file"), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := goodFormat(output); err != nil {
+				return err
+			}
 			if args[0] == "-" {
 				_, err := cmd.OutOrStdout().Write(first)
 				return err
@@ -39,8 +43,17 @@ Exit codes: 0 written, 2 error.`,
 			if err := create(args[0], first, 0o644); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: a policy to begin with; next: policyc check %s\n", args[0], args[0])
-			return err
+			next := "policyc check " + args[0]
+			return done(cmd.OutOrStdout(), output, fmt.Sprintf("%s: a policy to begin with; next: %s", args[0], next), begun{args[0], len(first), next})
 		},
 	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+// begun is what init prints as JSON.
+type begun struct {
+	File  string `json:"file"`
+	Bytes int    `json:"bytes"`
+	Next  string `json:"next"` // the command to go on with
 }

@@ -14,7 +14,8 @@ import (
 )
 
 func keygenCommand() *cobra.Command {
-	return &cobra.Command{
+	output := ""
+	cmd := &cobra.Command{
 		Use:   "keygen NAME",
 		Short: "Make a pair of keys that policies are signed with",
 		Long: `Writes an Ed25519 private key to NAME, which only you can read, and the public one
@@ -25,18 +26,31 @@ Keep the private key where policies are built, and away from the switches.
 
 Exit codes: 0 made, 2 error.`,
 		Example: `  policyc keygen policy-2026
-  policyc keygen policy-2027
+  policyc keygen policy-2027 -o json
   policyc keygen next && policyc sign policy.bhp --key policy-2026 --key next`,
 		Args: cli.OneArg("name"), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := goodFormat(output); err != nil {
+				return err
+			}
 			public, err := makeKeys(args[0])
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s.pub: key %s\npolicy_keys = [%q]\n", args[0], policy.IDOf(public), policy.FormatKey(public))
-			return err
+			k := pair{args[0], args[0] + ".pub", policy.IDOf(public).String(), policy.FormatKey(public)}
+			return done(cmd.OutOrStdout(), output, fmt.Sprintf("%s: key %s\npolicy_keys = [%q]", k.Public, k.ID, k.Key), k)
 		},
 	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+// pair is what keygen prints as JSON: nothing that is secret.
+type pair struct {
+	Private string `json:"private"` // the file
+	Public  string `json:"public"`  // the file
+	ID      string `json:"id"`      // what verify and the switch call it
+	Key     string `json:"key"`     // the public one, as policy_keys takes it
 }
 
 // makeKeys makes a pair in two new files; of a pair that cannot be written

@@ -74,16 +74,24 @@ type answerForm struct {
 // flag adds -o to a command.
 func (f *answerForm) flag(cmd *cobra.Command, known ...string) {
 	f.known = known
-	all := strings.Join(known[:len(known)-1], ", ") + " or " + known[len(known)-1]
-	cmd.Flags().StringVarP(&f.name, "output", "o", known[0], "print as `FORMAT`: "+all)
+	cmd.Flags().StringVarP(&f.name, "output", "o", known[0], "print as `FORMAT`: "+f.all())
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(known, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// all are the formats there are, in words.
+func (f *answerForm) all() string {
+	last := len(f.known) - 1
+	if last == 0 {
+		return f.known[0]
+	}
+	return strings.Join(f.known[:last], ", ") + " or " + f.known[last]
 }
 
 func (f *answerForm) check() error {
 	if slices.Contains(f.known, f.name) {
 		return nil
 	}
-	return fmt.Errorf("output %q is not known; %s or %s", f.name, strings.Join(f.known[:len(f.known)-1], ", "), f.known[len(f.known)-1])
+	return fmt.Errorf("output %q is not known; %s", f.name, f.all())
 }
 
 // printJSON prints an answer for programs, indented so that it can be compared.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -223,7 +222,7 @@ func partOf(got *compile.Answer) policy.Port {
 func (a *answer) print(w io.Writer, output string) error {
 	var err error
 	if output == "json" {
-		err = json.NewEncoder(w).Encode(a)
+		err = printJSON(w, a)
 	} else {
 		_, err = fmt.Fprint(w, a.text())
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -193,7 +192,7 @@ func judgedBy(j *replay.Judge, rs *policy.Ruleset, skipped map[string]uint64, to
 func (v *judged) print(w io.Writer, output string) error {
 	var err error
 	if output == "json" {
-		err = json.NewEncoder(w).Encode(v)
+		err = printJSON(w, v)
 	} else {
 		_, err = fmt.Fprint(w, v.text())
 	}

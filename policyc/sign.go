@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/ed25519"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +25,7 @@ func readKeyFile(r io.Reader) ([]byte, error) {
 
 func signCommand() *cobra.Command {
 	var keys []string
-	var out string
+	var out target
 	cmd := &cobra.Command{
 		Use:   "sign FILE --key KEY... [-o OUT]",
 		Short: "Sign a compiled policy",
@@ -40,20 +39,24 @@ and when every switch has the new one sign with that alone.
 Exit codes: 0 signed, 2 error.`,
 		Example: `  policyc sign policy.bhp --key policy-2026
   policyc sign policy.bhp --key policy-2026 --key policy-2027 -o signed.bhp
-  policyc build policy.toml -o policy.bhp --generation 8 && policyc sign policy.bhp --key policy-2026`,
+  policyc build policy.toml -o policy.bhp --generation 8 && policyc sign policy.bhp --key policy-2026 -o json`,
 		Args: cli.OneArg("file"), ValidArgsFunction: completeTables, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(keys) == 0 {
 				return errors.New("no key is named; use --key KEY")
 			}
-			if out == "" {
-				out = args[0]
+			if out.file == "" {
+				out.file = args[0]
 			}
-			return sign(cmd.OutOrStdout(), args[0], out, keys)
+			s, err := sign(args[0], out.file, keys)
+			if err != nil {
+				return err
+			}
+			return done(cmd.OutOrStdout(), out.format, s.text(), s)
 		},
 	}
 	cmd.Flags().StringArrayVar(&keys, "key", nil, "sign with the private `KEY`; may be given again")
-	cmd.Flags().StringVarP(&out, "output", "o", "", "write to `OUT`")
+	out.flag(cmd, "write to `OUT`")
 	return cmd
 }
 
@@ -76,34 +79,53 @@ func readTable(name string) (artifact []byte, signatures []policy.Signature, rs 
 	return artifact, signatures, rs, nil
 }
 
+// signed is what sign prints as JSON.
+type signed struct {
+	File       string   `json:"file"`
+	Generation uint64   `json:"generation"`
+	Source     string   `json:"source"`
+	Bytes      int      `json:"bytes"`     // of the table, without the signatures
+	SignedBy   []string `json:"signed_by"` // all whose signature it has
+	Signed     []string `json:"signed_now"`
+}
+
+func (s *signed) text() string {
+	return fmt.Sprintf("%s: generation %d, signed by %s", s.File, s.Generation, strings.Join(s.Signed, " and "))
+}
+
 // sign adds signatures to a file. What is no whole policy is not signed.
-func sign(w io.Writer, file, out string, names []string) error {
+func sign(file, out string, names []string) (*signed, error) {
 	artifact, signatures, rs, err := readTable(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var ids []string
+	done := &signed{File: out, Generation: rs.Generation, Source: fmt.Sprintf("%x", rs.SourceHash), Bytes: len(artifact)}
 	for _, name := range names {
 		key, err := privateKey(name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		s, err := policy.Sign(artifact, key)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		signatures = append(signatures, s)
-		ids = append(ids, s.Key.String())
+		done.Signed = append(done.Signed, s.Key.String())
 	}
 	data, err := policy.Seal(artifact, signatures)
 	if err == nil {
 		err = atomicfile.Write(out, data, 0o644)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = fmt.Fprintf(w, "%s: generation %d, signed by %s\n", out, rs.Generation, strings.Join(ids, " and "))
-	return err
+	if _, signatures, err = policy.Unseal(data); err != nil { // a key has one, the last
+		return nil, err
+	}
+	for _, s := range signatures {
+		done.SignedBy = append(done.SignedBy, s.Key.String())
+	}
+	return done, nil
 }
 
 func verifyCommand() *cobra.Command {
@@ -201,7 +223,7 @@ func publicKeys(names []string) ([]ed25519.PublicKey, error) {
 func (v *word) print(w io.Writer, output string) error {
 	var err error
 	if output == "json" {
-		err = json.NewEncoder(w).Encode(v)
+		err = printJSON(w, v)
 	} else {
 		_, err = fmt.Fprint(w, v.text())
 	}

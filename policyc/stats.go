@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -212,7 +211,7 @@ func (m *measured) take(c *budget.Cost) {
 
 func (m *measured) print(w io.Writer, output string) error {
 	if output == "json" {
-		return json.NewEncoder(w).Encode(m)
+		return printJSON(w, m)
 	}
 	_, err := fmt.Fprint(w, m.text())
 	return err
