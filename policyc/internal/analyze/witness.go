@@ -52,7 +52,9 @@ func (s *Space) packet(from, to int, p Span) (Packet, bool) {
 	return Packet{source, s.peer(to, m, source), s.flow(p), !p.allSources()}, true
 }
 
-// describe writes a subject: its labels, and its address where that matters.
+// describe writes a subject: its labels, and its address where that matters. A host
+// is called so, first of all, and not by the label that the switch knows it by; the
+// words before the address are a question's, as in --from host,rack=a.
 func describe(s check.Subject, address bool) string {
 	switch {
 	case s.Labels == nil:
@@ -61,8 +63,13 @@ func describe(s check.Subject, address bool) string {
 		return "no labels at " + s.Addr.String()
 	}
 	var out []string
+	if _, host := s.Labels[policy.HostLabel]; host {
+		out = append(out, check.Host.Name)
+	}
 	for _, key := range slices.Sorted(maps.Keys(s.Labels)) {
-		out = append(out, key+"="+s.Labels[key])
+		if key != policy.HostLabel {
+			out = append(out, key+"="+s.Labels[key])
+		}
 	}
 	text := strings.Join(out, ",")
 	if address {

@@ -26,7 +26,7 @@ func (p *Problem) Error() string {
 
 // Subject reads one end of a connection: a service (an endpoint with exactly
 // the labels it asks for), an endpoint by name or address, an address of none, or
-// labels as app=shop,tier=db.
+// labels as app=shop,tier=db, of a host as host,app=shop.
 func (p *Policy) Subject(text string) (Subject, *Problem) {
 	return p.subjectIn(nil, text, func(name string) string { return p.meant(nil, name) })
 }
@@ -93,10 +93,18 @@ func (s *Service) example(text string) (Subject, *Problem) {
 
 func labelSubject(text string) (Subject, *Problem) {
 	s := Subject{Text: text, Labels: map[string]string{}}
-	for _, pair := range strings.Split(text, ",") {
+	words := strings.Split(text, ",")
+	if strings.TrimSpace(words[0]) == hostName {
+		s.Labels[policy.HostLabel] = policy.HostValue
+		words = words[1:]
+	}
+	for _, pair := range words {
 		key, value, found := strings.Cut(strings.TrimSpace(pair), "=")
 		if _, twice := s.Labels[key]; !found || key == "" || twice {
 			return s, &Problem{Text: fmt.Sprintf("%q is no list of labels", text), Cure: "each key once, as app=shop,tier=db"}
+		}
+		if strings.HasPrefix(key, policy.Reserved) {
+			return s, &Problem{Text: fmt.Sprintf("label %q is the switch's own", key), Cure: "a host with labels is host,app=shop"}
 		}
 		s.Labels[key] = value
 	}
