@@ -33,6 +33,9 @@ type endpoint struct {
 	FromAPI bool
 	// Stated says that the configuration has an endpoint of this name, too.
 	Stated bool
+	// Source is who states it, if that is neither configuration nor API; PlacedBy
+	// who says that it is behind a peer, where these have it on a port (stated.go).
+	Source, PlacedBy string
 }
 
 // roster is every endpoint by name. A change is worked out beside it, and put

@@ -4,6 +4,7 @@ import (
 	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/control/api"
+	"fmt"
 )
 
 // Endpoints lists the workloads.
@@ -12,11 +13,8 @@ func (o *Operator) Endpoints() ([]api.Endpoint, error) {
 	defer o.sw.mu.Unlock()
 	out := []api.Endpoint{}
 	for _, e := range o.sw.roster.sorted() {
-		a := api.Endpoint{Name: e.Name, Segment: e.Segment, Port: e.Port, Peer: e.Peer, MAC: e.MAC.String(), Source: "config", Services: []string{}, IPs: []string{}}
+		a := api.Endpoint{Name: e.Name, Segment: e.Segment, Port: e.Port, Peer: e.Peer, MAC: e.MAC.String(), Source: e.statedBy(), PlacedBy: e.PlacedBy, Services: []string{}, IPs: []string{}}
 		a.Labels, a.Host = config.SplitHost(e.Labels)
-		if e.FromAPI {
-			a.Source = "api"
-		}
 		for _, ip := range e.IPs {
 			a.IPs = append(a.IPs, ip.String())
 		}
@@ -46,13 +44,21 @@ func (o *Operator) ChangeEndpoint(c *api.EndpointChange) (*api.Done, error) {
 	if err := o.mayChange(); err != nil {
 		return nil, err
 	}
-	next, err := sw.roster.change(c, sw.cfg)
+	local, err := sw.localWith(c)
 	if err != nil {
 		return nil, err
 	}
-	if err := sw.relinkEndpoint(next); err != nil {
-		return nil, api.Invalid(err.Error(), "nothing has changed")
+	next, err := local.change(c, sw.cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := sw.changeLocal(c.Name, next); err != nil {
+		return nil, err
 	}
 	sw.log.Info("endpoint", "op", c.Op, "name", c.Name, "port", c.Port, "generation", sw.generation)
-	return &api.Done{Done: changed[c.Op] + " " + c.Name, Generation: sw.generation}, nil
+	done := changed[c.Op] + " " + c.Name
+	if e := sw.roster[c.Name]; e.PlacedBy != "" {
+		done += fmt.Sprintf("; it stays behind peer %s until %s says that it is here", e.Peer, e.PlacedBy)
+	}
+	return &api.Done{Done: done, Generation: sw.generation}, nil
 }

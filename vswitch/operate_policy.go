@@ -98,6 +98,9 @@ func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
 		least = floor{}
 	}
 	rules, by, err := readRules(sw.cfg, p.File, least)
+	if err == nil && p.Signed && len(by) == 0 {
+		err = errors.New("it must be signed with a key that the configuration trusts, and policy_keys names none")
+	}
 	if err == nil {
 		err = sw.relink(sw.roster, rules)
 	}

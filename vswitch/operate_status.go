@@ -31,7 +31,8 @@ func (o *Operator) Status() (*api.Status, error) {
 			s.PolicySignedBy = append(s.PolicySignedBy, key.String())
 		}
 	}
-	s.Warnings = sw.warnings()
+	s.Sources = sw.sources()
+	s.Warnings = append(sw.warnings(), sourceWarnings(s.Sources)...)
 	sw.mu.Unlock()
 	for i := range l.ports {
 		if p := l.ports[i].port; p != nil {

@@ -3,6 +3,7 @@ package vswitch
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // An endpoint comes, goes or moves far more often than anything else changes,
@@ -34,37 +35,52 @@ import (
 // rules speak (clock.go) and a port that is opened again link the whole, too: there
 // numbers change that everything goes by, or other rules are in the tables.
 
-// relinkEndpoint makes one endpoint's change live. The caller holds mu. If it
-// fails nothing has happened.
-func (sw *Switch) relinkEndpoint(e edit) error {
-	if sw.closed {
+// maxStep is how many changes at once are linked one by one: with more, linking
+// the whole is as fast.
+const maxStep = 64
+
+// relinkEndpoints makes changes of endpoints live, all of them with one snapshot.
+// The caller holds mu. If it fails nothing has happened.
+func (sw *Switch) relinkEndpoints(edits []edit) error {
+	switch {
+	case sw.closed:
 		return errStopping
-	}
-	if !sw.live.Load().around.Has(sw.wall().Unix()) {
-		return sw.relinkWhole(e) // other rules speak now: no snapshot more of those before
-	}
-	asked, err := sw.linked.change(e)
-	if errors.Is(err, errWhole) {
-		return sw.relinkWhole(e)
-	}
-	if err != nil {
-		return err
+	case len(edits) == 0:
+		return nil
+	case len(edits) > maxStep, !sw.live.Load().around.Has(sw.wall().Unix()):
+		return sw.relinkWhole(edits) // other rules speak now: no snapshot more of those before
 	}
 	generation := sw.generation
-	if asked {
-		generation++
+	for i, e := range edits {
+		asked, err := sw.linked.change(e)
+		if err != nil && i == 0 && len(edits) == 1 && !errors.Is(err, errWhole) {
+			return err
+		}
+		if err != nil { // several may contradict each other on the way and not in the end
+			sw.linked.broken = true
+			return sw.relinkWhole(edits)
+		}
+		if asked {
+			generation = sw.generation + 1
+		}
 	}
-	sw.roster.apply(e)
+	for _, e := range edits {
+		sw.roster.apply(e)
+	}
 	sw.replaceSnapshot(generation)
 	return nil
 }
 
-// relinkWhole links everything, with a change.
-func (sw *Switch) relinkWhole(e edit) error {
-	sw.roster.apply(e)
+// relinkWhole links everything, with changes.
+func (sw *Switch) relinkWhole(edits []edit) error {
+	for _, e := range edits {
+		sw.roster.apply(e)
+	}
 	err := sw.relink(sw.roster, sw.rules)
 	if err != nil {
-		sw.roster.apply(e.undo())
+		for _, e := range slices.Backward(edits) {
+			sw.roster.apply(e.undo())
+		}
 	}
 	return err
 }

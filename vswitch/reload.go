@@ -51,10 +51,23 @@ func (sw *Switch) reload(wanted *config.Config) error {
 		sw.rulesErr = err.Error()
 		return err
 	}
-	next := rosterOf(cfg)
-	lost := next.carryOver(sw.roster, cfg)
+	file := cfg
+	if cfg, err = sw.stated.overlay(file); err != nil {
+		return fmt.Errorf("the configuration contradicts what sources state: %w", err)
+	}
+	local := rosterOf(cfg)
+	lost := local.carryOver(sw.local, cfg)
+	next, outdone := sw.stated.laid(local, cfg)
 	if err := sw.apply(cfg, next, rules); err != nil {
 		return err
+	}
+	sw.file, sw.local = file, local
+	sw.version++
+	if len(outdone) > 0 {
+		for _, name := range outdone {
+			delete(sw.stated.endpoints, name)
+		}
+		sw.log.Warn("stated-not-kept", "endpoints", outdone, "effect", "they are as the configuration has them, until their source states them again")
 	}
 	if len(lost) > 0 {
 		sw.log.Warn("endpoints-not-kept", "endpoints", lost, "effect", "they are as the configuration has them, or gone")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,7 +61,12 @@ type Switch struct {
 	// holds mu from reading it to publishing what came of it.
 	mu         sync.Mutex
 	cfg        *config.Config
-	roster     roster
+	file       *config.Config // cfg without what sources state
+	roster     roster         // every endpoint, of all layers
+	local      roster         // those of configuration and API alone
+	stated     stated         // what sources state
+	tellers    map[string]*teller
+	version    uint64          // changes of what is stated
 	rules      *policy.Ruleset // nil: no policy, everything is denied
 	rulesFrom  string          // the file they came from
 	rulesBy    []policy.KeyID  // the trusted keys that signed them
@@ -91,7 +97,7 @@ type Switch struct {
 func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
 	sw := &Switch{
 		log: log, open: open, started: time.Now(), workerCount: cfg.Workers,
-		cfg: cfg, ports: map[string]packet.PortID{}, ruleTotals: map[countedRule]uint64{}, auditTotals: map[countedRule]uint64{}, retired: retired{},
+		cfg: cfg, file: cfg, stated: stated{endpoints: map[string]ownedEndpoint{}}, tellers: map[string]*teller{}, ports: map[string]packet.PortID{}, ruleTotals: map[countedRule]uint64{}, auditTotals: map[countedRule]uint64{}, retired: retired{},
 		timed: make(chan struct{}), reported: make(chan struct{}), wall: time.Now, journal: newJournal(),
 		mendEvery: mendEvery, ill: make(chan struct{}, 1), done: make(chan struct{}), mended: make(chan struct{}),
 	}
@@ -155,7 +161,8 @@ func (sw *Switch) Start() error {
 	if sw.closed {
 		return errClosed
 	}
-	if err := sw.apply(sw.cfg, rosterOf(sw.cfg), sw.rules); err != nil {
+	sw.local = rosterOf(sw.cfg)
+	if err := sw.apply(sw.cfg, maps.Clone(sw.local), sw.rules); err != nil {
 		sw.closed = true
 		sw.freeTables()
 		return err

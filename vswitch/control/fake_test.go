@@ -98,8 +98,15 @@ func (f *fake) Policy() (*api.Policy, error)                          { return s
 func (f *fake) Counters() (*api.Counters, error)                      { return show[api.Counters](f) }
 func (f *fake) Trace(*api.TraceRequest) (*api.Trace, error)           { return show[api.Trace](f) }
 func (f *fake) ChangeEndpoint(*api.EndpointChange) (*api.Done, error) { return f.change() }
+func (f *fake) State() (*api.State, error)                            { return show[api.State](f) }
+func (f *fake) ChangeState(*api.StateChange) (*api.Done, error)       { return f.change() }
+func (f *fake) AcceptDeletions(*api.SourceAccept) (*api.Done, error)  { return f.change() }
 func (f *fake) LoadPolicy(*api.PolicyLoad) (*api.Done, error)         { return f.change() }
 func (f *fake) Reload() (*api.Done, error)                            { return f.change() }
+
+func (f *fake) Report(*api.SourceReport) (*api.SourceOrders, error) {
+	return show[api.SourceOrders](f)
+}
 
 // Sessions answers with as many as the limit, so that tests see the limit.
 func (f *fake) Sessions(limit int) (*api.Sessions, error) {

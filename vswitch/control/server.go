@@ -49,6 +49,10 @@ type Switch interface {
 	Counters() (*api.Counters, error)
 	Trace(*api.TraceRequest) (*api.Trace, error)
 	ChangeEndpoint(*api.EndpointChange) (*api.Done, error)
+	State() (*api.State, error)
+	ChangeState(*api.StateChange) (*api.Done, error)
+	Report(*api.SourceReport) (*api.SourceOrders, error)
+	AcceptDeletions(*api.SourceAccept) (*api.Done, error)
 	LoadPolicy(*api.PolicyLoad) (*api.Done, error)
 	Reload() (*api.Done, error)
 	// Capture writes a pcapng stream until it is done or the context is.

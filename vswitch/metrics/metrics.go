@@ -77,6 +77,11 @@ var (
 	defaultDeny  = desc("default_deny_total", "Connections that no rule decided.")
 	ruleAudits   = desc("rule_audits_total", "What the rule, which is under audit, would have denied.", "rule")
 	ruleLogLost  = desc("rule_log_lost_total", "Events of rules that were not logged one by one, because there were too many.")
+	sourceState  = desc("source_current", "1 if what the source states is what its store has now; 0 if it is older, or the source silent.", "source")
+	sourceStale  = desc("source_stale_seconds", "How old what the source goes by is; it stays in force.", "source")
+	sourceEnds   = desc("source_endpoints", "Endpoints that the source states.", "source")
+	sourceHeld   = desc("source_held_deletions", "Deletions that the source holds back until an operator accepts them.", "source")
+	sourceAlarms = desc("source_alarms", "What the source refuses or cannot do.", "source")
 	rulesLeftOut = desc("rules_left_out", "Rules without a series of their own, because there are more than 1000.")
 )
 
@@ -85,6 +90,7 @@ var all = []*prometheus.Desc{
 	fragments, fragmentsMax, held, heldMax,
 	frames, framesFree, workerIdle, workerBusy, workerBatch, workerFrames, portUp, rxFrames, rxBytes, txFrames, txBytes,
 	portEvents, in, copies, out, consumed, drops, ruleHits, defaultDeny, ruleAudits, ruleLogLost, rulesLeftOut,
+	sourceState, sourceStale, sourceEnds, sourceHeld, sourceAlarms,
 }
 
 // collector reads the switch at each scrape.
@@ -158,6 +164,17 @@ func collectStatus(ch chan<- prometheus.Metric, s *api.Status) {
 	gauge(ch, endpoints, float64(s.Endpoints))
 	gauge(ch, frames, float64(s.Frames))
 	gauge(ch, framesFree, float64(s.FramesFree))
+	for i := range s.Sources {
+		collectSource(ch, &s.Sources[i])
+	}
+}
+
+func collectSource(ch chan<- prometheus.Metric, s *api.Source) {
+	gauge(ch, sourceState, truth(s.State == "current"), s.Source)
+	gauge(ch, sourceStale, s.StaleSeconds, s.Source)
+	gauge(ch, sourceEnds, float64(s.Endpoints), s.Source)
+	gauge(ch, sourceHeld, float64(s.Held), s.Source)
+	gauge(ch, sourceAlarms, float64(len(s.Alarms)), s.Source)
 }
 
 func collectWorkers(ch chan<- prometheus.Metric, workers []api.Worker) {

@@ -25,7 +25,8 @@ type fixed struct {
 }
 
 func (f *fixed) Status() (*api.Status, error) {
-	return &api.Status{Version: "v1", Started: time.Unix(1700000000, 0), Policy: "loaded", PolicyGeneration: 5, Generation: 9, Sessions: 3, SessionsMax: 8, Rules: f.rules}, f.err
+	return &api.Status{Version: "v1", Started: time.Unix(1700000000, 0), Policy: "loaded", PolicyGeneration: 5, Generation: 9, Sessions: 3, SessionsMax: 8, Rules: f.rules,
+		Sources: []api.Source{{Source: "agent", State: "stale", StaleSeconds: 40, Endpoints: 3, Held: 2, Alarms: []string{"x"}}}}, f.err
 }
 
 func (f *fixed) Workers() ([]api.Worker, error) {

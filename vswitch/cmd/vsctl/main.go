@@ -94,7 +94,7 @@ Exit codes: 0 done, 1 the switch refused or the traced frame would be dropped,
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(
 		statusCommand(v), portsCommand(v), fdbCommand(v), sessionsCommand(v), endpointsCommand(v), policyCommand(v),
-		countersCommand(v), traceCommand(v), endpointCommand(v), reloadCommand(v), captureCommand(v),
+		countersCommand(v), traceCommand(v), endpointCommand(v), sourceCommand(v), reloadCommand(v), captureCommand(v),
 	)
 	cli.Finish(root)
 	return root

@@ -20,8 +20,11 @@ type Endpoint struct {
 	Host bool `json:"host,omitempty"`
 	// The services that it belongs to, by the policy in force.
 	Services []string `json:"services"`
-	// Who stated it.
-	Source string `json:"source" enum:"config,api"`
+	// Who stated it: config, api, or the name of a source.
+	Source string `json:"source"`
+	// The source that says where it is, if configuration or API say that it is
+	// elsewhere; then that is where it is.
+	PlacedBy string `json:"placed_by,omitempty"`
 }
 
 // What an EndpointChange does.

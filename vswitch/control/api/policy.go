@@ -89,4 +89,6 @@ type PolicyLoad struct {
 	// Take a policy of an older generation than the one in force, where the
 	// configuration names keys. policy_generation is a bound all the same.
 	AllowOlder bool `json:"allow_older,omitempty"`
+	// Take it only if the configuration names keys and one of them signed it.
+	Signed bool `json:"signed,omitempty"`
 }

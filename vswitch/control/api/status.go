@@ -58,6 +58,9 @@ type Status struct {
 	FramesFree int `json:"frames_free"`
 	// Chunks of frame memory there are.
 	Frames int `json:"frames"`
+	// Who states segments, peers and endpoints besides the configuration, and how
+	// that goes.
+	Sources []Source `json:"sources,omitempty"`
 	// What is wrong and does not stop the switch, a sentence each.
 	Warnings []string `json:"warnings,omitempty"`
 }
