@@ -134,7 +134,8 @@ func (x *walk) release(c *packet.Frame, in *passage, first *packet.Frame) drop.R
 	if reason := packet.Parse(c); reason != drop.None {
 		return reason
 	}
-	p := passage{port: in.port, segment: in.segment, seg: in.seg, peer: in.peer}
+	p := *in
+	p.stranger, p.way, p.row = false, way{}, 0
 	if reason := x.locate(c, &p); reason != drop.None {
 		return reason
 	}
