@@ -47,6 +47,7 @@ var allowed = map[string][]string{
 	"vswitch/port/tap":    {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "vswitch/port", "vswitch/port/vnet", "vswitch/internal/sys"},
 	"vswitch/port/xdp":    {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "vswitch/port", "vswitch/port/netdev", "vswitch/internal/sys"},
 	"vswitch/port/packet": {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/port/netdev", "vswitch/port/vnet"},
+	"vswitch/port/udp":    {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "vswitch/port", "vswitch/port/vnet", "vswitch/internal/sys"},
 	// what several drivers share: superframes' headers, devices that are there
 	"vswitch/port/vnet":   {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},
 	"vswitch/port/netdev": {},
@@ -81,7 +82,7 @@ var allowed = map[string][]string{
 // not named here may not be imported at all.
 var outside = map[string][]string{
 	"golang.org/x/net":                    {"bench/..."}, // sendmmsg and recvmmsg
-	"golang.org/x/sys":                    {"policyc/internal/progress" /* is stderr a terminal */, "vswitch/internal/sys", "vswitch/port/tap", "vswitch/port/xdp", "vswitch/port/packet", "vswitch/port/vnet", "vswitch/port/netdev", "vswitch/port/selftest", "vswitch/cmd/vswitchd", "vswitch/control", "bench/..."},
+	"golang.org/x/sys":                    {"policyc/internal/progress" /* is stderr a terminal */, "vswitch/internal/sys", "vswitch/port/tap", "vswitch/port/xdp", "vswitch/port/packet", "vswitch/port/udp", "vswitch/port/vnet", "vswitch/port/netdev", "vswitch/port/selftest", "vswitch/cmd/vswitchd", "vswitch/control", "bench/..."},
 	"github.com/asavie/xdp":               {"vswitch/port/xdp"},
 	"github.com/cilium/ebpf":              {"vswitch/port/xdp", "vswitch/port/packet"},
 	"github.com/songgao/water":            {"vswitch/port/tap"},
@@ -111,6 +112,7 @@ var outside = map[string][]string{
 // unsafeDoors are the packages that may use unsafe, in *_unsafe.go files only.
 var unsafeDoors = []string{
 	"dataplane/internal/hugemem", "vswitch/port/xdp", "vswitch/port/tap", "vswitch/port/packet",
+	"vswitch/port/udp", // recvmmsg and sendmmsg
 	"vswitch/port/packet", "vswitch/internal/sys",
 	"bench/traffic", // sendmmsg on a packet socket
 }

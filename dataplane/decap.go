@@ -24,8 +24,8 @@ func (x *walk) decap(f *packet.Frame, p *passage, left packet.Offload) drop.Reas
 	if x.s.Tunnels == nil {
 		return drop.UplinkOther
 	}
-	if left.GSO != packet.GSONone {
-		return drop.BadOffload // no uplink takes superframes
+	if left.GSO != packet.GSONone && left.CsumStart <= f.Headers.L4 {
+		return drop.BadOffload // an uplink brings superframes in a tunnel only
 	}
 	if left.Checksum == packet.ChecksumUnknown {
 		left = f.Offload
@@ -82,4 +82,17 @@ func uncover(f *packet.Frame, inner *vxlan.Inner, left packet.Offload) drop.Reas
 		return drop.BadChecksum
 	}
 	return vxlan.DecapECN(f, inner.TOS)
+}
+
+// fitSuperframe makes the pieces of a superframe of TCP that came in a tunnel no
+// larger than the segment takes: an uplink may not know what its sender would have
+// cut it into (package port/udp), and any size is as good to TCP.
+func fitSuperframe(f *packet.Frame, seg *Segment) {
+	if g := f.Offload.GSO; g != packet.GSOTCP4 && g != packet.GSOTCP6 {
+		return
+	}
+	headers := uint32(f.Headers.Payload) - uint32(f.Headers.L3)
+	if seg.MTU > headers {
+		f.Offload.Size = uint16(min(uint32(f.Offload.Size), seg.MTU-headers))
+	}
 }

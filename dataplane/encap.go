@@ -19,26 +19,44 @@ func (x *walk) encap(f *packet.Frame, p *passage) drop.Reason {
 	if !found {
 		return drop.UnknownPeer
 	}
-	hop, found := u.nextHop(&remote)
-	if !found {
-		return drop.NoUplink
-	}
-	mac, old, found := x.State.Neighbours.Lookup(UnderlaySegment, &hop, x.now)
-	if !found || old {
-		x.solicit(f, &hop)
-	}
-	if !found {
-		return drop.NoNeighbour
+	mac, reason := x.nextMAC(f, &remote)
+	if reason != drop.None {
+		return reason
 	}
 	hash := uint32(x.State.Sessions.hash(&f.Headers.Key))
 	if reason := x.s.Tunnels.Encap(f, p.way.segment, p.way.peer, x.s.Ports[u.Port].MAC, mac, hash, x.groupOf(f, p)); reason != drop.None {
 		return reason
 	}
 	if x.rec != nil {
-		x.rec.note("encap", "VXLAN to peer %s, underlay next hop %s", x.s.Names.peer(p.way.peer), mac)
+		via := "underlay next hop " + mac.String()
+		if u.Routed {
+			via = "by the host's routes"
+		}
+		x.rec.note("encap", "VXLAN to peer %s, %s", x.s.Names.peer(p.way.peer), via)
 	}
 	f.Send(u.Port)
 	return drop.None
+}
+
+// nextMAC returns the MAC of the underlay's next hop to a peer. An uplink whose
+// next hop the host finds has none.
+func (x *walk) nextMAC(f *packet.Frame, remote *packet.Addr) (mac packet.MAC, reason drop.Reason) {
+	u := &x.s.Underlay
+	if u.Routed {
+		return mac, drop.None
+	}
+	hop, found := u.nextHop(remote)
+	if !found {
+		return mac, drop.NoUplink
+	}
+	mac, old, found := x.State.Neighbours.Lookup(UnderlaySegment, &hop, x.now)
+	if !found || old {
+		x.solicit(f, &hop)
+	}
+	if !found {
+		return mac, drop.NoNeighbour
+	}
+	return mac, drop.None
 }
 
 // groupOf returns the group of who sends a frame into a tunnel, for a peer that

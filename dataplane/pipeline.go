@@ -117,6 +117,9 @@ func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 		return drop.UnknownPort
 	}
 	p.seg = &x.s.Segments[p.segment]
+	if p.peer != NoPeer {
+		fitSuperframe(f, p.seg)
+	}
 	if f.Headers.VLANs != 0 {
 		return drop.VLANTag
 	}

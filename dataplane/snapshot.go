@@ -89,6 +89,8 @@ type Gateway struct {
 // Underlay says how outer packets leave this host.
 type Underlay struct {
 	Port packet.PortID // the uplink; NoPort: there is none
+	// Routed: the host finds the next hop of what goes out by the uplink.
+	Routed bool
 	// Segment is the number under which the underlay's neighbours are kept.
 	Segment uint16
 	// Addrs are our VTEP's addresses, at most one of each family.

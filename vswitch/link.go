@@ -128,6 +128,7 @@ func (l *linker) linkTunnels() error {
 		return nil
 	}
 	u.Port = l.ports[v.Uplink]
+	u.Routed = l.open[u.Port].caps.Routed
 	b := vxlan.NewBuilder()
 	b.Port(v.UDPPort)
 	if v.ZeroSum6 {

@@ -35,7 +35,7 @@ type overlay struct {
 	name   string
 	v6     bool
 	routed bool   // a router stands between the hosts
-	driver string // of the uplink: xdp, tap
+	driver string // of the uplink: xdp, tap, udp
 	vxlan  string // more words for ip link add type vxlan
 	groups bool   // nobody is registered: the Group Policy extension says who it is
 	fdb    bool   // remote by bridge fdb append, not by the device's own remote
@@ -153,18 +153,28 @@ func (s *site) wire(t *testing.T) {
 		in(t, s.r, "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
 		sh(t, fmt.Sprintf("ip link add tok netns %s type veth peer name under netns %s", s.r, s.k))
 	}
-	if s.driver == "xdp" {
+	if s.driver != "tap" {
 		name := "under"
 		if s.routed {
 			name = "toh"
 		}
 		sh(t, fmt.Sprintf("ip link add %s netns %s type veth peer name %s netns %s", s.up, s.h, name, far))
 	}
+	if s.driver == "udp" {
+		h, _, gate, _, bits := s.addresses()
+		sh(t, fmt.Sprintf("ip -n %s addr add %s/%d dev %s nodad", s.h, h, bits, s.up), fmt.Sprintf("ip -n %s link set %s up", s.h, s.up))
+		if gate != "" {
+			sh(t, fmt.Sprintf("ip -n %s route add default via %s", s.h, gate))
+		}
+	}
 }
 
 func (s *site) config() string {
 	h, k, gate, _, bits := s.addresses()
 	device := fmt.Sprintf("device = %q", s.up)
+	if s.driver == "udp" {
+		device = ""
+	}
 	if s.driver == "tap" {
 		device = fmt.Sprintf("netns = %q\ndevice = \"under\"", s.k)
 		if s.routed {
@@ -207,7 +217,7 @@ addresses = ["%s/%d"]
 uplink = "up"
 %s
 `, s.driver, device, s.web, webMAC, dbMAC, k, h, bits, s.extra)
-	if gate != "" {
+	if gate != "" && s.driver != "udp" {
 		text += fmt.Sprintf("gateways = [%q]\n", gate)
 	}
 	return text
@@ -327,6 +337,10 @@ func TestSmokeOverlayWithTheKernels(t *testing.T) {
 		{name: "ipv4, flood entries, no checksums", driver: "xdp", fdb: true, vxlan: "noudpcsum"},
 		{name: "ipv4, through a router", driver: "xdp", routed: true},
 		{name: "ipv4, tap", driver: "tap"},
+		{name: "ipv4, udp", driver: "udp"},
+		{name: "ipv4, udp, through a router", driver: "udp", routed: true},
+		{name: "ipv6, udp", driver: "udp", v6: true},
+		{name: "ipv6, udp, no checksums", driver: "udp", v6: true, vxlan: "udp6zerocsumtx udp6zerocsumrx"},
 		{name: "ipv6", driver: "xdp", v6: true},
 		{name: "ipv6, through a router", driver: "xdp", v6: true, routed: true},
 		{name: "ipv6, no checksums", driver: "xdp", v6: true, vxlan: "udp6zerocsumtx udp6zerocsumrx", extra: "udp6_zero_checksum = true"},

@@ -192,11 +192,13 @@ func (c *checker) peer(i int, f *filePeer) Peer {
 // reachable notes a peer that no outer packet could reach.
 func (c *checker) reachable(key string, a netip.Addr) {
 	own := c.cfg.VTEP.of(a)
+	up := c.cfg.Port(c.cfg.VTEP.Uplink)
 	switch {
 	case !own.IsValid() && !c.silent["vtep.addresses"]:
 		c.wrong(key, "add an address of its family to vtep.addresses", "the VTEP has no address of the family of %s", a)
 	case own.IsValid() && own.Addr() == a:
 		c.wrong(key, "name the other host's", "%s is our own VTEP's address", a)
+	case up != nil && up.Driver == "udp": // the host's routes lead there
 	case own.IsValid() && !own.Contains(a) && !c.cfg.VTEP.gatewayOf(a):
 		c.wrong(key, "add the router on the way to vtep.gateways", "%s is not in %s, and there is no gateway", a, own.Masked())
 	}

@@ -74,7 +74,12 @@ func (c *checker) device(key func(string) string, p *Port) {
 		c.wrong(key("device"), `add device = "eth1" or the like`, "a port of driver %s must name the device to attach to", p.Driver)
 		return
 	case p.Driver == "packet" && p.Role == RoleUplink:
-		c.wrong(key("driver"), `set driver = "xdp", which leaves the host its frames`, "a packet port has its device for itself, and an uplink is the host's, too")
+		c.wrong(key("driver"), `set driver = "xdp" or "udp", which leave the host its frames`, "a packet port has its device for itself, and an uplink is the host's, too")
+		return
+	case p.Driver == "udp" && p.Role != RoleUplink:
+		c.wrong(key("driver"), `set role = "uplink", or another driver`, "a udp port carries tunnels and nothing else: it is an uplink")
+		return
+	case p.Driver == "udp":
 		return
 	case p.Driver == "pcap" && p.File == "":
 		c.wrong(key("file"), `add file = "frames.pcapng" or the like`, "a pcap port must name the capture to replay")

@@ -78,7 +78,7 @@ var keys = map[string]rule{
 	"segments[].mtu":         {least: 576, most: 9000, otherwise: DefaultMTU, derived: "1500; with a vni the uplink's less 50, or 70 if the VTEP has IPv6", unit: "bytes of IP"},
 
 	"ports[].name":             {derived: required, form: nameForm},
-	"ports[].driver":           {words: []string{"tap", "auto", "xdp", "packet", "pcap"}},
+	"ports[].driver":           {words: []string{"tap", "auto", "xdp", "packet", "udp", "pcap"}},
 	"ports[].role":             {words: []string{RoleWorkload, RoleUplink}},
 	"ports[].segment":          {derived: "required, but for an uplink", form: "a segment's name"},
 	"ports[].netns":            {derived: "none: the switch's own", form: "a name, a path or pid:N"},

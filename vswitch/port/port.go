@@ -42,6 +42,9 @@ type Caps struct {
 	TunnelGSO bool
 	// PartialChecksum: frames whose transport checksum is partial.
 	PartialChecksum bool
+	// Routed: the host's stack finds the next hop. The MACs of outer frames mean
+	// nothing, and no neighbour is asked for.
+	Routed bool
 	// MaxFrame is the longest frame, Ethernet header included, in bytes; for a
 	// superframe it bounds the segments.
 	MaxFrame int
@@ -51,7 +54,7 @@ type Caps struct {
 // but for what Status returns.
 type Info struct {
 	Name   string // the port's name in the switch
-	Driver string // mem, pcap, tap, xdp, packet
+	Driver string // mem, pcap, tap, xdp, packet, udp
 	Device string // the kernel's device name, or a file's
 	Netns  string // where the workload's end lives; empty: this namespace
 	MAC    packet.MAC

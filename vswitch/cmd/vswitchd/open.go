@@ -12,6 +12,7 @@ import (
 	"bulkhead/vswitch/port/packet"
 	"bulkhead/vswitch/port/pcap"
 	"bulkhead/vswitch/port/tap"
+	"bulkhead/vswitch/port/udp"
 	"bulkhead/vswitch/port/xdp"
 )
 
@@ -36,6 +37,8 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 			return nil, fmt.Errorf("open packet port %q: %w", c.Name, err)
 		}
 		return packet.Open(packet.Config{Name: c.Name, Device: c.Device, MTU: c.MTU, Queues: c.Queues, Port: o.ID})
+	case "udp":
+		return udp.Open(udpConfig(c, o))
 	case "pcap":
 		return pcap.Open(pcap.Config{Name: c.Name, Port: o.ID, MAC: c.MAC, MTU: c.MTU, In: c.File})
 	}
@@ -84,6 +87,18 @@ func xdpConfig(c *config.Port, o vswitch.Opening) xdp.Config {
 		out.Uplink.UDPPort = v.UDPPort
 		for _, a := range v.Addresses {
 			out.Uplink.Addrs = append(out.Uplink.Addrs, a.Addr())
+		}
+	}
+	return out
+}
+
+// udpConfig binds the VTEP's own addresses.
+func udpConfig(c *config.Port, o vswitch.Opening) udp.Config {
+	out := udp.Config{Name: c.Name, MTU: c.MTU, Queues: c.Queues, Port: o.ID}
+	if v := o.VTEP; v != nil && v.Uplink == c.Name {
+		out.UDPPort = v.UDPPort
+		for _, a := range v.Addresses {
+			out.Addrs = append(out.Addrs, a.Addr())
 		}
 	}
 	return out
