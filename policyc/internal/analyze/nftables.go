@@ -24,6 +24,10 @@ type Endpoint struct {
 // the one that eval names carries the counter.
 //
 // The kernel decides what is forwarded; an endpoint's identity is its address.
+//
+// Rules take AH over IPv6 for AH, but the kernel's tracking looks through it, at the
+// connection inside: AH around a connection that is known would be established, whether
+// AH is allowed or not. So what is in AH is tracked in a zone of its own.
 func Nftables(p *check.Policy, endpoints []Endpoint) (string, error) {
 	for _, r := range p.Rules {
 		if r.Stateless && !r.Dormant {
@@ -40,6 +44,7 @@ func Nftables(p *check.Policy, endpoints []Endpoint) (string, error) {
 	var b strings.Builder
 	b.WriteString("# Made by policyc: nft -f loads it. What no rule below accepts is dropped.\ntable inet bulkhead\ndelete table inet bulkhead\ntable inet bulkhead {\n")
 	b.WriteString(n.defined.String())
+	b.WriteString("\tchain apart { # what is in AH is no reply to what is not\n\t\ttype filter hook prerouting priority raw; policy accept;\n\t\tmeta nfproto ipv6 meta l4proto ah ct zone set 51\n\t}\n")
 	b.WriteString("\tchain forward {\n\t\ttype filter hook forward priority filter; policy drop;\n\t\tct state established,related counter accept\n")
 	b.WriteString(n.rules.String())
 	b.WriteString("\t}\n}\n")

@@ -29,7 +29,7 @@
 //     that drops. The switch names both.
 //   - Addresses that no host may have (0.0.0.0/8, 127.0.0.0/8, 240.0.0.0/4, ::,
 //     multicast): neither forwards them, whatever the policy says.
-//   - Protocols that are extension headers of IPv6 (0, 43, 44, 51, 60): for the
+//   - Protocols that are extension headers of IPv6 (0, 43, 44, 60; not AH): for the
 //     kernel the protocol is what comes behind them.
 //   - The other direction of a connection without ports: it is a reply, there and
 //     here, if the first was allowed.

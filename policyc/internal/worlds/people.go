@@ -39,7 +39,7 @@ func (w *World) People(r *rand.Rand, n int) []check.Subject {
 // Flows are the edges of every range that the rules have, and one beside each,
 // in its own protocol; and protocols that nothing may name. Each is there once.
 func Flows(p *check.Policy) []eval.Flow {
-	out := []eval.Flow{{Proto: 0}, {Proto: 1}, {Proto: 6}, {Proto: 17}, {Proto: 47}, {Proto: 58, Dst: 0x8000}, {Proto: 132}, {Proto: 255, Dst: 65535}}
+	out := []eval.Flow{{Proto: 0}, {Proto: 1}, {Proto: 6}, {Proto: 17}, {Proto: 47}, {Proto: 51}, {Proto: 58, Dst: 0x8000}, {Proto: 132}, {Proto: 255, Dst: 65535}}
 	seen := map[eval.Flow]bool{}
 	for _, f := range out {
 		seen[f] = true
