@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,7 @@ Exit codes: 0 the editor said goodbye, 1 it just went, 2 error.`,
   policyc lsp platform.toml shop.toml </dev/null`,
 		ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			debug.SetGCPercent(lsp.Collect)
 			orderly, err := lsp.New(cli.Version(), args).Serve(os.Stdin, os.Stdout)
 			if err != nil {
 				return errors.Join(errors.New("the editor does not read"), err)

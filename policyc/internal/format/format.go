@@ -9,6 +9,7 @@
 package format
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"unicode/utf8"
@@ -36,6 +37,8 @@ func Source(src *diag.Source, list *diag.List) []byte {
 	case bad != nil:
 		list.Errorf(src.Span(bad.Off, 1), "%s", bad.Msg)
 		return nil
+	case bytes.Equal(out, src.Text):
+		return out // it is what it was
 	}
 	err := errors.New("it is not valid TOML")
 	if after != nil {
@@ -48,15 +51,20 @@ func Source(src *diag.Source, list *diag.List) []byte {
 	return out
 }
 
-// written is the canonical form, and how it reads.
+// written is the canonical form, and how it reads; of one that is the text itself
+// that is known.
 func written(src *diag.Source) ([]byte, *source.Reading, *syntax.Error) {
 	tree, bad := syntax.Scan(src)
 	if bad != nil {
 		return nil, nil, bad
 	}
 	w := &writer{src: src}
+	w.out.Grow(len(src.Text) + len(src.Text)/8) // most texts grow by some blank lines
 	w.file(tree)
 	out := []byte(w.out.String())
+	if bytes.Equal(out, src.Text) {
+		return out, nil, nil
+	}
 	var list diag.List
 	return out, source.Read(diag.NewSource(src.Name, out), &list), nil
 }

@@ -29,6 +29,7 @@ type index struct {
 func makeIndex(name, text string) *index {
 	x := &index{src: diag.NewSource(name, []byte(text))}
 	x.tree, _ = syntax.Scan(x.src)
+	x.words = make([]word, 0, 5*len(x.tree.Statements)) // a rule's line has six and more, a service's three
 	for i := range x.tree.Statements {
 		st := &x.tree.Statements[i]
 		if st.Kind != syntax.Pair {
@@ -38,7 +39,7 @@ func makeIndex(name, text string) *index {
 			continue
 		}
 		x.key(x.table, st.Key)
-		x.value(slices.Concat(x.table, names(st.Key)), st.Value)
+		x.value(below(x.table, st.Key), st.Value)
 	}
 	for _, w := range x.words {
 		if !w.isKey && slices.Equal(w.path, []string{"scope", "name"}) {
@@ -46,6 +47,15 @@ func makeIndex(name, text string) *index {
 		}
 	}
 	return x
+}
+
+// below is a path with a key behind it, itself where there is none: most values of
+// a policy are elements of lists.
+func below(path []string, key []syntax.Part) []string {
+	if len(key) == 0 {
+		return path
+	}
+	return slices.Concat(path, names(key))
 }
 
 func names(key []syntax.Part) []string {
@@ -58,11 +68,11 @@ func names(key []syntax.Part) []string {
 
 // key adds each name of a key.
 func (x *index) key(under []string, key []syntax.Part) {
-	path := slices.Clone(under)
-	for _, p := range key {
-		path = append(path, p.Name)
+	all := below(under, key) // the words of a key share it
+	for i, p := range key {
+		path := all[: len(under)+i+1 : len(under)+i+1]
 		declares := len(path) == 2 && (path[0] == "services" || path[0] == "networks")
-		x.words = append(x.words, word{p.Name, p.Off, p.Len, slices.Clone(path), true, declares})
+		x.words = append(x.words, word{p.Name, p.Off, p.Len, path, true, declares})
 	}
 }
 
@@ -75,7 +85,7 @@ func (x *index) value(path []string, v *syntax.Value) {
 		if e.Key != nil {
 			x.key(path, e.Key)
 		}
-		x.value(slices.Concat(path, names(e.Key)), e.Value)
+		x.value(below(path, e.Key), e.Value)
 	}
 }
 
