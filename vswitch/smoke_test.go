@@ -47,6 +47,7 @@ func namespace(t *testing.T, name string) string {
 // TestMain removes what build made.
 func TestMain(m *testing.M) {
 	code := m.Run()
+	printAttacks()
 	if dir, err := built(); err == nil && buildAsked.Load() {
 		os.RemoveAll(dir)
 	}
