@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"dataplane/fdb":       {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
 	"dataplane/conntrack": {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
 	"dataplane/fragment":  {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
+	"dataplane/nat":       {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
 	"dataplane/route":     {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
 	"dataplane/vxlan":     {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "dataplane/internal/..."},
 	// 3, 4

@@ -8,7 +8,8 @@
 // and ends each frame once: at a port, taken in by the switch itself, or at a
 // named [drop.Reason]. The files stand in that order: parse is in package
 // packet, then decap.go, identify.go, resolve.go (ARP and ND, which end there),
-// judge.go (known? and decide; stateless.go, journal.go), forward.go (bridge and route), flood.go,
+// judge.go (known? and decide; stateless.go, journal.go), translate.go (outside
+// addresses: first and last), forward.go (bridge and route), flood.go,
 // encap.go; answer.go makes the frames that the switch says itself.
 //
 // The package does no I/O: no goroutine, lock held across a call, system call,

@@ -128,6 +128,9 @@ func (x *walk) findRoute(f *packet.Frame, p *passage) drop.Reason {
 func (x *walk) forward(f *packet.Frame, p *passage) drop.Reason {
 	switch p.way.kind {
 	case wayFlood:
+		if x.s.NAT != nil && x.nat.departs {
+			return drop.NATMismatch // its other end does not know it by this name
+		}
 		return x.flood(f, p)
 	case wayRoute:
 		if reason := x.route(f, p); reason != drop.None {
@@ -137,6 +140,9 @@ func (x *walk) forward(f *packet.Frame, p *passage) drop.Reason {
 		if mtu := x.mtu(&p.way); uint32(packet.WireLen(f)) > mtu {
 			return x.errorTooBig(f, p, mtu)
 		}
+	}
+	if x.s.NAT != nil {
+		x.depart(f)
 	}
 	if p.way.peer != NoPeer {
 		return x.encap(f, p)

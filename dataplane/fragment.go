@@ -12,6 +12,9 @@ import (
 // judged likewise: an open session, or the policy, answers for each. One that
 // comes before the first is held until that has passed (package fragment).
 func (x *walk) fragment(f *packet.Frame, p *passage) drop.Reason {
+	if x.s.NAT.Owns(p.seg.Zone, &f.Headers.Key.Dst) {
+		return drop.NATFragment // only the first has the port that says whose it is
+	}
 	reason := x.locate(f, p)
 	if reason != drop.None {
 		return reason
@@ -95,7 +98,7 @@ func (x *walk) laterFragment(f *packet.Frame, p *passage, of *fragment.Ports) dr
 // passFragment judges a fragment that has its packet's ports, and sends it its
 // way.
 func (x *walk) passFragment(f *packet.Frame, p *passage) drop.Reason {
-	p.hash = x.State.Sessions.hash(&f.Headers.Key)
+	p.hash, x.nat = x.State.Sessions.hash(&f.Headers.Key), translation{}
 	if reason := x.judge(f, p); reason != drop.None {
 		return reason
 	}

@@ -44,6 +44,9 @@ func (x *walk) tell(f *packet.Frame, p *passage, kind packet.ErrorKind, mtu uint
 	if limited != drop.None || c == nil {
 		return reason
 	}
+	if x.s.NAT != nil {
+		x.unarrive(c)
+	}
 	if !packet.AnswerError(c, kind, mtu, p.seg.GatewayMAC, &from) {
 		c.Drop(drop.NoHeadroom)
 		return reason

@@ -5,6 +5,7 @@ import (
 	"bulkhead/dataplane/conntrack"
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/nat"
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
 )
@@ -43,6 +44,11 @@ func (x *walk) judgeIn(table *conntrack.Table, hash uint64, f *packet.Frame, p *
 	if s.Generation == x.s.Generation {
 		f.Rule = s.Rule
 	}
+	if x.s.NAT != nil {
+		if reason := x.translateKnown(table, s, dir, f); reason != drop.None {
+			return reason
+		}
+	}
 	if x.rec != nil {
 		x.rec.note("known", "open session, %s, allowed by rule %s", dir, x.ruleName(f.Rule))
 	}
@@ -78,18 +84,30 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Ses
 	}
 	marks := x.s.Policy.Marks(policy.RuleID(f.Rule - 1))
 	if marks&classify.Stateless != 0 {
+		if x.s.NAT != nil && x.translates(f, p) {
+			return drop.NATStateless
+		}
 		return x.passStateless(table, over, marks, f, p)
 	}
 	if !packet.VerifyChecksum(f) {
 		return drop.BadChecksum
 	}
-	if x.rec != nil {
-		return conntrack.Opens(f)
+	if reason := conntrack.Opens(f); reason != drop.None || x.rec != nil && x.s.NAT == nil {
+		return reason
+	}
+	var tag nat.Tag
+	if x.s.NAT != nil {
+		if tag, reason = x.translateNew(f, p); reason != drop.None || x.rec != nil {
+			return reason
+		}
 	}
 	if over != nil {
 		table.Remove(over)
 	}
 	s, reason := table.Open(f, hash, x.now)
+	if tag != 0 && (reason != drop.None || !table.SetTag(s, uint32(tag))) {
+		x.State.NAT.Release(uint32(tag))
+	}
 	if reason != drop.None {
 		return reason
 	}
@@ -103,8 +121,8 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Ses
 
 // judgeAgain asks the policy about a session that an older generation judged,
 // in the direction in which it was opened. Where the answer has become no the
-// session is gone; and so it is where the rule has become stateless, and then
-// the packet is judged by itself.
+// session is gone; and so it is where the rule has become stateless or its
+// address is not translated as it was, and then the packet is judged by itself.
 func (x *walk) judgeAgain(table *conntrack.Table, hash uint64, s *conntrack.Session, dir conntrack.Direction, f *packet.Frame, p *passage) (reason drop.Reason, gone bool) {
 	key, icmp, from := f.Headers.Key, f.Headers.ICMPType, p.src
 	to := x.target(f, p)
@@ -117,8 +135,9 @@ func (x *walk) judgeAgain(table *conntrack.Table, hash uint64, s *conntrack.Sess
 	}
 	reason = x.decide(f, p, from, to, &key, icmp)
 	free := reason == drop.None && x.s.Policy.Marks(policy.RuleID(f.Rule-1))&classify.Stateless != 0
-	gone = reason != drop.None || free
-	if !free { // else the packet is asked about by itself
+	renamed := reason == drop.None && (x.s.NAT != nil || table.Tag(s) != 0) && !x.sameNames(table, s, dir, f, p)
+	gone = reason != drop.None || free || renamed
+	if !free && !renamed { // else the packet is asked about by itself
 		x.askAudits(f, p, from, to, &key, icmp)
 	}
 	switch {
@@ -129,7 +148,7 @@ func (x *walk) judgeAgain(table *conntrack.Table, hash uint64, s *conntrack.Sess
 		s.Generation, s.Rule = x.s.Generation, f.Rule
 		x.hit(policy.RuleID(f.Rule - 1))
 	}
-	if free {
+	if free || renamed {
 		f.Rule = 0 // it is of the other direction, perhaps
 		return x.judgeNew(table, hash, nil, f, p), true
 	}
@@ -224,6 +243,11 @@ func (x *walk) judgeError(f *packet.Frame, p *passage) drop.Reason {
 		return x.statelessError(f, p)
 	}
 	f.Rule = s.Rule
+	if x.s.NAT != nil {
+		if reason := x.translateError(shard.table, s, f); reason != drop.None {
+			return reason
+		}
+	}
 	if x.rec != nil {
 		x.rec.note("known", "ICMP error about an open session, allowed by rule %s", x.ruleName(s.Rule))
 	}

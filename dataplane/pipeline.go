@@ -26,6 +26,7 @@ func Run(w *Worker, s *Snapshot, now Time, b *packet.Batch) {
 		w.Counters.end(b.Frame(i))
 	}
 	w.State.Sessions.expire(w, now)
+	w.State.NAT.Expire(now, expireBudget)
 }
 
 // Explain carries one frame through the switch as it is now and writes down
@@ -48,7 +49,8 @@ type walk struct {
 	// received is how many frames the batch had before the first copy.
 	received int
 	last     last
-	rec      *Recorder // nil but in Explain
+	nat      translation // of the frame that is being walked
+	rec      *Recorder   // nil but in Explain
 }
 
 // passage is what the walk has found out about one frame so far.
@@ -129,6 +131,11 @@ func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 // ip is the walk of an IP packet: who sent it and whom it is for, where that
 // is, whether it may, and off it goes.
 func (x *walk) ip(f *packet.Frame, p *passage) drop.Reason {
+	if x.s.NAT != nil {
+		if reason := x.arrive(f, p); reason != drop.None {
+			return reason
+		}
+	}
 	if reason := x.identify(f, p); reason != drop.None {
 		return reason
 	}

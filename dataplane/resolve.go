@@ -74,7 +74,7 @@ var zero4 = packet.AddrFrom4([4]byte{})
 // of the segment other than the one that asks. A peer is told of endpoints of
 // this host only.
 func (x *walk) ownerMAC(f *packet.Frame, p *passage, a *packet.Addr) (packet.MAC, bool) {
-	if p.seg.isGateway(a) {
+	if x.isOurs(p.seg, a) {
 		return p.seg.GatewayMAC, p.peer == NoPeer
 	}
 	ep, _, found := x.s.Identity.ByAddr(p.seg.Zone, a)
@@ -149,7 +149,7 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 	if !found {
 		return x.passQuestion(f, p, drop.NDPUnknown)
 	}
-	router := p.seg.isGateway(&n.Target)
+	router := x.isOurs(p.seg, &n.Target)
 	return x.say(f, p, func(c *packet.Frame) bool { return packet.AnswerND(c, mac, router) })
 }
 
@@ -200,7 +200,7 @@ func (x *walk) ndRemote(f *packet.Frame, p *passage, n *packet.ND) drop.Reason {
 // one that a MAC's owner makes for itself, claim nothing.
 func (x *walk) remoteClaim(f *packet.Frame, p *passage, a *packet.Addr) drop.Reason {
 	mac := f.Headers.Src
-	if mac == p.seg.GatewayMAC || p.seg.isGateway(a) {
+	if mac == p.seg.GatewayMAC || x.isOurs(p.seg, a) {
 		return drop.SpoofedRemote // no gateway asks, or answers, in the overlay
 	}
 	if ep, _, found := x.s.Identity.ByAddr(p.seg.Zone, a); found {
@@ -213,6 +213,12 @@ func (x *walk) remoteClaim(f *packet.Frame, p *passage, a *packet.Addr) drop.Rea
 		return drop.SpoofedRemote
 	}
 	return x.remoteMAC(f, p)
+}
+
+// isOurs tells whether the gateway of a segment answers for an address: it is its
+// own, or an outside one of the VRF, packets for which are translated here.
+func (x *walk) isOurs(g *Segment, a *packet.Addr) bool {
+	return g.isGateway(a) || g.GatewayMAC != packet.MAC{} && x.s.NAT.Owns(g.Zone, a)
 }
 
 // say answers f with a copy of it that rewrite turned round, sent the way f

@@ -19,6 +19,7 @@ import (
 	"bulkhead/dataplane/fdb"
 	"bulkhead/dataplane/fragment"
 	"bulkhead/dataplane/internal/hashtab"
+	"bulkhead/dataplane/nat"
 	"bulkhead/dataplane/packet"
 )
 
@@ -51,7 +52,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts give as what t
 // A rule that is declared with +log, +audit, +stateless or +dormant at its end is
 // that; what the walk reports of it stands under the step as report lines.
 //
-// Steps: send PORT FRAME (times=N sends it N times), explain PORT FRAME,
+// Steps: send PORT FRAME (times=N sends it N times; keep=NAME keeps the source
+// port that it left with, which $NAME stands for in what follows), explain PORT FRAME,
 // time DURATION, sessions, generation. A declaration behind the first step
 // counts from the next generation on; revoke RULE, remove ENDPOINT, move
 // ENDPOINT PLACE, close PORT and policy none take back what was declared.
@@ -104,24 +106,26 @@ type scriptRun struct {
 	batch    packet.Batch
 	now      dataplane.Time
 	changed  bool // the world is another than the snapshot's
+	kept     map[string]string
 }
 
 // scriptSecret makes the hashes of every run the same.
 var scriptSecret = hashtab.Secret{0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9, 0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53, 0x94d049bb133111eb}
 
 func newScriptRun(t *testing.T) *scriptRun {
-	r := &scriptRun{t: t, w: newWorld(), now: int64(1000 * time.Second)}
-	r.tables(conntrack.Config{Sessions: 1024})
+	r := &scriptRun{t: t, w: newWorld(), now: int64(1000 * time.Second), kept: map[string]string{}}
+	r.tables(conntrack.Config{Sessions: 1024}, nat.Config{Mappings: 64})
 	return r
 }
 
 // tables makes the worker and its empty tables.
-func (r *scriptRun) tables(cfg conntrack.Config) {
-	cfg.Secret = scriptSecret
+func (r *scriptRun) tables(cfg conntrack.Config, names nat.Config) {
+	cfg.Secret, names.Secret = scriptSecret, scriptSecret
 	state, err := dataplane.NewState(dataplane.StateConfig{
 		Sessions:  cfg,
 		Fragments: fragment.Config{Packets: 32, Held: 12, Secret: scriptSecret},
 		FDB:       fdb.Config{Entries: 1024, PeerQuota: 8, Secret: scriptSecret},
+		NAT:       names,
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -172,7 +176,8 @@ func (r *scriptRun) line(raw string) ([]string, error) {
 		return nil, cmp.Or(l.done(), r.link())
 	case "tables":
 		l.word()
-		r.tables(conntrack.Config{Sessions: uint32(l.number("sessions", 1024)), PortQuota: uint32(l.number("port-quota", 0)), EmbryonicQuota: uint32(l.number("embryonic-quota", 0))})
+		r.tables(conntrack.Config{Sessions: uint32(l.number("sessions", 1024)), PortQuota: uint32(l.number("port-quota", 0)), EmbryonicQuota: uint32(l.number("embryonic-quota", 0))},
+			nat.Config{Mappings: uint32(l.number("mappings", 64)), Quota: uint32(l.number("mappings-quota", 0))})
 		return nil, l.done()
 	}
 	if !r.w.declare(l) {
@@ -218,6 +223,13 @@ func (r *scriptRun) frames(raw string) ([]string, error) {
 		fmt.Sscan(m[1], &times)
 		rest = timesOption.ReplaceAllString(rest, "")
 	}
+	keep := ""
+	if m := keepOption.FindStringSubmatch(rest); m != nil {
+		keep, rest = m[1], keepOption.ReplaceAllString(rest, "")
+	}
+	for name, port := range r.kept {
+		rest = strings.ReplaceAll(rest, "$"+name, port)
+	}
 	ingress, err := r.ingress(name)
 	if err != nil {
 		return nil, err
@@ -229,10 +241,17 @@ func (r *scriptRun) frames(raw string) ([]string, error) {
 	case step == "explain":
 		return r.explain(&s, ingress), nil
 	}
-	return r.send(&s, ingress, times), nil
+	gave := r.send(&s, ingress, times)
+	if keep != "" {
+		r.kept[keep] = fmt.Sprint(r.batch.Frame(0).Headers.Key.SrcPort)
+	}
+	return gave, nil
 }
 
-var timesOption = regexp.MustCompile(` times=(\d+)`)
+var (
+	timesOption = regexp.MustCompile(` times=(\d+)`)
+	keepOption  = regexp.MustCompile(` keep=(\w+)`)
+)
 
 // ingress is a port's number; port-N is one that there is not.
 func (r *scriptRun) ingress(name string) (packet.PortID, error) {
@@ -312,7 +331,7 @@ func (r *scriptRun) foretell(s *sent, ingress packet.PortID) ending {
 
 // bounds are the reasons that Explain does not foretell: what the frame meets
 // when it is a bound on all frames, not a judgement of this one.
-var bounds = []drop.Reason{drop.SessionQuota, drop.SessionFull, drop.RateLimited, drop.FloodFull}
+var bounds = []drop.Reason{drop.SessionQuota, drop.SessionFull, drop.RateLimited, drop.FloodFull, drop.NATQuota, drop.NATFull}
 
 // holdTo holds the frame that Run carried to what Explain said of it.
 func (r *scriptRun) holdTo(foretold ending) {

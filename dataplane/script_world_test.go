@@ -9,6 +9,7 @@ import (
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/classify"
 	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/nat"
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
 	"bulkhead/dataplane/route"
@@ -29,6 +30,8 @@ type world struct {
 	rules     []rule
 	underlay  dataplane.Underlay
 	noPolicy  bool
+	sources   []nat.Source
+	published []nat.Destination
 }
 
 type segment struct {
@@ -112,6 +115,10 @@ func (w *world) declare(l *line) bool {
 		w.networks = append(w.networks, policy.Set{Kind: policy.KindOutside, Name: "outside", Prefixes: policy.Everywhere(), Except: policy.OnTheLink()})
 	case "route":
 		w.declareRoute(l)
+	case "translate":
+		w.declareTranslate(l)
+	case "publish":
+		w.declarePublish(l)
 	case "allow", "deny":
 		w.declareRule(l)
 	default:
@@ -138,6 +145,9 @@ func (w *world) change(l *line) bool {
 		l.word()
 		l.expect("none")
 		w.noPolicy = true
+	case "translate-none":
+		l.word()
+		w.sources, w.published = nil, nil
 	default:
 		return false
 	}
@@ -263,6 +273,49 @@ func (w *world) declareRoute(l *line) {
 	w.routes = append(w.routes, r)
 }
 
+// declareTranslate reads "translate PREFIX to ADDR,.. ports=N-M for=PREFIX,..
+// except=PREFIX,..".
+func (w *world) declareTranslate(l *line) {
+	l.word()
+	s := nat.Source{Zone: uint16(l.number("vrf", 1)), Least: 1024, Most: 65535}
+	s.From = l.prefix(l.word())
+	if p := l.opt("ports"); p != "" {
+		fmt.Sscanf(p, "%d-%d", &s.Least, &s.Most)
+	}
+	for _, p := range l.list("for") {
+		s.To = append(s.To, l.prefix(p))
+	}
+	for _, p := range l.list("except") {
+		s.Except = append(s.Except, l.prefix(p))
+	}
+	l.expect("to")
+	for _, a := range strings.Split(l.word(), ",") {
+		s.Pool = append(s.Pool, packet.AddrFrom(l.addr(a)))
+	}
+	w.sources = append(w.sources, s)
+}
+
+// declarePublish reads "publish tcp|udp ADDR:PORT at ADDR:PORT".
+func (w *world) declarePublish(l *line) {
+	l.word()
+	d := nat.Destination{Zone: uint16(l.number("vrf", 1)), Proto: packet.ProtoTCP}
+	if l.word() == "udp" {
+		d.Proto = packet.ProtoUDP
+	}
+	d.Outside = natEnd(l)
+	l.expect("at")
+	d.Inside = natEnd(l)
+	w.published = append(w.published, d)
+}
+
+func natEnd(l *line) nat.End {
+	at, err := netip.ParseAddrPort(l.word())
+	if err != nil {
+		l.fail("%v", err)
+	}
+	return nat.End{Addr: packet.AddrFrom(at.Addr()), Port: at.Port()}
+}
+
 // declareRule reads "allow NAME: FROM[,FROM] -> TO[,TO] PORT ... +MARK ...".
 func (w *world) declareRule(l *line) {
 	r := rule{verdict: policy.Deny}
@@ -344,6 +397,11 @@ func (w *world) snapshot(generation uint32) (*dataplane.Snapshot, error) {
 	}
 	rs := w.ruleset()
 	var err error
+	if w.sources != nil || w.published != nil {
+		if s.NAT, err = nat.NewRules(w.sources, w.published); err != nil {
+			return nil, err
+		}
+	}
 	if s.Identity, err = w.identities(rs); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"bulkhead/dataplane/classify"
 	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/nat"
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
 	"bulkhead/dataplane/route"
@@ -33,6 +34,8 @@ type Snapshot struct {
 	Rules *policy.Ruleset
 	// Routes has the routes of every VRF.
 	Routes *route.Table
+	// NAT has the address translations of every VRF; nil: there are none.
+	NAT *nat.Rules
 	// Tunnels has the VTEPs, the VNIs and their peers; nil without an overlay.
 	Tunnels *vxlan.Table
 	// Underlay is the way from our VTEP to its peers.

@@ -7,6 +7,7 @@ import (
 	"bulkhead/dataplane/conntrack"
 	"bulkhead/dataplane/fdb"
 	"bulkhead/dataplane/fragment"
+	"bulkhead/dataplane/nat"
 	"bulkhead/dataplane/route"
 )
 
@@ -17,6 +18,7 @@ type State struct {
 	Fragments  *fragment.Table
 	FDB        *fdb.Table
 	Neighbours *route.Neighbours
+	NAT        *nat.Table // its mappings end with the sessions that go by them
 }
 
 // StateConfig bounds the tables; zero fields are each table's defaults.
@@ -24,6 +26,7 @@ type StateConfig struct {
 	Sessions  conntrack.Config
 	Fragments fragment.Config
 	FDB       fdb.Config
+	NAT       nat.Config
 	Workers   int // that share the state; 0: one
 }
 
@@ -31,8 +34,12 @@ type StateConfig struct {
 func NewState(cfg StateConfig) (*State, error) {
 	s := &State{Neighbours: route.NewNeighbours()}
 	var err error
+	if s.NAT, err = nat.New(cfg.NAT); err != nil {
+		return nil, err
+	}
+	cfg.Sessions.Ended = s.NAT.Release
 	if s.Sessions, err = NewSessions(cfg.Sessions, max(1, cfg.Workers)); err != nil {
-		return nil, fmt.Errorf("session table of %d: %w", cfg.Sessions.Sessions, err)
+		return nil, errors.Join(fmt.Errorf("session table of %d: %w", cfg.Sessions.Sessions, err), s.Close())
 	}
 	if s.Fragments, err = fragment.New(cfg.Fragments); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -55,6 +62,9 @@ func (s *State) Close() error {
 	}
 	if s.FDB != nil {
 		errs = append(errs, s.FDB.Close())
+	}
+	if s.NAT != nil {
+		errs = append(errs, s.NAT.Close())
 	}
 	return errors.Join(errs...)
 }

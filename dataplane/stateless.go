@@ -47,6 +47,9 @@ func (x *walk) statelessError(f *packet.Frame, p *passage) drop.Reason {
 	if verdict != policy.Allow || x.s.Policy.Marks(rule)&classify.Stateless == 0 {
 		return drop.ICMPUnmatched
 	}
+	if x.s.NAT != nil && x.translates(f, p) {
+		return drop.NATStateless
+	}
 	f.Rule = uint32(rule) + 1
 	if x.rec != nil {
 		x.rec.note("known", "ICMP error about no open session, allowed by stateless rule %s", x.ruleName(f.Rule))

@@ -23,6 +23,8 @@ func keepFixed(inForce, wanted *config.Config) (*config.Config, []string) {
 	keep(&keys, "limits.sessions_per_port", &cfg.Limits.SessionsPerPort, inForce.Limits.SessionsPerPort)
 	keep(&keys, "limits.embryonic_per_port", &cfg.Limits.EmbryonicPerPort, inForce.Limits.EmbryonicPerPort)
 	keep(&keys, "limits.frames", &cfg.Limits.Frames, inForce.Limits.Frames)
+	keep(&keys, "limits.nat_mappings", &cfg.Limits.NATMappings, inForce.Limits.NATMappings)
+	keep(&keys, "limits.nat_mappings_per_port", &cfg.Limits.NATPerPort, inForce.Limits.NATPerPort)
 	return &cfg, keys
 }
 

@@ -9,6 +9,7 @@ import (
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/classify"
 	"bulkhead/dataplane/identity"
+	"bulkhead/dataplane/nat"
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
 	"bulkhead/dataplane/route"
@@ -53,6 +54,7 @@ func link(cfg *config.Config, r roster, index *policy.Index, ports map[string]pa
 	for _, step := range []func() error{
 		l.linkTunnels,
 		l.linkRoutes,
+		l.linkNAT,
 		func() error { return l.linkIdentity(r.sorted()) },
 	} {
 		if err := step(); err != nil {
@@ -205,6 +207,38 @@ func (l *linker) linkRoutes() error {
 	return nil
 }
 
+// linkNAT makes the address translations; without any there is no table of them.
+func (l *linker) linkNAT() error {
+	var sources []nat.Source
+	for _, c := range l.cfg.SNAT {
+		s := nat.Source{Zone: l.zones[c.VRF], From: c.From, To: c.To, Except: c.Except, Least: c.Least, Most: c.Most}
+		for _, a := range c.Pool {
+			s.Pool = append(s.Pool, packet.AddrFrom(a))
+		}
+		sources = append(sources, s)
+	}
+	var published []nat.Destination
+	for _, c := range l.cfg.DNAT {
+		d := nat.Destination{Zone: l.zones[c.VRF], Proto: packet.ProtoTCP, Outside: natEnd(c.Outside), Inside: natEnd(c.Inside)}
+		if c.Protocol == "udp" {
+			d.Proto = packet.ProtoUDP
+		}
+		published = append(published, d)
+	}
+	if sources == nil && published == nil {
+		return nil
+	}
+	var err error
+	if l.s.NAT, err = nat.NewRules(sources, published); err != nil {
+		return fmt.Errorf("link address translations: %w", err)
+	}
+	return nil
+}
+
+func natEnd(a netip.AddrPort) nat.End {
+	return nat.End{Addr: packet.AddrFrom(a.Addr()), Port: a.Port()}
+}
+
 // linkIdentity makes the table of endpoints and outside prefixes, and links
 // the policy to the identities that came up.
 func (l *linker) linkIdentity(endpoints []endpoint) error {
@@ -283,6 +317,9 @@ func (l *linker) placed(e *endpoint) (place identity.Endpoint, addrs []identity.
 		place.Peer = peer
 	}
 	for _, ip := range e.IPs {
+		if at := packet.AddrFrom(ip); l.s.NAT.Owns(place.Zone, &at) {
+			return place, nil, fmt.Errorf("link endpoint %q: %s is an outside address, of snat or dnat; give one of them another", e.Name, ip)
+		}
 		addrs = append(addrs, identity.Address{Addr: packet.AddrFrom(ip), Sets: l.setsOf(e, ip)})
 	}
 	return place, addrs, nil

@@ -7,6 +7,7 @@ import (
 
 	"bulkhead/dataplane/conntrack"
 	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/route"
 	"bulkhead/vswitch/control/api"
 	"bulkhead/vswitch/port"
 )
@@ -33,6 +34,7 @@ func (o *Operator) Status() (*api.Status, error) {
 	}
 	s.Sources = sw.sources()
 	s.Warnings = append(sw.warnings(), sourceWarnings(s.Sources)...)
+	s.Tables = sw.fills()
 	sw.mu.Unlock()
 	for i := range l.ports {
 		if p := l.ports[i].port; p != nil {
@@ -74,6 +76,16 @@ func (o *Operator) sessionTotals(s *api.Status) error {
 		return errStopping
 	}
 	return nil
+}
+
+// fills tells how full the tables are that packets fill besides the sessions'.
+func (sw *Switch) fills() []api.Fill {
+	macs, translations := sw.state.FDB.Stats(), sw.state.NAT.Stats()
+	return []api.Fill{
+		{Name: "learned MACs", Used: macs.Entries - macs.Static, Max: sw.state.FDB.Max()},
+		{Name: "neighbours", Used: sw.state.Neighbours.Len(), Max: route.MaxNeighbours},
+		{Name: "address translations", Used: int(translations.Mappings), Max: int(sw.state.NAT.Max())},
+	}
 }
 
 // Workers tells what the workers did with their time.

@@ -11,6 +11,7 @@ import (
 
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/conntrack"
+	"bulkhead/dataplane/nat"
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
@@ -135,6 +136,7 @@ func (sw *Switch) makeTables(cfg *config.Config) error {
 			PortQuota:      uint32(cfg.Limits.SessionsPerPort),
 			EmbryonicQuota: uint32(cfg.Limits.EmbryonicPerPort),
 		},
+		NAT:     nat.Config{Mappings: uint32(cfg.Limits.NATMappings), Quota: uint32(cfg.Limits.NATPerPort)},
 		Workers: cfg.Workers,
 	})
 	return err

@@ -12,7 +12,8 @@
 // directions are one session; the hash is the same for both, and the session
 // knows which end opened it. A third array holds the links of the timing wheel
 // and of the unanswered sessions of each port. All told a session costs 160
-// bytes: one million, 153 MiB.
+// bytes: one million, 153 MiB. What is to end with a session is its tag (tag.go):
+// four bytes more, where there may be any.
 //
 // # Bounds and fairness
 //

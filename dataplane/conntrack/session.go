@@ -56,6 +56,7 @@ const (
 	flagEmbryonic = 1 << 4 // counted, and listed, as embryonic
 	flagLateSYN   = 1 << 5 // TCP: Original sent a SYN into an open connection
 	flagAnswered  = 1 << 6 // Reply has spoken
+	flagTagged    = 1 << 7 // it has a tag
 )
 
 // State returns how far the session is.

@@ -23,6 +23,9 @@ type Config struct {
 	Secret         hashtab.Secret // zero: that of this boot
 	Timeouts       Timeouts       // zero fields: the default
 	Populate       bool           // make all pages now, so that traffic cannot grow the process
+	// Ended is told of the tag of each session that ends with one; nil: none may
+	// have a tag. It must not call the table.
+	Ended func(tag uint32)
 }
 
 // MaxSessions bounds the sessions of one table.
@@ -34,6 +37,8 @@ type Table struct {
 	secret   hashtab.Secret
 	index    *hashtab.Index
 	rows     []Session
+	tags     []uint32 // by row; nil where there are none
+	ended    func(tag uint32)
 	links    []links
 	ports    []account
 	timeouts [stateCount]uint32 // in ticks
@@ -43,6 +48,7 @@ type Table struct {
 	stats    Stats
 
 	sessions *hugemem.Table[Session]
+	tagged   *hugemem.Table[uint32]
 	linked   *hugemem.Table[links]
 }
 
@@ -69,7 +75,7 @@ func New(cfg Config) (*Table, error) {
 	if cfg.Ports == 0 {
 		cfg.Ports = packet.MaxPorts
 	}
-	t := &Table{secret: cfg.Secret.OrBoot(), timeouts: cfg.Timeouts.ticks(), ports: make([]account, cfg.Ports)}
+	t := &Table{secret: cfg.Secret.OrBoot(), timeouts: cfg.Timeouts.ticks(), ports: make([]account, cfg.Ports), ended: cfg.Ended}
 	for i := range t.ports {
 		t.setQuota(packet.PortID(i), cfg.PortQuota, cfg.EmbryonicQuota, cfg.Sessions)
 	}
@@ -92,6 +98,9 @@ func (t *Table) reserve(n int, populate bool) (err error) {
 	}
 	t.rows, t.links = t.sessions.Rows, t.linked.Rows
 	t.stats.Bytes = t.sessions.Bytes() + t.linked.Bytes() + t.index.Bytes()
+	if err = t.reserveTags(n); err != nil {
+		return err
+	}
 	t.stats.Huge = t.sessions.Huge()
 	if !populate {
 		return nil
@@ -102,7 +111,10 @@ func (t *Table) reserve(n int, populate bool) (err error) {
 // Close frees the memory. Neither the table nor a session of it may be used
 // afterwards.
 func (t *Table) Close() error {
-	var errs [3]error
+	var errs [4]error
+	if t.tagged != nil {
+		errs[3] = t.tagged.Close()
+	}
 	if t.sessions != nil {
 		errs[0] = t.sessions.Close()
 	}
@@ -112,7 +124,7 @@ func (t *Table) Close() error {
 	if t.index != nil {
 		errs[2] = t.index.Close()
 	}
-	t.rows, t.links = nil, nil
+	t.rows, t.links, t.tags = nil, nil, nil
 	return errors.Join(errs[:]...)
 }
 
@@ -257,6 +269,7 @@ func (t *Table) drop(row uint32) {
 	t.index.Remove(s.place, t.Hash(&s.Key))
 	t.release(row)
 	t.discharge(row)
+	t.untag(row)
 	s.state = StateNone
 	t.links[row].next = t.free
 	t.free = row + 1

@@ -63,6 +63,7 @@ const (
 	Martian       // source or destination address that no host may use
 	RogueRA       // router advertisement or redirect from a workload
 	RogueDHCP     // DHCP server answer from a workload
+	NATUnmapped   // sent to an outside address of the VRF at which nothing is published or mapped
 
 	// Stage 4, known?
 
@@ -74,6 +75,12 @@ const (
 	FragmentQuota   // the port has used up its share of what waits for other fragments
 	SessionQuota    // the port has used up its share of the session table
 	SessionFull     // no slot within the probe bound
+	NATMismatch     // of a session that is translated, but came by the other name, or the other way round
+	NATProtocol     // it would have to be translated, and is neither TCP nor UDP nor an ICMP query
+	NATFragment     // a fragment that would have to be translated
+	NATStateless    // it would have to be translated, and a stateless rule allows it
+	NATQuota        // the port has used up its share of address translations
+	NATFull         // the pool has no free port, or the table of translations no room
 
 	// Stage 5, decide.
 

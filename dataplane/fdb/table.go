@@ -154,6 +154,9 @@ func (t *Table) Stats() Stats {
 	return t.stats
 }
 
+// Max returns the bound on entries.
+func (t *Table) Max() int { return t.most }
+
 // keyOf makes segment and MAC one word.
 func keyOf(segment uint16, mac packet.MAC) uint64 { return uint64(segment)<<48 | mac.Uint64() }
 

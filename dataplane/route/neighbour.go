@@ -12,7 +12,7 @@ type Time = int64
 
 // Bounds of the neighbour table.
 const (
-	maxNeighbours = 4096
+	MaxNeighbours = 4096
 	// reachable is how long an answer is believed without asking again (RFC 4861
 	// 10 has 30 s). After that the address is asked for as soon as it is used, and
 	// what was answered holds until unanswered: a silent link costs no packet
@@ -70,7 +70,7 @@ func (n *Neighbours) ShouldSolicit(segment uint16, a *packet.Addr, now Time) boo
 	if e.asked != 0 && now-e.asked < int64(solicitEvery) {
 		return false
 	}
-	if !found && len(n.table) >= maxNeighbours {
+	if !found && len(n.table) >= MaxNeighbours {
 		n.forgetOldest()
 	}
 	if e.waiting == 0 || now-e.asked > int64(unanswered) {

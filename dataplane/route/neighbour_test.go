@@ -81,18 +81,18 @@ func TestNeighboursAreBounded(t *testing.T) {
 		a := packet.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 		return &a
 	}
-	for i := range maxNeighbours {
+	for i := range MaxNeighbours {
 		n.ShouldSolicit(1, address(i), second+Time(i))
 	}
 	n.Answer(1, address(0), mac(0), 10*second) // the first asked for is now the newest
 	for i := range 10_000 {
-		n.Answer(1, address(maxNeighbours+i), mac(i), 11*second)
+		n.Answer(1, address(MaxNeighbours+i), mac(i), 11*second)
 	}
-	if n.Len() != maxNeighbours {
-		t.Fatalf("%d addresses, want %d", n.Len(), maxNeighbours)
+	if n.Len() != MaxNeighbours {
+		t.Fatalf("%d addresses, want %d", n.Len(), MaxNeighbours)
 	}
-	n.ShouldSolicit(1, address(maxNeighbours), 12*second)
-	if n.Len() != maxNeighbours || n.Answer(1, address(1), mac(1), 12*second) {
+	n.ShouldSolicit(1, address(MaxNeighbours), 12*second)
+	if n.Len() != MaxNeighbours || n.Answer(1, address(1), mac(1), 12*second) {
 		t.Errorf("%d addresses; the oldest is still asked for", n.Len())
 	}
 	if _, found := find(n, 1, address(0), 12*second); !found {

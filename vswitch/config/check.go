@@ -80,6 +80,7 @@ func (c *checker) check(f *file, dir string) *Config {
 	for i := range f.Routes {
 		cfg.Routes = append(cfg.Routes, c.route(i, &f.Routes[i]))
 	}
+	c.translations(f)
 	return cfg
 }
 

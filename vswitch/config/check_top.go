@@ -39,6 +39,8 @@ func (c *checker) limits(f *fileLimits) {
 	l.SessionsPerPort = c.share("limits.sessions_per_port", f.SessionsPerPort, l.Sessions, "sessions")
 	l.EmbryonicPerPort = c.share("limits.embryonic_per_port", f.EmbryonicPerPort, l.SessionsPerPort, "sessions_per_port")
 	l.Frames = c.number("limits.frames", f.Frames)
+	l.NATMappings = c.number("limits.nat_mappings", f.NATMappings)
+	l.NATPerPort = c.share("limits.nat_mappings_per_port", f.NATPerPort, l.NATMappings, "nat_mappings")
 }
 
 // What a queue of an xdp port takes of the frames: to receive into, without which

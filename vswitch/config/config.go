@@ -30,6 +30,8 @@ type Config struct {
 	Ports        []Port
 	Endpoints    []Endpoint
 	Routes       []Route
+	SNAT         []SNAT
+	DNAT         []DNAT
 	VTEP         *VTEP // nil without an overlay
 	Groups       []Group
 	Peers        []Peer
@@ -48,6 +50,8 @@ type Limits struct {
 	SessionsPerPort  int
 	EmbryonicPerPort int // of these, not answered yet
 	Frames           int // chunks of frame memory that ports share, 4 KiB each
+	NATMappings      int // address translations, in all
+	NATPerPort       int // of these, of who came in by one port
 }
 
 // Segment is an L2 domain.
@@ -119,6 +123,24 @@ type Route struct {
 	Prefix    netip.Prefix
 	Via       netip.Addr
 	Blackhole bool
+}
+
+// SNAT is whose packets to the outside leave from which addresses.
+type SNAT struct {
+	VRF         string
+	From        netip.Prefix
+	To          []netip.Prefix // none: all of the outside
+	Except      []netip.Prefix
+	Pool        []netip.Addr
+	Least, Most uint16 // the ports to leave from
+}
+
+// DNAT publishes an endpoint's port at an outside address.
+type DNAT struct {
+	VRF      string
+	Protocol string // "tcp" or "udp"
+	Outside  netip.AddrPort
+	Inside   netip.AddrPort
 }
 
 // VTEP is this host's end of every tunnel.

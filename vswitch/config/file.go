@@ -16,6 +16,8 @@ type file struct {
 	Ports        []filePort     `toml:"ports"`
 	Endpoints    []fileEndpoint `toml:"endpoints"`
 	Routes       []fileRoute    `toml:"routes"`
+	SNAT         []fileSNAT     `toml:"snat"`
+	DNAT         []fileDNAT     `toml:"dnat"`
 	VTEP         *fileVTEP      `toml:"vtep"`
 	Groups       []fileGroup    `toml:"groups"`
 	Peers        []filePeer     `toml:"peers"`
@@ -26,6 +28,8 @@ type fileLimits struct {
 	SessionsPerPort  int `toml:"sessions_per_port"`
 	EmbryonicPerPort int `toml:"embryonic_per_port"`
 	Frames           int `toml:"frames"`
+	NATMappings      int `toml:"nat_mappings"`
+	NATPerPort       int `toml:"nat_mappings_per_port"`
 }
 
 type fileSegment struct {
@@ -76,6 +80,22 @@ type fileRoute struct {
 	Prefix    string `toml:"prefix"`
 	Via       string `toml:"via"`
 	Blackhole bool   `toml:"blackhole"`
+}
+
+type fileSNAT struct {
+	VRF    string   `toml:"vrf"`
+	From   string   `toml:"from"`
+	To     []string `toml:"to"`
+	Except []string `toml:"except"`
+	Pool   []string `toml:"pool"`
+	Ports  string   `toml:"ports"`
+}
+
+type fileDNAT struct {
+	VRF      string `toml:"vrf"`
+	Protocol string `toml:"protocol"`
+	Outside  string `toml:"outside"`
+	Inside   string `toml:"inside"`
 }
 
 type fileVTEP struct {

@@ -38,6 +38,11 @@ const (
 	maxSegments   = 1 << 15
 	maxPeers      = 1 << 15
 	maxGroups     = 1 << 10
+	maxMappings   = 1 << 22
+	maxSNAT       = 64
+	maxDNAT       = 4096
+	maxPool       = 256
+	maxTargets    = 64 // prefixes that one translation is for, or not for
 	tunnelHeader4 = 50 // inner Ethernet 14, VXLAN 8, UDP 8, IPv4 20
 	tunnelHeader6 = 70 // and 20 more for IPv6
 )
@@ -66,6 +71,9 @@ var keys = map[string]rule{
 	"limits.sessions_per_port":  {least: 1, most: maxSessions, derived: "a quarter of sessions", unit: "sessions"},
 	"limits.embryonic_per_port": {least: 1, most: maxSessions, derived: "a quarter of sessions_per_port", unit: "sessions"},
 	"limits.frames":             {least: 64, most: 1 << 20, otherwise: 8192, unit: "chunks of 4 KiB"},
+
+	"limits.nat_mappings":          {least: 16, most: maxMappings, otherwise: 1 << 16, unit: "mappings"},
+	"limits.nat_mappings_per_port": {least: 1, most: maxMappings, derived: "a quarter of nat_mappings", unit: "mappings"},
 
 	"segments[].name":        {derived: required, form: nameForm},
 	"segments[].vni":         {least: 1, most: maxVNI, derived: "none: not in the overlay"},
@@ -108,6 +116,18 @@ var keys = map[string]rule{
 	"routes[].prefix":    {derived: required, form: prefixForm},
 	"routes[].via":       {derived: "required, or blackhole", form: "a host of a segment of the VRF"},
 	"routes[].blackhole": {},
+
+	"snat[].vrf":    {otherwise: DefaultVRF, form: nameForm},
+	"snat[].from":   {derived: required, form: prefixForm},
+	"snat[].to":     {derived: "all of the outside", form: "at most 64 prefixes of the family of from"},
+	"snat[].except": {derived: none, form: "at most 64 prefixes of the family of from"},
+	"snat[].pool":   {derived: required, form: "1 to 256 addresses of the family of from"},
+	"snat[].ports":  {otherwise: "1024-65535", form: "two of 1 to 65535, the least first"},
+
+	"dnat[].vrf":      {otherwise: DefaultVRF, form: nameForm},
+	"dnat[].protocol": {words: []string{"tcp", "udp"}},
+	"dnat[].outside":  {derived: required, form: "an address and a port"},
+	"dnat[].inside":   {derived: required, form: "an address and a port of the same family"},
 
 	"vtep.addresses":          {derived: required, form: "one of each family, with the prefix length"},
 	"vtep.gateways":           {derived: none, form: "one of each family, on-link"},

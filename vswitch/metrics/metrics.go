@@ -55,6 +55,8 @@ var (
 	fragmentsMax = desc("fragmented_packets_max", "Most of them that there is room for.")
 	held         = desc("fragments_held", "Fragments that wait for the first one of their packet.")
 	heldMax      = desc("fragments_held_max", "Most of them that there is room for.")
+	tableUsed    = desc("table_entries", "Entries of a table that packets fill.", "table")
+	tableMax     = desc("table_entries_max", "Most entries there is room for.", "table")
 	endpoints    = desc("endpoints", "Endpoints known.")
 	frames       = desc("frames", "Chunks of frame memory.")
 	framesFree   = desc("frames_free", "Chunks of frame memory that no port or worker holds.")
@@ -86,7 +88,7 @@ var (
 )
 
 var all = []*prometheus.Desc{
-	up, buildInfo, started, generation, policyLoaded, policyFailed, policyGen, rules, sessions, sessionsMax, endpoints,
+	up, buildInfo, started, generation, policyLoaded, policyFailed, policyGen, rules, sessions, sessionsMax, tableUsed, tableMax, endpoints,
 	fragments, fragmentsMax, held, heldMax,
 	frames, framesFree, workerIdle, workerBusy, workerBatch, workerFrames, portUp, rxFrames, rxBytes, txFrames, txBytes,
 	portEvents, in, copies, out, consumed, drops, ruleHits, defaultDeny, ruleAudits, ruleLogLost, rulesLeftOut,
@@ -161,6 +163,10 @@ func collectStatus(ch chan<- prometheus.Metric, s *api.Status) {
 	gauge(ch, fragmentsMax, float64(s.FragmentsMax))
 	gauge(ch, held, float64(s.FragmentsHeld))
 	gauge(ch, heldMax, float64(s.FragmentsHeldMax))
+	for _, t := range s.Tables {
+		gauge(ch, tableUsed, float64(t.Used), t.Name)
+		gauge(ch, tableMax, float64(t.Max), t.Name)
+	}
 	gauge(ch, endpoints, float64(s.Endpoints))
 	gauge(ch, frames, float64(s.Frames))
 	gauge(ch, framesFree, float64(s.FramesFree))

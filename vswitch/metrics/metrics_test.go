@@ -26,6 +26,7 @@ type fixed struct {
 
 func (f *fixed) Status() (*api.Status, error) {
 	return &api.Status{Version: "v1", Started: time.Unix(1700000000, 0), Policy: "loaded", PolicyGeneration: 5, Generation: 9, Sessions: 3, SessionsMax: 8, Rules: f.rules,
+		Tables:  []api.Fill{{Name: "neighbours", Used: 2, Max: 9}},
 		Sources: []api.Source{{Source: "agent", State: "stale", StaleSeconds: 40, Endpoints: 3, Held: 2, Alarms: []string{"x"}}}}, f.err
 }
 

@@ -50,8 +50,12 @@ func statusCommand(v *view) *cobra.Command {
 			fmt.Fprintf(t, "version\t%s\nprocess\t%d, up %s\n", s.Version, s.PID, time.Since(s.Started).Round(time.Second))
 			fmt.Fprintf(t, "policy\t%s%s\n", s.Policy, ofFile(s))
 			fmt.Fprintf(t, "generation\t%d\nsegments\t%d\nports\t%d, %d up\nendpoints\t%d\n", s.Generation, s.Segments, s.Ports, s.PortsUp, s.Endpoints)
-			fmt.Fprintf(t, "sessions\t%d of %d\nfragmented packets\t%d of %d, %d of %d fragments held\nworkers\t%d\nframe memory\t%d of %d free\n", s.Sessions, s.SessionsMax,
-				s.Fragments, s.FragmentsMax, s.FragmentsHeld, s.FragmentsHeldMax, s.Workers, s.FramesFree, s.Frames)
+			fmt.Fprintf(t, "sessions\t%d of %d\nfragmented packets\t%d of %d, %d of %d fragments held\n", s.Sessions, s.SessionsMax,
+				s.Fragments, s.FragmentsMax, s.FragmentsHeld, s.FragmentsHeldMax)
+			for _, table := range s.Tables {
+				fmt.Fprintf(t, "%s\t%d of %d\n", table.Name, table.Used, table.Max)
+			}
+			fmt.Fprintf(t, "workers\t%d\nframe memory\t%d of %d free\n", s.Workers, s.FramesFree, s.Frames)
 			fmt.Fprintf(t, "huge pages\t%s\nprocesses\tone: the dataplane has the daemon's privileges\n", yesNo(s.HugePages))
 			_ = t.Flush()
 			if s.PolicyError != "" {

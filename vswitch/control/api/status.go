@@ -54,6 +54,8 @@ type Status struct {
 	FragmentsHeldMax uint32 `json:"fragments_held_max"`
 	// The session tables lie in huge pages.
 	HugePages bool `json:"huge_pages"`
+	// What else packets can fill, and how full each is.
+	Tables []Fill `json:"tables"`
 	// Chunks of frame memory that no port or worker holds.
 	FramesFree int `json:"frames_free"`
 	// Chunks of frame memory there are.
@@ -63,6 +65,16 @@ type Status struct {
 	Sources []Source `json:"sources,omitempty"`
 	// What is wrong and does not stop the switch, a sentence each.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Fill is how full a table is.
+type Fill struct {
+	// What it holds, as "learned MACs".
+	Name string `json:"name"`
+	// Entries now.
+	Used int `json:"used"`
+	// Most entries there is room for.
+	Max int `json:"max"`
 }
 
 // Worker is a thread that carries frames.
