@@ -41,6 +41,38 @@ func TestTheManualsExampleIsAPolicy(t *testing.T) {
 	}
 }
 
+// The pieces of policies that stand between the manual's lines, indented, are of the
+// language, too; and so is what the README begins with.
+func TestTheManualsPiecesArePolicies(t *testing.T) {
+	outside := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(manual(t), "")
+	pieces := regexp.MustCompile(`(?m)(^    .*\n|^\n)+`).FindAllString(outside, -1)
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, b := range regexp.MustCompile("(?s)```toml\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
+		pieces = append(pieces, b[1])
+	}
+	for _, piece := range pieces {
+		if !strings.Contains(piece, "[") {
+			continue
+		}
+		n++
+		if !strings.Contains(piece, "version = 1") {
+			piece = "version = 1\n" + piece
+		}
+		_, findings := compile.Check([]compile.Source{{Name: "piece", Text: []byte(piece)}})
+		var out strings.Builder
+		if err := findings.Render(&out); err != nil || out.Len() > 0 {
+			t.Errorf("%v\n%s\n%s", err, out.String(), piece)
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d pieces", n)
+	}
+}
+
 // A topic of the help is no sketch: a text in it that states a version is a whole
 // policy, which compiles without a finding, and the tests in it pass.
 func TestTopicsArePolicies(t *testing.T) {

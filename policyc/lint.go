@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 func lintCommand() *cobra.Command {
 	out := &answerForm{}
-	strict := false
+	strict, apart := false, false
 	at := &moment{}
 	cmd := &cobra.Command{
 		Use:   "lint FILE...",
@@ -35,10 +36,15 @@ and the rules that are involved:
 All rules that do nothing can be taken away together: it means the same. Rules
 that are not valid at the time are as if they were not there.
 
+Thousands of services and hundreds of networks are too many together: an endpoint
+may be in any of the one and of the other. With --apart it is in no network, but in
+those that hold every address, as where networks are of addresses outside; what
+then does nothing may do something for an endpoint that is in one.
+
 Exit codes: 0 nothing but notes, 1 findings (with --strict also notes), 2 error.`,
 		Example: `  policyc lint policy.toml
   policyc lint platform.toml shop.toml --strict
-  policyc lint policy.toml -o json`,
+  policyc lint policy.toml --apart -o json`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
@@ -52,7 +58,14 @@ Exit codes: 0 nothing but notes, 1 findings (with --strict also notes), 2 error.
 			if err != nil {
 				return err
 			}
-			found, err := analyze.Lint(p, now)
+			look := analyze.Lint
+			if apart {
+				look = analyze.LintApart
+			}
+			found, err := look(p, now)
+			if errors.Is(err, analyze.ErrNetworks) {
+				return fmt.Errorf("%w; or with --apart, if no endpoint has an address in a network", err)
+			}
 			if err != nil {
 				return err
 			}
@@ -61,6 +74,7 @@ Exit codes: 0 nothing but notes, 1 findings (with --strict also notes), 2 error.
 	}
 	out.flag(cmd, "text", "json")
 	at.flag(cmd, "judge the policy of")
+	cmd.Flags().BoolVar(&apart, "apart", false, "take no endpoint to have an address in a network, but in one of all addresses")
 	cmd.Flags().BoolVar(&strict, "strict", false, "let notes fail, too")
 	return cmd
 }

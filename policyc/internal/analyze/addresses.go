@@ -61,6 +61,27 @@ func (a *addrAtom) families() families {
 	return m
 }
 
+// apart are the classes of addresses that are in as few networks as can be: in each
+// family those in none, or where networks hold all there is, in no network that
+// another address is not in, too.
+func apart(addrs []addrAtom) []addrAtom {
+	var out []addrAtom
+	for _, a := range addrs {
+		for f := range a.witness {
+			more := func(b addrAtom) bool {
+				return b.witness[f].IsValid() && b.inside == a.inside && len(b.sets) < len(a.sets) && len(union(b.sets, a.sets)) == len(a.sets)
+			}
+			if slices.ContainsFunc(addrs, more) {
+				a.witness[f], a.other[f] = netip.Addr{}, netip.Addr{}
+			}
+		}
+		if a.families() != 0 {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
 // plain are the witnesses of an address that is in no network, where they are:
 // those of the documentation (RFC 5737, RFC 3849).
 var plain = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")}

@@ -49,12 +49,16 @@ type class struct {
 	witness  [2]int32 // by family: an atom
 }
 
-// combine makes the atoms of labels and addresses. A subject can have any of
-// both. Those on the link come last: they are poor witnesses.
-func (s *Space) combine(labels []labelAtom, addrs []addrAtom) {
+// combine makes the atoms of labels and addresses. A subject can have any of both,
+// an endpoint any of those that endpoints have; the first labels are nobody's. Those on the link come last: they are poor witnesses.
+func (s *Space) combine(labels []labelAtom, addrs, ofEndpoints []addrAtom) {
 	for _, inside := range [2]bool{false, true} {
-		for _, l := range labels {
-			for _, a := range addrs {
+		for i, l := range labels {
+			at := addrs
+			if i > 0 {
+				at = ofEndpoints
+			}
+			for _, a := range at {
 				if a.inside == inside {
 					s.atoms = append(s.atoms, atom{sets: union(s.own(l, a), a.sets), labels: l.labels, witness: a})
 				}

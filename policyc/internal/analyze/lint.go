@@ -69,9 +69,17 @@ type seen struct{ pair }
 // Lint looks for rules that do nothing, or something else than they seem to,
 // as of a time, in seconds since 1970: rules that are not valid then are as if
 // they were not there.
-func Lint(whole *check.Policy, now int64) ([]Finding, error) {
+func Lint(whole *check.Policy, now int64) ([]Finding, error) { return lint(whole, now, false) }
+
+// LintApart is Lint where endpoints have addresses apart from networks: in none, or in
+// those alone that hold everybody. Who is in a service and in a network, which is what
+// makes the two multiply, is not looked at: what it finds to do nothing may do
+// something for such an endpoint.
+func LintApart(whole *check.Policy, now int64) ([]Finding, error) { return lint(whole, now, true) }
+
+func lint(whole *check.Policy, now int64, apart bool) ([]Finding, error) {
 	p := whole.At(now)
-	s, err := New(p)
+	s, err := spaceOf(&Space{policies: []*check.Policy{p}, apart: apart}, []*check.Policy{p})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package analyze_test
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -160,6 +161,67 @@ func TestLintFindsAllThatCanGo(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Where no endpoint has an address in a network what LintApart says can go can go:
+// nobody who may be there is decided otherwise, and no witness is somebody else.
+func TestLintApart(t *testing.T) {
+	apart, more := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		text := drawPolicy(t)
+		p := must(t, text)
+		found, err := analyze.LintApart(p, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		there := func(s check.Subject) bool { return s.Labels == nil || len(networksOf(p, s)) == fewest(p, s.Addr) }
+		var gone []string
+		for _, f := range found {
+			switch f.Kind {
+			case analyze.Never, analyze.Shadowed, analyze.Redundant, analyze.Guard, analyze.Idle:
+				gone = append(gone, f.Name)
+			}
+			if f.Witness != nil && (!there(f.Witness.From) || !there(f.Witness.To)) {
+				t.Fatalf("%s is shown by %v, who is not there\n%s", f.Name, f.Witness, text)
+			}
+		}
+		if apart += len(found); len(found) > len(lint(t, p)) {
+			more++
+		}
+		p = p.At(1)
+		rest := less(p, gone...)
+		for _, x := range probes(t, p) {
+			if there(x.from) && there(x.to) && x.allowed(p) != x.allowed(rest) {
+				t.Fatalf("without %v %v is decided otherwise\n%s", gone, x, text)
+			}
+		}
+	})
+	if apart == 0 || more == 0 {
+		t.Errorf("%d findings, of %d policies more than of all there may be: it proves little", apart, more)
+	}
+}
+
+// networksOf are the networks of a policy's rules that somebody's address is in.
+func networksOf(p *check.Policy, s check.Subject) map[string]bool {
+	in := map[string]bool{}
+	for _, r := range p.At(1).Rules {
+		for _, set := range slices.Concat(r.From, r.To) {
+			if set.Network != nil && !r.Dormant && eval.In(check.Set{Network: set.Network}, s) {
+				in[set.Network.Name] = true
+			}
+		}
+	}
+	return in
+}
+
+// fewest is how few networks an address of a family can be in: one that lies in no
+// network of those that are drawn, but where these hold all.
+func fewest(p *check.Policy, like netip.Addr) int {
+	plain := netip.MustParseAddr("198.51.100.1")
+	if like.Is6() {
+		plain = netip.MustParseAddr("2001:db8::1")
+	}
+	return len(networksOf(p, check.Subject{Addr: plain}))
 }
 
 // What lint says of a few situations that were once said wrongly.

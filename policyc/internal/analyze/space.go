@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -27,6 +28,8 @@ type Space struct {
 	// part says that the policies in hand are parts of others: who is in none
 	// of their sets may well be in one that another rule names.
 	part bool
+	// apart says that endpoints have addresses apart from networks: see [LintApart].
+	apart bool
 }
 
 // rule is a rule of a policy as it was lowered: sets by number.
@@ -46,15 +49,23 @@ type side struct {
 	sets []int32
 }
 
+// ErrNetworks is why a policy of many services and many networks is not analysed.
+var ErrNetworks = errors.New("analyse the files of fewer networks at once")
+
 // New cuts the space of policies, one or two, into classes.
 func New(policies ...*check.Policy) (*Space, error) { return newSpace(policies, policies...) }
 
 // newSpace is New, of parts of whole policies: protocols are told apart, and
 // names are given, as in the whole ones.
 func newSpace(whole []*check.Policy, policies ...*check.Policy) (*Space, error) {
-	s := &Space{policies: policies, cells: map[string]*cell{}, part: !slices.Equal(whole, policies)}
+	return spaceOf(&Space{policies: policies, part: !slices.Equal(whole, policies)}, whole)
+}
+
+// spaceOf is newSpace, of a space that says what it is of.
+func spaceOf(s *Space, whole []*check.Policy) (*Space, error) {
+	s.cells = map[string]*cell{}
 	known := map[string]int32{}
-	for i, p := range policies {
+	for i, p := range s.policies {
 		s.take(i, p, known)
 	}
 	if err := s.crowded(); err != nil {
@@ -70,10 +81,14 @@ func newSpace(whole []*check.Policy, policies ...*check.Policy) (*Space, error) 
 	// endpoint that has none: only the latter can be selected for a lack.
 	labels = append([]labelAtom{{}}, labels...)
 	addrs := addrAtoms(s.sets)
-	if n := len(labels) * len(addrs); n > MaxAtoms {
-		return nil, fmt.Errorf("%d classes of labels and %d of addresses combine to %d, more than %d: analyse the files of fewer networks at once", len(labels), len(addrs), n, MaxAtoms)
+	ofEndpoints := addrs
+	if s.apart {
+		ofEndpoints = apart(addrs)
 	}
-	s.combine(labels, addrs)
+	if n := len(addrs) + (len(labels)-1)*len(ofEndpoints); n > MaxAtoms {
+		return nil, fmt.Errorf("%d classes of labels and %d of addresses combine to %d, more than %d: %w", len(labels), len(ofEndpoints), n, MaxAtoms, ErrNetworks)
+	}
+	s.combine(labels, addrs, ofEndpoints)
 	s.classify()
 	return s, nil
 }
