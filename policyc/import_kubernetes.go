@@ -43,10 +43,10 @@ An endpoint of a Pod needs these labels, for rules to find it:
   port/PROTO/NAME   the number of the container port NAME
   KEY               label KEY of the Pod (pod/KEY where KEY is one of the above)
 
-What a host and Pods say to each other is allowed, as Kubernetes allows it to the
-Pod's own node for the kubelet's sake; --no-host leaves it to the policies. A Pod
-on the host's network is the host. A block of addresses matches the Pods that
-have them, too.
+What a host says to Pods is allowed, as Kubernetes allows it to the Pod's own node
+for the kubelet's sake, and no NetworkPolicy keeps Pods from a host; cluster-wide
+policies do. --no-host leaves both to the policies. A Pod on the host's network is
+the host. A block of addresses matches the Pods that have them, too.
 
 Exit codes: 0 imported, 1 mistakes, or it cannot be said, 2 error.`,
 		Example: `  policyc import kubernetes manifests/ -o imported.toml

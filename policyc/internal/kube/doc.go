@@ -24,6 +24,14 @@
 // A Pod on the host's network is no endpoint of its own: its address is the
 // node's. A node is a host, which no selector matches.
 //
+// # Nodes
+//
+// Who comes from a Pod's own node always comes in: so the API says of ingress, for the
+// kubelet's sake. Of egress its types say nothing, and its pages that traffic to the
+// node is always allowed, too: we read that of NetworkPolicies alone. A cluster-wide
+// policy can name nodes and their addresses as destinations, and one that denies them
+// is meant to; it cannot name them as sources.
+//
 // # What cannot be told
 //
 // The traffic of a Pod with itself never crosses a switch, so no rule speaks of

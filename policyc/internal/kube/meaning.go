@@ -34,9 +34,6 @@ func (c *Cluster) Allowed(from, to End, f Flow) bool {
 	if from.Pod != nil && from.Pod == to.Pod && !from.Pod.Several {
 		return true // N21: no Pod is isolated from itself; from its like it is
 	}
-	if isNode(from, to) || isNode(to, from) {
-		return true // N22: the node of a Pod, for the kubelet's sake
-	}
 	return c.direction(Egress, from, to, to, f) && c.direction(Ingress, to, from, to, f)
 }
 
@@ -53,6 +50,10 @@ func (c *Cluster) direction(d Direction, self, peer, dest End, f Flow) bool {
 	if !isEndpoint(self) {
 		return true // no policy has it for a subject (N23, C12)
 	}
+	node := isNode(peer, self)
+	if node && d == Ingress {
+		return true // N22: for the kubelet's sake; no cluster-wide policy can name who comes from it
+	}
 	switch c.tier(c.Admin, d, self.Pod, peer, dest, f) {
 	case clusterv1.ClusterNetworkPolicyRuleActionAccept:
 		return true
@@ -60,7 +61,7 @@ func (c *Cluster) direction(d Direction, self, peer, dest End, f Flow) bool {
 		return false
 	}
 	if isolated, allowed := c.network(d, self.Pod, peer, dest, f); isolated {
-		return allowed // also where nothing allows it: Baseline is not asked (C7)
+		return allowed || node // N22: no NetworkPolicy keeps a Pod from its node. Also where nothing allows it: Baseline is not asked (C7)
 	}
 	return c.tier(c.Baseline, d, self.Pod, peer, dest, f) != clusterv1.ClusterNetworkPolicyRuleActionDeny
 }

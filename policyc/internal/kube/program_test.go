@@ -126,7 +126,7 @@ func onlyTies(t *testing.T, list *diag.List) {
 
 // differs compares both meanings over all Pods and a few addresses.
 func differs(c *Cluster, m *meant) string {
-	ends := []End{{Addr: netip.MustParseAddr("203.0.113.5")}, {Addr: netip.MustParseAddr("203.0.113.64")}, {Addr: netip.MustParseAddr("192.168.0.9")}, {Addr: netip.MustParseAddr("2001:db8::7")}}
+	ends := []End{{Addr: netip.MustParseAddr("203.0.113.5")}, {Addr: netip.MustParseAddr("203.0.113.64")}, {Addr: netip.MustParseAddr("192.168.0.9")}, {Node: true, Addr: netip.MustParseAddr("192.168.0.1")}, {Addr: netip.MustParseAddr("2001:db8::7")}}
 	for _, pod := range c.Pods {
 		for _, a := range pod.Addrs {
 			ends = append(ends, End{Pod: pod, Addr: a})

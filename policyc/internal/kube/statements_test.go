@@ -88,6 +88,10 @@ var statements = []statement{
 		"x/a -> x/a tcp/80: yes", "x/b -> x/a tcp/80: no"}},
 	{"N22_the_node_reaches_its_pods", np("p", "{podSelector: {}, policyTypes: [Ingress, Egress]}"), []string{
 		"node -> x/a tcp/80: yes", "x/a -> node tcp/80: yes", "203.0.113.5 -> x/a tcp/80: no"}},
+	{"N22_from_the_node_always_to_it_unless_a_cluster_wide_policy_denies", np("p", "{podSelector: {matchLabels: {pod: a}}, policyTypes: [Ingress, Egress]}") +
+		admin("a", "Admin", 5, "subject: {namespaces: {matchLabels: {ns: \"y\"}}}\negress: [{action: Deny, to: [{networks: [192.168.0.0/24]}]}]") +
+		admin("b", "Baseline", 5, "subject: {namespaces: {matchLabels: {ns: x}}}\negress: [{action: Deny, to: [{networks: [192.168.0.0/24]}]}]\ningress: [{action: Deny, from: [{namespaces: {}}]}]"), []string{
+		"node -> y/a tcp/80: yes", "y/a -> node tcp/80: no", "x/a -> node tcp/80: yes", "x/b -> node tcp/80: no", "node -> x/b tcp/80: yes", "z/a -> node tcp/80: yes"}},
 	{"N23_host_network_pods_are_the_node", hosted + np("p", "{podSelector: {}, policyTypes: [Ingress], ingress: [{from: [{podSelector: {}}]}]}"), []string{
 		"x/far -> x/a tcp/80: no", "y/a -> x/far tcp/80: yes", "x/near -> x/a tcp/80: yes", "x/b -> x/a tcp/80: yes"}},
 	{"N24_replies_need_no_rule", np("p", denyIn), []string{

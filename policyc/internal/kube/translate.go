@@ -38,7 +38,7 @@ type Options struct {
 // Kubernetes takes for granted: that everything else is allowed.
 func Translate(c *Cluster, o Options, list *diag.List) *Program {
 	t := &translator{c: c, list: list, b: &builder{sets: map[string]string{}, names: map[string]bool{}, rules: map[string]bool{}}}
-	if !o.NoHost {
+	if t.noHost = o.NoHost; !t.noHost {
 		t.host()
 	}
 	for _, d := range []Direction{Ingress, Egress} {
@@ -55,6 +55,7 @@ func Translate(c *Cluster, o Options, list *diag.List) *Program {
 }
 
 type translator struct {
+	noHost bool // [Options.NoHost]
 	c      *Cluster
 	list   *diag.List
 	b      *builder
@@ -62,15 +63,20 @@ type translator struct {
 	asked  bool // of blocks, where Pods have no address yet
 }
 
-// host allows what a node and its Pods say to each other, before all else. A
-// policy cannot tell one host from another, so what the API promises the Pod's
-// own node here holds for each.
+// host allows what a node says to its Pods, before all else: the kubelet probes them,
+// and no policy can name a node as a source. A policy cannot tell one host from
+// another, so what the API promises the Pod's own node here holds for each.
 func (t *translator) host() {
-	every := t.b.setNames([]hosts{pods()})
-	node := []string{"host"}
 	t.b.p.Rules = append(t.b.p.Rules,
-		Rule{Name: "node to its pods", Tier: adminTier, Priority: 1, Direction: Ingress, Verdict: "allow", From: node, To: every, Ports: []string{"any"}},
-		Rule{Name: "pods to their node", Tier: adminTier, Priority: 1, Direction: Egress, Verdict: "allow", From: every, To: node, Ports: []string{"any"}})
+		Rule{Name: "node to its pods", Tier: adminTier, Priority: 1, Direction: Ingress, Verdict: "allow", From: []string{"host"}, To: t.b.setNames([]hosts{pods()}), Ports: []string{"any"}})
+}
+
+// toHost allows what Pods that a NetworkPolicy isolates say to their node. That is no
+// more than NetworkPolicies leave open: the cluster-wide ones can name nodes as
+// destinations, and an admin who denies them means it.
+func (t *translator) toHost(self hosts, policy string) {
+	t.b.p.Rules = append(t.b.p.Rules, Rule{Name: unique(t.b.rules, cut(policy+" leaves the node", maxName)), Tier: networkTier, Priority: allowed, Direction: Egress, Verdict: "allow",
+		From: t.b.setNames([]hosts{self}), To: []string{"host"}, Ports: []string{"any"}})
 }
 
 // Priorities of the application tier.
@@ -98,6 +104,9 @@ func (t *translator) network(p *NetworkPolicy, d Direction) {
 		if !c.empty() {
 			t.b.add(networkTier, allowed, d, c)
 		}
+	}
+	if d == Egress && !t.noHost {
+		t.toHost(self, name)
 	}
 	t.b.add(networkTier, isolated, d, clause{self: self, peers: []hosts{everybody()}, ports: everyPort(), verdict: "deny", name: fmt.Sprintf("%s isolates %s", name, d)})
 }

@@ -240,7 +240,10 @@ func (j *judge) clusterPeer(q *clusterv1.ClusterNetworkPolicyEgressPeer, path []
 		j.bad(under(path, "domainNames"), "name the networks that the names stand for: networks: [192.0.2.0/24]", "domain names cannot be compiled, for what they stand for changes")
 	}
 	for i, cidr := range q.Networks {
-		j.cidr(string(cidr), under(path, "networks", i))
+		at := under(path, "networks", i)
+		if whole, fine := j.cidr(string(cidr), at); fine && whole.Addr() != netip.MustParsePrefix(string(cidr)).Addr() {
+			j.bad(at, whole.String(), "%q has bits behind its length", cidr) // which only ipBlock may have
+		}
 	}
 }
 
