@@ -34,8 +34,7 @@ func (x *walk) encap(f *packet.Frame, p *passage) drop.Reason {
 		}
 		x.rec.note("encap", "VXLAN to peer %s, %s", x.s.Names.peer(p.way.peer), via)
 	}
-	f.Send(u.Port)
-	return drop.None
+	return x.leave(f, u.Port, NoSegment)
 }
 
 // nextMAC returns the MAC of the underlay's next hop to a peer. An uplink whose

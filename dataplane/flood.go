@@ -69,11 +69,7 @@ func (x *walk) floodOut(f *packet.Frame, p *passage) drop.Reason {
 	if p.way.peer != NoPeer {
 		return x.encap(f, p)
 	}
-	if x.s.port(p.way.port) == nil {
-		return drop.PortDown
-	}
-	f.Send(p.way.port)
-	return drop.None
+	return x.leave(f, p.way.port, p.way.segment)
 }
 
 // learn keeps behind which peer a MAC is that no endpoint is bound to, and the

@@ -44,8 +44,8 @@ func (x *walk) find(f *packet.Frame, p *passage) drop.Reason {
 		}
 		return reason
 	}
-	if p.way.kind <= wayRoute && p.way.port == f.Ingress {
-		return drop.Hairpin
+	if p.way.kind <= wayRoute && p.way.port == f.Ingress && p.way.segment == p.segment {
+		return drop.Hairpin // on a trunk the gateway routes from one VLAN to another
 	}
 	if p.way.peer != NoPeer && p.peer != NoPeer {
 		return drop.Hairpin // split horizon: what came from a peer goes to none
@@ -74,8 +74,7 @@ func (x *walk) findBridge(f *packet.Frame, p *passage) drop.Reason {
 	if !p.seg.FloodUnknown {
 		return drop.UnknownUnicast
 	}
-	p.way = way{kind: wayFlood, segment: p.segment, port: packet.NoPort, peer: NoPeer}
-	return drop.None
+	return x.mayFlood(f, p, stormUnknown)
 }
 
 // findFlood checks that a frame to a group's MAC is for a group, and that the
@@ -87,8 +86,18 @@ func (x *walk) findFlood(f *packet.Frame, p *passage) drop.Reason {
 	if !p.seg.FloodBroadcast {
 		return drop.FloodOff
 	}
+	return x.mayFlood(f, p, stormOf(f.Headers.Dst))
+}
+
+// mayFlood says that a frame is to be flooded, unless its port has had as much
+// of the kind flooded as it may. That is asked before the policy is: a storm
+// costs no more than to know that it is one.
+func (x *walk) mayFlood(f *packet.Frame, p *passage, kind storm) drop.Reason {
 	p.way = way{kind: wayFlood, segment: p.segment, port: packet.NoPort, peer: NoPeer}
-	return drop.None
+	if p.port.L2 == nil {
+		return drop.None
+	}
+	return x.calm(f, p.port.L2, kind)
 }
 
 // findRoute finds the next hop of a packet that was sent to the gateway. An
@@ -147,14 +156,24 @@ func (x *walk) forward(f *packet.Frame, p *passage) drop.Reason {
 	if p.way.peer != NoPeer {
 		return x.encap(f, p)
 	}
-	out := x.s.port(p.way.port)
+	if x.rec != nil && x.s.port(p.way.port) != nil {
+		x.rec.note("forward", "to port %s", x.s.Names.port(p.way.port))
+	}
+	return x.leave(f, p.way.port, p.way.segment)
+}
+
+// leave ends a frame of a segment at a port that is in it.
+func (x *walk) leave(f *packet.Frame, id packet.PortID, segment uint16) drop.Reason {
+	out := x.s.port(id)
 	if out == nil {
 		return drop.PortDown
 	}
-	if x.rec != nil {
-		x.rec.note("forward", "to port %s", x.s.Names.port(p.way.port))
+	if out.L2 != nil {
+		if reason := x.discharge(f, id, out.L2, segment); reason != drop.None {
+			return reason
+		}
 	}
-	f.Send(p.way.port)
+	f.Send(id)
 	return drop.None
 }
 

@@ -51,7 +51,7 @@ func (x *walk) tell(f *packet.Frame, p *passage, kind packet.ErrorKind, mtu uint
 		c.Drop(drop.NoHeadroom)
 		return reason
 	}
-	c.Send(f.Ingress)
+	x.sendBack(c, p)
 	return reason
 }
 

@@ -31,9 +31,9 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 	if p.peer != NoPeer {
 		return x.identifyRemote(f, p)
 	}
-	src, bound := x.boundSource(f, p.seg.Zone)
+	src, bound := x.boundSource(f, p)
 	if !bound {
-		if reason := x.unbound(f); reason != drop.None {
+		if reason := x.unbound(f, p); reason != drop.None {
 			return reason
 		}
 		src = x.destination(p.seg.Zone, &h.Key.Src)
@@ -48,12 +48,12 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 // unbound is the reason to drop a packet whose address is not bound to its MAC
 // and port together; none if it is one that a host sends without. An address
 // that is bound vouches for its MAC, so the MAC is asked for here only.
-func (x *walk) unbound(f *packet.Frame) drop.Reason {
+func (x *walk) unbound(f *packet.Frame, p *passage) drop.Reason {
 	reason := drop.SpoofedIP
 	switch {
-	case !x.s.Identity.BoundMAC(f.Ingress, f.Headers.Src):
+	case !x.s.Identity.BoundMAC(f.Ingress, p.segment, f.Headers.Src):
 		reason = drop.SpoofedMAC
-	case x.quietSource(f):
+	case x.quietSource(f, p):
 		return drop.None
 	}
 	if x.rec != nil {
@@ -79,12 +79,12 @@ func rogueAnswer(h *packet.Headers) drop.Reason {
 // :: or from its link-local address. They are nobody's in particular, so only a
 // rule for any can speak of them; and what is no question, as a report, opens
 // no session, so it ends here by a reason that says so.
-func (x *walk) quietSource(f *packet.Frame) bool {
+func (x *walk) quietSource(f *packet.Frame, p *passage) bool {
 	h := &f.Headers
 	if h.Key.Src == (packet.Addr{}) {
 		return h.Key.Proto == packet.ProtoICMPv6 && h.ICMPType == mldv2Report
 	}
-	return x.s.Identity.BoundLinkLocal(f.Ingress, h.Src, &h.Key.Src)
+	return x.s.Identity.BoundLinkLocal(f.Ingress, p.segment, h.Src, &h.Key.Src)
 }
 
 // quietRemote is the same of a host behind a peer, whose MAC is held against

@@ -11,34 +11,34 @@ import (
 // Run, which has one snapshot, and keeps only what that alone decides.
 type last struct {
 	source struct {
-		who   // at a port
+		who   // at a port, within a segment
 		known bool
 		id    identity.ID
 	}
 	dest struct {
-		who      // in a segment
+		who      // in a segment, within a zone
 		endpoint *identity.Endpoint
 	}
 }
 
 // who is a MAC and an address, at a port or in a segment.
 type who struct {
-	addr  packet.Addr
-	mac   packet.MAC
-	place uint16
-	zone  uint16
+	addr   packet.Addr
+	mac    packet.MAC
+	place  uint16
+	within uint16
 }
 
 // boundSource tells whether the frame's MAC may send from its address on its
-// port, and who that is.
-func (x *walk) boundSource(f *packet.Frame, zone uint16) (identity.ID, bool) {
+// port into its segment, and who that is.
+func (x *walk) boundSource(f *packet.Frame, p *passage) (identity.ID, bool) {
 	h, s := &f.Headers, &x.last.source
-	if s.known && s.addr == h.Key.Src && s.mac == h.Src && s.place == uint16(f.Ingress) && s.zone == zone {
+	if s.known && s.addr == h.Key.Src && s.mac == h.Src && s.place == uint16(f.Ingress) && s.within == p.segment {
 		return s.id, true
 	}
-	id, bound := x.s.Identity.Source(f.Ingress, h.Src, zone, &h.Key.Src)
+	id, bound := x.s.Identity.Source(f.Ingress, p.segment, h.Src, p.seg.Zone, &h.Key.Src)
 	if bound {
-		s.addr, s.mac, s.place, s.zone = h.Key.Src, h.Src, uint16(f.Ingress), zone
+		s.addr, s.mac, s.place, s.within = h.Key.Src, h.Src, uint16(f.Ingress), p.segment
 		s.id, s.known = id, true
 	}
 	return id, bound
@@ -48,7 +48,7 @@ func (x *walk) boundSource(f *packet.Frame, zone uint16) (identity.ID, bool) {
 // the address that it is for is the endpoint's.
 func (x *walk) holder(f *packet.Frame, p *passage) (e *identity.Endpoint, owns bool) {
 	h, d, zone := &f.Headers, &x.last.dest, p.seg.Zone
-	if d.endpoint != nil && d.addr == h.Key.Dst && d.mac == h.Dst && d.place == p.segment && d.zone == zone {
+	if d.endpoint != nil && d.addr == h.Key.Dst && d.mac == h.Dst && d.place == p.segment && d.within == zone {
 		return d.endpoint, true
 	}
 	ep, owns, found := x.s.Identity.ByMACFor(p.segment, h.Dst, zone, &h.Key.Dst)
@@ -57,7 +57,7 @@ func (x *walk) holder(f *packet.Frame, p *passage) (e *identity.Endpoint, owns b
 	}
 	e = x.s.Identity.Endpoint(ep)
 	if owns {
-		d.addr, d.mac, d.place, d.zone, d.endpoint = h.Key.Dst, h.Dst, p.segment, zone, e
+		d.addr, d.mac, d.place, d.within, d.endpoint = h.Key.Dst, h.Dst, p.segment, zone, e
 	}
 	return e, owns
 }

@@ -93,8 +93,9 @@ func (x *walk) frame(f *packet.Frame, p *passage) {
 }
 
 // enter parses the frame, takes it out of its tunnel if it came in one, and
-// finds the segment it is in. It asks the snapshot alone, never what packets
-// change: the frames before it may not have been judged yet.
+// finds the segment it is in. It asks the snapshot alone, and how much its port
+// has brought in, never what packets change by what becomes of them: the frames
+// before it may not have been judged yet.
 func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 	if p.port = x.s.port(f.Ingress); p.port == nil {
 		return drop.UnknownPort
@@ -110,6 +111,11 @@ func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 		x.rec.note("parse", "%s", packet.Describe(f))
 	}
 	p.peer, p.segment = NoPeer, p.port.Segment
+	if p.port.L2 != nil {
+		if reason := x.admit(f, p); reason != drop.None {
+			return reason
+		}
+	}
 	if uplink {
 		if reason := x.decap(f, p, left); reason != drop.None || p.segment == NoSegment {
 			return reason

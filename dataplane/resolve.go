@@ -53,7 +53,7 @@ func (x *walk) arpSender(f *packet.Frame, p *passage, a *packet.ARP) drop.Reason
 		}
 		return x.remoteClaim(f, p, &a.SenderIP)
 	}
-	if !x.s.Identity.BoundMAC(f.Ingress, f.Headers.Src) {
+	if !x.s.Identity.BoundMAC(f.Ingress, p.segment, f.Headers.Src) {
 		return drop.SpoofedMAC
 	}
 	if a.SenderMAC != f.Headers.Src {
@@ -62,7 +62,7 @@ func (x *walk) arpSender(f *packet.Frame, p *passage, a *packet.ARP) drop.Reason
 	if a.SenderIP == zero4 {
 		return drop.None
 	}
-	if _, bound := x.s.Identity.Source(f.Ingress, f.Headers.Src, p.seg.Zone, &a.SenderIP); !bound {
+	if _, bound := x.s.Identity.Source(f.Ingress, p.segment, f.Headers.Src, p.seg.Zone, &a.SenderIP); !bound {
 		return drop.SpoofedARP
 	}
 	return drop.None
@@ -95,6 +95,9 @@ func (x *walk) passQuestion(f *packet.Frame, p *passage, otherwise drop.Reason) 
 	if f.Headers.Dst.IsMulticast() {
 		if !p.seg.FloodBroadcast {
 			return otherwise
+		}
+		if reason := x.mayFlood(f, p, stormOf(f.Headers.Dst)); reason != drop.None {
+			return reason
 		}
 		return x.flood(f, p)
 	}
@@ -163,7 +166,7 @@ func (x *walk) ndSender(f *packet.Frame, p *passage, n *packet.ND) drop.Reason {
 	if p.peer != NoPeer {
 		return x.ndRemote(f, p, n)
 	}
-	if !x.s.Identity.BoundMAC(f.Ingress, h.Src) {
+	if !x.s.Identity.BoundMAC(f.Ingress, p.segment, h.Src) {
 		return drop.SpoofedMAC
 	}
 	if h.Key.Src != (packet.Addr{}) && !x.mayClaim(f, p, &h.Key.Src) {
@@ -177,10 +180,10 @@ func (x *walk) ndSender(f *packet.Frame, p *passage, n *packet.ND) drop.Reason {
 
 // mayClaim tells whether the sender may speak for an IPv6 address.
 func (x *walk) mayClaim(f *packet.Frame, p *passage, a *packet.Addr) bool {
-	if _, bound := x.s.Identity.Source(f.Ingress, f.Headers.Src, p.seg.Zone, a); bound {
+	if _, bound := x.s.Identity.Source(f.Ingress, p.segment, f.Headers.Src, p.seg.Zone, a); bound {
 		return true
 	}
-	return x.s.Identity.BoundLinkLocal(f.Ingress, f.Headers.Src, a)
+	return x.s.Identity.BoundLinkLocal(f.Ingress, p.segment, f.Headers.Src, a)
 }
 
 // ndRemote checks the sender of an ND packet that came by the overlay.
@@ -245,13 +248,18 @@ func (x *walk) say(f *packet.Frame, p *passage, rewrite func(*packet.Frame) bool
 
 // sendBack sends an answer to who asked: out of the port, or to the peer.
 func (x *walk) sendBack(c *packet.Frame, p *passage) {
-	if p.peer == NoPeer {
-		c.Send(c.Ingress)
-		return
-	}
 	q := *p
-	q.way = way{kind: wayBridge, segment: p.segment, port: packet.NoPort, peer: p.peer}
-	if reason := x.encap(c, &q); reason != drop.None {
+	q.way = way{kind: wayBridge, segment: p.segment, port: c.Ingress, peer: p.peer}
+	reason := drop.None
+	switch {
+	case p.peer != NoPeer:
+		reason = x.encap(c, &q)
+	case p.seg == nil:
+		c.Send(c.Ingress) // the underlay's ARP and ND
+	default:
+		reason = x.leave(c, c.Ingress, p.segment)
+	}
+	if reason != drop.None {
 		c.Drop(reason)
 	}
 }

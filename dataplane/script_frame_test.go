@@ -329,7 +329,7 @@ func (x *writing) usualDest(s *packet.Spec) packet.MAC {
 	if m, group := groupMAC(&s.Dst); group {
 		return m
 	}
-	here := x.segmentHere()
+	here := x.segmentHere(&s.Src)
 	if here == nil {
 		return uplinkMAC
 	}
@@ -354,12 +354,17 @@ func groupMAC(a *packet.Addr) (packet.MAC, bool) {
 	return packet.MAC{}, false
 }
 
-// segmentHere is the segment of the port, or of the tunnel; nil on the
-// underlay.
-func (x *writing) segmentHere() *segment {
+// segmentHere is the segment of the port, or of the tunnel, on a trunk that of
+// who holds the source address; nil on the underlay.
+func (x *writing) segmentHere(from *packet.Addr) *segment {
 	for i := range x.w.segments {
 		if s := &x.w.segments[i]; x.vni != 0 && s.VNI == x.vni {
 			return s
+		}
+	}
+	for _, e := range x.w.endpoints {
+		if x.vni == 0 && e.place == x.ingress && e.segment != "" && slices.Contains(e.addrs, *from) {
+			return x.w.segmentOf(e)
 		}
 	}
 	if p := x.w.port(new(line), x.ingress); int(p.Segment) < len(x.w.segments) && p.name != "" {
@@ -382,6 +387,7 @@ func (w *world) segmentOf(e endpoint) *segment {
 // veth: the port does not say that the checksum is partial.
 func (x *writing) build(spec packet.Spec) (sent, error) {
 	var s sent
+	tags := 4 * len(spec.VLANs)
 	b, err := packet.Build(spec)
 	if err != nil {
 		x.fail("%v", err)
@@ -389,7 +395,8 @@ func (x *writing) build(spec packet.Spec) (sent, error) {
 	}
 	s.headroom = uint32(x.number("headroom", packet.Headroom))
 	if part := x.opt("part"); part != "" {
-		b = x.cut(b, part)
+		plain := x.cut(slices.Delete(slices.Clone(b), 12, 12+tags), part)
+		b = slices.Insert(plain, 12, b[12:12+tags]...)
 	}
 	s.bytes = append(b, make([]byte, x.number("padding", 0))...)
 	f := packet.NewFrame(s.bytes, 0)

@@ -331,7 +331,8 @@ func (r *scriptRun) foretell(s *sent, ingress packet.PortID) ending {
 
 // bounds are the reasons that Explain does not foretell: what the frame meets
 // when it is a bound on all frames, not a judgement of this one.
-var bounds = []drop.Reason{drop.SessionQuota, drop.SessionFull, drop.RateLimited, drop.FloodFull, drop.NATQuota, drop.NATFull}
+var bounds = []drop.Reason{drop.SessionQuota, drop.SessionFull, drop.RateLimited, drop.FloodFull, drop.NATQuota, drop.NATFull,
+	drop.RateIn, drop.RateOut, drop.StormBroadcast, drop.StormMulticast, drop.StormUnknown}
 
 // holdTo holds the frame that Run carried to what Explain said of it.
 func (r *scriptRun) holdTo(foretold ending) {

@@ -42,7 +42,8 @@ type segment struct {
 type port struct {
 	name string
 	dataplane.Port
-	closed bool
+	carried []uint16 // the segments of its tags
+	closed  bool
 }
 
 type endpoint struct {
@@ -192,11 +193,15 @@ func (w *world) declarePort(l *line) {
 	l.word()
 	p := port{name: l.word()}
 	p.MTU = uint32(l.number("mtu", 1500))
-	if where := l.word(); where == "uplink" {
+	switch where := l.word(); where {
+	case "uplink":
 		p.Role, p.Segment, p.MAC = dataplane.RoleUplink, dataplane.NoSegment, uplinkMAC
-	} else {
+	case "trunk":
+		p.Role, p.Segment = dataplane.RoleWorkload, dataplane.NoSegment
+	default:
 		p.Role, p.Segment = dataplane.RoleWorkload, w.segment(l, where)
 	}
+	p.L2, p.carried = w.l2(l, p.Segment)
 	w.ports = replace(w.ports, p, func(x port) bool { return x.name == p.name })
 }
 
@@ -204,7 +209,7 @@ func (w *world) declareEndpoint(l *line) {
 	l.word()
 	n := byte(len(w.endpoints) + 1)
 	e := endpoint{name: l.word(), place: l.word(), mac: packet.MAC{2, 0, 0, 0, 0, n}}
-	e.segment = l.opt("segment")
+	e.segment = l.opt("segment") // behind a peer, or on a trunk
 	if m := l.opt("mac"); m != "" {
 		e.mac = l.mac(m)
 	}
@@ -391,8 +396,10 @@ func (w *world) snapshot(generation uint32) (*dataplane.Snapshot, error) {
 		}
 		s.Ports = append(s.Ports, p.Port)
 		if p.Role == dataplane.RoleWorkload {
-			g := &s.Segments[p.Segment]
-			g.Ports = append(slices.Clone(g.Ports), packet.PortID(i))
+			for _, n := range p.segments() {
+				g := &s.Segments[n]
+				g.Ports = append(slices.Clone(g.Ports), packet.PortID(i))
+			}
 		}
 	}
 	rs := w.ruleset()
@@ -512,7 +519,9 @@ func (w *world) place(e endpoint) (identity.Endpoint, error) {
 		at.Peer, at.Segment = uint16(i), w.segment(l, e.segment)
 	} else {
 		at.Port = w.portID(l, e.place)
-		at.Segment = w.port(l, e.place).Segment
+		if at.Segment = w.port(l, e.place).Segment; e.segment != "" {
+			at.Segment = w.segment(l, e.segment)
+		}
 	}
 	if l.err == nil {
 		at.Zone = w.segments[at.Segment].Zone

@@ -59,9 +59,12 @@ const (
 // Port is what the walk must know of a port.
 type Port struct {
 	Role    Role
-	Segment uint16     // RoleWorkload: the segment it is in
+	Segment uint16     // RoleWorkload: the segment it is in; NoSegment if L2.VLANs says which
 	MTU     uint32     // bytes of IP the way out takes
 	MAC     packet.MAC // RoleUplink: the source of outer frames
+	// L2 is what the port has beside: tags, limits. Nil for most ports, and then
+	// nothing of it costs the walk more than to see that.
+	L2 *L2
 }
 
 // Segment is an L2 domain.

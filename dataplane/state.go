@@ -19,6 +19,7 @@ type State struct {
 	FDB        *fdb.Table
 	Neighbours *route.Neighbours
 	NAT        *nat.Table // its mappings end with the sessions that go by them
+	Links      *Links     // what the ports' own bounds have seen
 }
 
 // StateConfig bounds the tables; zero fields are each table's defaults.
@@ -32,7 +33,7 @@ type StateConfig struct {
 
 // NewState makes empty tables.
 func NewState(cfg StateConfig) (*State, error) {
-	s := &State{Neighbours: route.NewNeighbours()}
+	s := &State{Neighbours: route.NewNeighbours(), Links: new(Links)}
 	var err error
 	if s.NAT, err = nat.New(cfg.NAT); err != nil {
 		return nil, err

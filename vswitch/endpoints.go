@@ -189,6 +189,12 @@ func place(e *config.Endpoint, cfg *config.Config) error {
 	if p.Role == config.RoleUplink {
 		return api.Invalid(fmt.Sprintf("port %q is an uplink: nobody is on it", e.Port), "name the peer that the endpoint is behind")
 	}
+	switch {
+	case e.Segment != "" && p.Carries(e.Segment) && len(p.L2.VLANs) > 0:
+		return nil
+	case p.Segment == "":
+		return api.Invalid(fmt.Sprintf("port %q is a trunk: the endpoint's segment must be named", e.Port), "one of "+strings.Join(p.Segments(), ", "))
+	}
 	e.Segment = p.Segment
 	return nil
 }

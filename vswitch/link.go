@@ -50,8 +50,8 @@ func link(cfg *config.Config, r roster, index *policy.Index, ports map[string]pa
 		s: &dataplane.Snapshot{Generation: generation, Rules: index.Rules()},
 	}
 	l.linkSegments()
-	l.linkPorts()
 	for _, step := range []func() error{
+		l.linkPorts,
 		l.linkTunnels,
 		l.linkRoutes,
 		l.linkNAT,
@@ -83,7 +83,7 @@ func (l *linker) linkSegments() {
 	}
 }
 
-func (l *linker) linkPorts() {
+func (l *linker) linkPorts() (err error) {
 	l.s.Ports = make([]dataplane.Port, len(l.open))
 	l.s.Names.Ports = make([]string, len(l.open))
 	for i := range l.cfg.Ports {
@@ -96,12 +96,20 @@ func (l *linker) linkPorts() {
 		if c.Role == config.RoleUplink {
 			p.Role = dataplane.RoleUplink
 		} else {
-			p.Segment = l.segments[c.Segment]
-			seg := &l.s.Segments[p.Segment]
-			seg.Ports = append(seg.Ports, id)
+			for _, name := range c.Segments() {
+				seg := &l.s.Segments[l.segments[name]]
+				seg.Ports = append(seg.Ports, id)
+			}
+			if c.Segment != "" {
+				p.Segment = l.segments[c.Segment]
+			}
+		}
+		if p.L2, err = l.linkL2(c, p.Segment); err != nil {
+			return err
 		}
 		l.s.Ports[id], l.s.Names.Ports[id] = p, c.Name
 	}
+	return nil
 }
 
 // ownMAC is what the switch calls itself on a port. A TAP's own MAC is that of

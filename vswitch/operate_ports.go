@@ -52,6 +52,9 @@ func (o *Operator) port(l *live, id packet.PortID, c dataplane.PortCounters) api
 	} else if s := int(l.snapshot.Ports[id].Segment); s < len(o.sw.cfg.Segments) {
 		out.Segment = o.sw.cfg.Segments[s].Name
 	}
+	if c := o.sw.cfg.Port(out.Name); c != nil {
+		describeL2(&out, c)
+	}
 	for _, r := range drop.All() {
 		if n := c.Drops[r] + stats.Drops[r]*rxOnly(r); n > 0 {
 			out.Drops[r.String()] = n

@@ -89,7 +89,10 @@ func (sw *Switch) goesOn(cfg *config.Config, c *config.Port) bool {
 }
 
 func sameGateways(a, b *config.Segment) bool {
-	return a != nil && b != nil && slices.Equal(a.Gateways, b.Gateways)
+	if a == nil || b == nil {
+		return a == b // a trunk has no segment of its own
+	}
+	return slices.Equal(a.Gateways, b.Gateways)
 }
 
 // placeTaken tells whether a port in force has the device that c wants.

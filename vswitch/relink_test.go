@@ -190,12 +190,13 @@ func (l *lab) sameAsWhole(r *rand.Rand) (audits int) {
 	}
 	eachTownAddr(func(zone uint16, a packet.Addr) {
 		to := packet.AddrFrom4([4]byte{10, 0, 0, byte(90 + r.IntN(80))})
-		port, mac := packet.PortID(r.IntN(4)), packet.MAC{2, 0, 0, 0, 0, byte(r.IntN(40))}
+		port, mac, segment := packet.PortID(r.IntN(4)), packet.MAC{2, 0, 0, 0, 0, byte(r.IntN(40))}, uint16(r.IntN(3))
 		if ep, _, found := want.Identity.ByAddr(zone, &a); found && r.IntN(2) == 0 {
-			port, mac = want.Identity.Endpoint(ep).Port, want.Identity.Endpoint(ep).MAC
+			e := want.Identity.Endpoint(ep)
+			port, mac, segment = e.Port, e.MAC, e.Segment
 		}
-		_, bound := got.Identity.Source(port, mac, zone, &a)
-		if _, bound2 := want.Identity.Source(port, mac, zone, &a); bound != bound2 {
+		_, bound := got.Identity.Source(port, segment, mac, zone, &a)
+		if _, bound2 := want.Identity.Source(port, segment, mac, zone, &a); bound != bound2 {
 			l.t.Fatalf("%s may send from %s on %d: %v; linked from the start %v", mac, a, port, bound, bound2)
 		}
 		from, _ := got.Identity.Identify(zone, &a)

@@ -83,7 +83,32 @@ func (o *Operator) frameOf(l *live, id packet.PortID, r *api.TraceRequest) ([]by
 	if err != nil {
 		return nil, api.Invalid(err.Error(), "name addresses of one family with from and to")
 	}
-	return raw, nil
+	return tagged(l, id, raw, segmentFrom(l, id, &s.Src)), nil
+}
+
+// segmentFrom is the segment that a sender on a port is in: its own, as a trunk
+// has several, else the port's.
+func segmentFrom(l *live, id packet.PortID, from *packet.Addr) uint16 {
+	table := l.snapshot.Identity
+	for i, e := range table.All() {
+		if e.Port == id && table.Owns(i, e.Zone, from) {
+			return e.Segment
+		}
+	}
+	return l.snapshot.Ports[id].Segment
+}
+
+// tagged is the frame with the tags that its segment has on a trunk.
+func tagged(l *live, id packet.PortID, raw []byte, segment uint16) []byte {
+	l2 := l.snapshot.Ports[id].L2
+	if l2 == nil || l2.VLANs == nil {
+		return raw
+	}
+	f := packet.NewFrame(raw, id)
+	if packet.Parse(f) != drop.None || !l2.VLANs.Leave(f, segment) {
+		return raw
+	}
+	return f.Bytes()
 }
 
 // specOf describes the frame of a request.
@@ -106,7 +131,7 @@ func (o *Operator) specOf(l *live, id packet.PortID, r *api.TraceRequest) (packe
 		}
 		return s, nil
 	}
-	s.DstMAC = nextHop(l, id, &s.Dst)
+	s.DstMAC = nextHop(l, segmentFrom(l, id, &s.Src), &s.Dst)
 	return s, nil
 }
 
@@ -188,10 +213,9 @@ func transportOf(r *api.TraceRequest, s *packet.Spec, v4 bool) error {
 	return nil
 }
 
-// nextHop is the MAC that a host on the port would send to: the destination's
+// nextHop is the MAC that a host in a segment would send to: the destination's
 // in its own segment, else the gateway's.
-func nextHop(l *live, id packet.PortID, dst *packet.Addr) packet.MAC {
-	segment := l.snapshot.Ports[id].Segment
+func nextHop(l *live, segment uint16, dst *packet.Addr) packet.MAC {
 	if int(segment) >= len(l.snapshot.Segments) {
 		return packet.MAC{}
 	}

@@ -30,7 +30,10 @@ const (
 	LinkLocalMAC    // sent to the reserved bridge group 01:80:c2:00:00:00-0f (STP, LLDP, LACP)
 	LLC             // 802.3 length / LLC framing instead of an EtherType
 	VLANDepth       // more than two VLAN tags
-	VLANTag         // a tag, on a port that takes none
+	VLANTag         // a tag that the port does not take
+	VLANUntagged    // no VLAN, on a trunk without a native segment
+	VLANUnknown     // a VLAN that is not the trunk's
+	RateIn          // more than may come in by the port
 	EtherType       // neither ARP nor IPv4 nor IPv6: no policy can name it
 	BadARP          // malformed ARP
 	BadIPv4         // header length, total length or version wrong
@@ -90,6 +93,9 @@ const (
 
 	// Stage 6, forward.
 
+	StormBroadcast // more broadcast than the port may have flooded
+	StormMulticast // more multicast than the port may have flooded
+	StormUnknown   // more unknown unicast than the port may have flooded
 	Hairpin        // the way out is the way in
 	UnknownUnicast // destination MAC unknown, and the segment does not flood
 	Misdirected    // the destination IP is not bound to the owner of the destination MAC
@@ -102,6 +108,7 @@ const (
 	NoNeighbour    // next hop's MAC is not known (yet)
 	TTLExceeded    // TTL or hop limit used up
 	TooBig         // larger than the way out takes
+	RateOut        // more than may go out by the port
 	RateLimited    // the port has used up its share of answers by the switch
 
 	// Stage 7, encap.

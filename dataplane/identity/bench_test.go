@@ -34,7 +34,7 @@ func BenchmarkSource(b *testing.B) {
 			for at := 0; b.Loop(); at++ {
 				i := order[at%len(order)]
 				a := addr(i)
-				if _, bound := t.Source(packet.PortID(i%1000), mac(i), 1, &a); !bound {
+				if _, bound := t.Source(packet.PortID(i%1000), 0, mac(i), 1, &a); !bound {
 					b.Fatal("not bound")
 				}
 			}

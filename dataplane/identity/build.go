@@ -51,7 +51,7 @@ func NewBuilder() *Builder {
 	})
 	b.ports = paged.NewIndexEditor(func(i uint32) uint64 {
 		e := b.endpoints.At(i)
-		return portHash(&b.secret, e.Port, e.MAC)
+		return portHash(&b.secret, e.Port, e.Segment, e.MAC)
 	})
 	b.addrs = paged.NewIndexEditor(func(i uint32) uint64 {
 		t := b.bindings.At(i)

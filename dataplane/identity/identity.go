@@ -68,7 +68,7 @@ type Table struct {
 	secret    hashtab.Secret         // of the indexes
 	macs      paged.Index            // segment, MAC -> endpoint
 	addrs     paged.Index            // zone, address -> binding
-	ports     paged.Index            // port, MAC -> endpoint
+	ports     paged.Index            // port, segment, MAC -> endpoint
 	bindings  paged.Vector[binding]
 	outside   *prefixes // -> ID
 	behind    map[uint32]*prefixes
@@ -138,17 +138,18 @@ func (t *Table) ByMAC(segment uint16, mac packet.MAC) (uint32, bool) {
 	})
 }
 
-// onPort finds the endpoint of a MAC on a port.
-func (t *Table) onPort(port packet.PortID, mac packet.MAC) (uint32, bool) {
-	return t.ports.Find(portHash(&t.secret, port, mac), func(i uint32) bool {
+// onPort finds the endpoint of a MAC on a port, in a segment: a trunk is in
+// several, and a host there may have one MAC in all of them.
+func (t *Table) onPort(port packet.PortID, segment uint16, mac packet.MAC) (uint32, bool) {
+	return t.ports.Find(portHash(&t.secret, port, segment, mac), func(i uint32) bool {
 		e := t.endpoints.At(i)
-		return e.MAC == mac && e.Port == port
+		return e.MAC == mac && e.Port == port && e.Segment == segment
 	})
 }
 
 // portHash differs from the hash of a MAC in a segment: one secret serves both.
-func portHash(secret *hashtab.Secret, port packet.PortID, mac packet.MAC) uint64 {
-	return secret.Pair(macKey(uint16(port), mac), 2)
+func portHash(secret *hashtab.Secret, port packet.PortID, segment uint16, mac packet.MAC) uint64 {
+	return secret.Pair(macKey(uint16(port), mac), 1<<16|uint64(segment))
 }
 
 // binding finds the binding of an address in a VRF; nil: nobody has it.
@@ -182,20 +183,20 @@ func (t *Table) Identify(zone uint16, a *packet.Addr) (id ID, endpoint bool) {
 	return ID(v), false
 }
 
-// BoundMAC tells whether a MAC may send from a port.
-func (t *Table) BoundMAC(port packet.PortID, mac packet.MAC) bool {
-	_, found := t.onPort(port, mac)
+// BoundMAC tells whether a MAC may send from a port into a segment.
+func (t *Table) BoundMAC(port packet.PortID, segment uint16, mac packet.MAC) bool {
+	_, found := t.onPort(port, segment, mac)
 	return found
 }
 
-// Source tells whether a MAC may send from an address on a port, and returns
-// the address's identity. A router may send from the prefixes behind it, as
-// long as no endpoint holds the address.
-func (t *Table) Source(port packet.PortID, mac packet.MAC, zone uint16, a *packet.Addr) (ID, bool) {
+// Source tells whether a MAC may send from an address on a port into a segment,
+// which is of the zone, and returns the address's identity. A router may send
+// from the prefixes behind it, as long as no endpoint holds the address.
+func (t *Table) Source(port packet.PortID, segment uint16, mac packet.MAC, zone uint16, a *packet.Addr) (ID, bool) {
 	if b := t.binding(zone, a); b != nil {
-		return b.id, b.port == port && b.mac == mac
+		return b.id, b.port == port && b.segment == segment && b.mac == mac
 	}
-	ep, found := t.onPort(port, mac)
+	ep, found := t.onPort(port, segment, mac)
 	if !found || !t.endpoints.At(ep).router || t.endpoints.At(ep).Zone != zone {
 		return None, false
 	}
@@ -245,7 +246,7 @@ func IsLinkLocalOf(a *packet.Addr, mac packet.MAC) bool {
 }
 
 // BoundLinkLocal tells whether an address is that link-local one of a MAC that
-// is bound to the port.
-func (t *Table) BoundLinkLocal(port packet.PortID, mac packet.MAC, a *packet.Addr) bool {
-	return IsLinkLocalOf(a, mac) && t.BoundMAC(port, mac)
+// is bound to the port in the segment.
+func (t *Table) BoundLinkLocal(port packet.PortID, segment uint16, mac packet.MAC, a *packet.Addr) bool {
+	return IsLinkLocalOf(a, mac) && t.BoundMAC(port, segment, mac)
 }

@@ -27,6 +27,9 @@ func mustBuild(t *testing.T, b *Builder) *Table {
 	return table
 }
 
+// trunk is a port that is in several segments.
+const trunk packet.PortID = 13
+
 // twin is the golden twin of a Table: lists, read from end to end.
 type twin struct {
 	endpoints []Endpoint
@@ -47,8 +50,8 @@ func (w *twin) byAddr(zone uint16, a packet.Addr) int {
 	return -1
 }
 
-func (w *twin) onPort(port packet.PortID, mac packet.MAC) int {
-	return slices.IndexFunc(w.endpoints, func(e Endpoint) bool { return e.Port == port && e.MAC == mac })
+func (w *twin) onPort(port packet.PortID, segment uint16, mac packet.MAC) int {
+	return slices.IndexFunc(w.endpoints, func(e Endpoint) bool { return e.Port == port && e.Segment == segment && e.MAC == mac })
 }
 
 func (w *twin) isBehind(i int, a packet.Addr) bool {
@@ -56,11 +59,11 @@ func (w *twin) isBehind(i int, a packet.Addr) bool {
 }
 
 // source: the address is bound there, or is behind a router there and nobody's.
-func (w *twin) source(port packet.PortID, mac packet.MAC, zone uint16, a packet.Addr) bool {
+func (w *twin) source(port packet.PortID, segment uint16, mac packet.MAC, zone uint16, a packet.Addr) bool {
 	if i := w.byAddr(zone, a); i >= 0 {
-		return w.endpoints[i].Port == port && w.endpoints[i].MAC == mac
+		return w.endpoints[i].Port == port && w.endpoints[i].Segment == segment && w.endpoints[i].MAC == mac
 	}
-	i := w.onPort(port, mac)
+	i := w.onPort(port, segment, mac)
 	return i >= 0 && w.endpoints[i].Zone == zone && w.isBehind(i, a)
 }
 
@@ -91,6 +94,9 @@ func randomTable(t *testing.T, r *rand.Rand) (*Table, *twin) {
 	for i := range r.IntN(60) {
 		segment := uint16(r.IntN(4))
 		e := Endpoint{Name: fmt.Sprint("e", i), Segment: segment, Zone: segment/2 + 1, MAC: randomMAC(r), Port: packet.PortID(4*r.IntN(3)) + packet.PortID(segment), Peer: NoPeer}
+		if r.IntN(3) == 0 {
+			e.Port = trunk // which is in every segment
+		}
 		if r.IntN(4) == 0 {
 			e.Port, e.Peer = packet.NoPort, uint16(r.IntN(3))
 		}
@@ -131,7 +137,7 @@ func TestTableAgainstLists(t *testing.T) {
 // ask asks table and twin the same questions, about random things.
 func ask(t *testing.T, r *rand.Rand, table *Table, w *twin) {
 	t.Helper()
-	segment, zone, port := uint16(r.IntN(5)), uint16(r.IntN(4)), packet.PortID(r.IntN(13))
+	segment, zone, port := uint16(r.IntN(5)), uint16(r.IntN(4)), packet.PortID(r.IntN(14))
 	mac, a := randomMAC(r), randomHost(r)
 	number := func(ep uint32, found bool) int {
 		if !found {
@@ -150,11 +156,11 @@ func ask(t *testing.T, r *rand.Rand, table *Table, w *twin) {
 	if known, endpoint := table.Identify(zone, &a); endpoint != found || found && known != id {
 		t.Fatalf("Identify(%d, %s) = %d, %v; ByAddr says %d, %v", zone, a, known, endpoint, id, found)
 	}
-	if got, want := table.BoundMAC(port, mac), w.onPort(port, mac) >= 0; got != want {
-		t.Fatalf("BoundMAC(%d, %s) = %v, want %v", port, mac, got, want)
+	if got, want := table.BoundMAC(port, segment, mac), w.onPort(port, segment, mac) >= 0; got != want {
+		t.Fatalf("BoundMAC(%d, %d, %s) = %v, want %v", port, segment, mac, got, want)
 	}
-	if _, got := table.Source(port, mac, zone, &a); got != w.source(port, mac, zone, a) {
-		t.Fatalf("Source(%d, %s, %d, %s) = %v", port, mac, zone, a, got)
+	if _, got := table.Source(port, segment, mac, zone, &a); got != w.source(port, segment, mac, zone, a) {
+		t.Fatalf("Source(%d, %d, %s, %d, %s) = %v", port, segment, mac, zone, a, got)
 	}
 	for i := range w.endpoints {
 		if got, want := table.Owns(uint32(i), zone, &a), w.owns(i, zone, a); got != want {
@@ -262,7 +268,7 @@ func TestRouter(t *testing.T) {
 		{packet.MAC{2, 0, 0, 0, 0, 3}, "192.0.2.1", nil},
 	} {
 		a := addr(c.addr)
-		id, bound := table.Source(1, c.mac, 1, &a)
+		id, bound := table.Source(1, 0, c.mac, 1, &a)
 		if bound != (c.sets != nil) || bound && !slices.Equal(table.Sets(id), c.sets) {
 			t.Errorf("%s from %s: %v, sets %v; want %v", c.addr, c.mac, bound, table.Sets(id), c.sets)
 		}
@@ -280,12 +286,12 @@ func TestBoundLinkLocal(t *testing.T) {
 		"fe80::3656:78ff:fe9a:bcde": true, "fe80::3456:78ff:fe9a:bcde": false, "fe80::1": false,
 		"fe80:0:0:1:3656:78ff:fe9a:bcde": false, "fe90::3656:78ff:fe9a:bcde": false,
 	} {
-		if addr := addr(a); table.BoundLinkLocal(1, e.MAC, &addr) != want {
+		if addr := addr(a); table.BoundLinkLocal(1, 0, e.MAC, &addr) != want {
 			t.Errorf("%s: %v", a, !want)
 		}
 	}
 	own := addr("fe80::3656:78ff:fe9a:bcde")
-	if table.BoundLinkLocal(2, e.MAC, &own) {
+	if table.BoundLinkLocal(2, 0, e.MAC, &own) {
 		t.Error("it is bound to a port that its owner is not on")
 	}
 }
@@ -318,12 +324,12 @@ func TestLookupsAllocateNothing(t *testing.T) {
 	own, behind, unknown := addr("10.0.0.1"), addr("192.0.2.1"), addr("2001:db8::1")
 	if n := testing.AllocsPerRun(100, func() {
 		table.ByMAC(0, mac)
-		table.BoundMAC(1, mac)
-		table.BoundLinkLocal(1, mac, &unknown)
+		table.BoundMAC(1, 0, mac)
+		table.BoundLinkLocal(1, 0, mac, &unknown)
 		for _, a := range []*packet.Addr{&own, &behind, &unknown} {
 			table.ByAddr(1, a)
 			table.Identify(1, a)
-			table.Source(1, mac, 1, a)
+			table.Source(1, 0, mac, 1, a)
 			table.Owns(0, 1, a)
 		}
 	}); n != 0 {

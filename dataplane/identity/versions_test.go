@@ -142,9 +142,9 @@ func alike(t *testing.T, got, want *Table, r *rand.Rand) {
 			t.Fatalf("Identify(%d, %s): %v; from the start %v", zone, a, got.Sets(id), want.Sets(id2))
 		}
 		port, mac, peer, segment := packet.PortID(r.IntN(13)), randomMAC(r), uint16(r.IntN(4)), uint16(r.IntN(5))
-		_, bound := got.Source(port, mac, zone, &a)
-		_, bound2 := want.Source(port, mac, zone, &a)
-		if bound != bound2 || got.BoundMAC(port, mac) != want.BoundMAC(port, mac) {
+		_, bound := got.Source(port, segment, mac, zone, &a)
+		_, bound2 := want.Source(port, segment, mac, zone, &a)
+		if bound != bound2 || got.BoundMAC(port, segment, mac) != want.BoundMAC(port, segment, mac) {
 			t.Fatalf("Source(%d, %s, %d, %s) = %v; from the start %v", port, mac, zone, a, bound, bound2)
 		}
 		for _, routed := range []bool{false, true} {

@@ -52,10 +52,18 @@ func (c *checker) place(key func(string) string, e *Endpoint) {
 		switch {
 		case port.Role == RoleUplink:
 			c.wrong(key("port"), "name the peer that it is behind", "port %q is an uplink: nobody is on it", e.Port)
-		case e.Segment != "" && e.Segment != port.Segment:
-			c.wrong(key("segment"), "take it away: the port has it", "port %q is in segment %q", e.Port, port.Segment)
+		case e.Segment == "" && port.Segment == "" && len(port.L2.VLANs) > 0:
+			c.wrong(key("segment"), "name one of "+strings.Join(port.Segments(), ", "), "port %q is a trunk: the endpoint's segment must be named", e.Port)
+		case e.Segment != "" && !port.Carries(e.Segment):
+			cure := "take it away: the port has it"
+			if len(port.L2.VLANs) > 0 {
+				cure = "add a VLAN for it to the port's vlans"
+			}
+			c.wrong(key("segment"), cure, "port %q is in segment %q", e.Port, strings.Join(port.Segments(), ", "))
 		}
-		e.Segment = port.Segment
+		if e.Segment == "" || !port.Carries(e.Segment) {
+			e.Segment = port.Segment
+		}
 	default:
 		c.reference(key("peer"), "peer", e.Peer, c.peers)
 		c.reference(key("segment"), "segment", e.Segment, c.segments)

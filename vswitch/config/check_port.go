@@ -17,13 +17,15 @@ func (c *checker) port(i int, f *filePort) Port {
 		MTU:    c.number(key("mtu"), f.MTU),
 	}
 	c.device(key, &p)
+	p.L2 = c.l2(key, f)
 	if p.Role == RoleUplink {
 		c.noEndpoint(key)
 		return p
 	}
-	if s, found := c.reference(key("segment"), "segment", f.Segment, c.segments); found {
-		c.portMTU(key("mtu"), &p, &c.cfg.Segments[s])
+	if c.set[key("segment")] || !c.set[key("vlans")] {
+		c.reference(key("segment"), "segment", f.Segment, c.segments)
 	}
+	c.portMTU(key("mtu"), &p)
 	c.binding(key, &p, f)
 	return p
 }
@@ -36,9 +38,19 @@ func (c *checker) queues(key string, n int) int {
 	return n
 }
 
-// portMTU is the segment's; a smaller one is fine, a larger one would carry
-// frames that nobody else in the segment takes.
-func (c *checker) portMTU(key string, p *Port, s *Segment) {
+// portMTU is the segment's, on a trunk the largest of its segments'; a smaller
+// one is fine, a larger one would carry frames that nobody else in the segment
+// takes.
+func (c *checker) portMTU(key string, p *Port) {
+	var s *Segment
+	for _, name := range p.Segments() {
+		if i, known := c.segments.index[name]; known && (s == nil || c.cfg.Segments[i].MTU > s.MTU) {
+			s = &c.cfg.Segments[i]
+		}
+	}
+	if s == nil {
+		return
+	}
 	if !c.set[key] {
 		p.MTU = s.MTU
 		return
@@ -50,7 +62,7 @@ func (c *checker) portMTU(key string, p *Port, s *Segment) {
 
 // noEndpoint notes what an uplink has no use for.
 func (c *checker) noEndpoint(key func(string) string) {
-	for _, k := range []string{"segment", "mac", "ips", "labels", "host", "prefixes", "no_default_route"} {
+	for _, k := range []string{"segment", "mac", "ips", "labels", "host", "prefixes", "no_default_route", "vlans", "vlan_type", "priority_tags"} {
 		if c.set[key(k)] {
 			c.wrong(key(k), "take it away; an uplink's addresses are those of [vtep]", "an uplink is in no segment and has no endpoint")
 		}
@@ -136,6 +148,10 @@ func (c *checker) binding(key func(string) string, p *Port, f *filePort) {
 				c.wrong(key(k), "add mac and ips, or take it away", "%s without a mac are nobody's", k)
 			}
 		}
+		return
+	}
+	if !c.set[key("segment")] && c.set[key("vlans")] {
+		c.wrong(key("mac"), "add segment, for untagged frames, or state who is there as [[endpoints]] with their segments", "a trunk has no segment for a mac to be in")
 		return
 	}
 	if len(f.IPs) == 0 {

@@ -89,7 +89,7 @@ type Port struct {
 	Name     string
 	Driver   string // tap, auto, xdp, packet, pcap
 	Role     string
-	Segment  string // workloads
+	Segment  string // workloads; on a trunk that of untagged frames, or none
 	Netns    string // where the workload's end lives: a name, a path, or pid:N
 	Device   string // tap: its name there; xdp: the device to attach to
 	File     string // pcap: the capture to replay
@@ -101,6 +101,7 @@ type Port struct {
 	MTU      int
 	Mode     string // xdp: auto, native, generic
 	NoRoute  bool   // tap: no default route by way of the gateway
+	L2       PortL2
 }
 
 // Endpoint is a workload other than the one that a port stands for.

@@ -61,6 +61,16 @@ type filePort struct {
 	MTU      int               `toml:"mtu"`
 	Mode     string            `toml:"mode"`
 	NoRoute  bool              `toml:"no_default_route"`
+
+	VLANs        map[string]string `toml:"vlans"`
+	VLANType     string            `toml:"vlan_type"`
+	PriorityTags bool              `toml:"priority_tags"`
+
+	StormBroadcast []string `toml:"storm_broadcast"`
+	StormMulticast []string `toml:"storm_multicast"`
+	StormUnknown   []string `toml:"storm_unknown"`
+	RateIn         []string `toml:"rate_in"`
+	RateOut        []string `toml:"rate_out"`
 }
 
 type fileEndpoint struct {

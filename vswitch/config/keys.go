@@ -50,6 +50,7 @@ const (
 const (
 	required   = "required"
 	none       = "none"
+	unbounded  = "none: no bound"
 	nameForm   = "1 to 63 of a-z A-Z 0-9 - _ . /"
 	labelForm  = "at most 64; keys and values of at most 253 bytes"
 	hostForm   = "an address of a host"
@@ -88,7 +89,7 @@ var keys = map[string]rule{
 	"ports[].name":             {derived: required, form: nameForm},
 	"ports[].driver":           {words: []string{"tap", "auto", "xdp", "packet", "udp", "pcap"}},
 	"ports[].role":             {words: []string{RoleWorkload, RoleUplink}},
-	"ports[].segment":          {derived: "required, but for an uplink", form: "a segment's name"},
+	"ports[].segment":          {derived: "required, but for an uplink and with vlans", form: "a segment's name"},
 	"ports[].netns":            {derived: "none: the switch's own", form: "a name, a path or pid:N"},
 	"ports[].device":           {derived: "tap: eth0, or the port's name without netns; xdp, packet, auto without netns: required", form: "at most 15 bytes"},
 	"ports[].file":             {derived: "pcap: required", form: "a path"},
@@ -101,9 +102,17 @@ var keys = map[string]rule{
 	"ports[].mtu":              {least: 576, most: 9000, otherwise: DefaultMTU, derived: "the segment's; an uplink: 1500", unit: "bytes of IP"},
 	"ports[].mode":             {words: []string{"auto", "native", "generic"}},
 	"ports[].no_default_route": {},
+	"ports[].vlans":            {derived: "none: no tag is taken", form: "VLANs 1 to 4094, or pairs as `100.20`, each with a segment of its own"},
+	"ports[].vlan_type":        {words: []string{"802.1q", "802.1ad"}},
+	"ports[].priority_tags":    {},
+	"ports[].storm_broadcast":  {derived: unbounded, form: rateForm},
+	"ports[].storm_multicast":  {derived: unbounded, form: rateForm},
+	"ports[].storm_unknown":    {derived: unbounded, form: rateForm},
+	"ports[].rate_in":          {derived: unbounded, form: rateForm},
+	"ports[].rate_out":         {derived: unbounded, form: rateForm},
 
 	"endpoints[].name":     {derived: required, form: nameForm},
-	"endpoints[].segment":  {derived: "the port's; required with peer", form: "a segment's name"},
+	"endpoints[].segment":  {derived: "the port's; required with peer, and on a trunk", form: "a segment's name"},
 	"endpoints[].port":     {derived: "required, or peer", form: "a port's name"},
 	"endpoints[].peer":     {derived: "required, or port", form: "a peer's name"},
 	"endpoints[].mac":      {derived: required, form: macForm},

@@ -47,7 +47,7 @@ Exit codes: 0 added, 1 the switch refused, 2 error.`,
 	f := cmd.Flags()
 	f.StringVar(&c.Port, "port", "", "it is on `PORT` of this host")
 	f.StringVar(&c.Peer, "peer", "", "it is behind `PEER`")
-	f.StringVar(&c.Segment, "segment", "", "its `SEGMENT`, if behind a peer")
+	f.StringVar(&c.Segment, "segment", "", "its `SEGMENT`, if behind a peer or on a trunk")
 	f.StringVar(&c.MAC, "mac", "", "its `MAC`")
 	f.StringSliceVar(&c.IPs, "ip", nil, "its `IP`; may be given again")
 	f.StringToStringVar(&c.Labels, "label", nil, "its labels, as `KEY=VALUE`,...")

@@ -94,7 +94,9 @@ func yesNo(yes bool) string {
 }
 
 func portsCommand(v *view) *cobra.Command {
-	return list(v, "ports", "The ports, how they run and what they carried", "A superframe counts as one frame.",
+	return list(v, "ports", "The ports, how they run and what they carried", `A superframe counts as one frame. A trunk has its VLANs with their segments, as
+20:back; a segment without a VLAN is that of untagged frames. What bounds a port
+is in -o json.`,
 		"  vsctl ports\n  vsctl ports -o json | jq '.[].mode'\n  vsctl ports --watch 1s", "/v1/ports", func(w io.Writer, ports *[]api.Port) {
 			columns(w, "PORT\tROLE\tSEGMENT\tDRIVER\tDEVICE\tNETNS\tUP\tRX\tTX\tDROPPED\tMODE", func(row func(...any)) {
 				for _, p := range *ports {
@@ -102,10 +104,23 @@ func portsCommand(v *view) *cobra.Command {
 					if p.Error != "" {
 						mode = p.Error
 					}
-					row(p.Name, p.Role, p.Segment, p.Driver, p.Device, p.Netns, yesNo(p.Up), p.RxFrames, p.TxFrames, sum(p.Drops), mode)
+					row(p.Name, p.Role, segmentsText(&p), p.Driver, p.Device, p.Netns, yesNo(p.Up), p.RxFrames, p.TxFrames, sum(p.Drops), mode)
 				}
 			})
 		})
+}
+
+// segmentsText is the segments that a port is in: its own, and those of the VLANs
+// of a trunk, as front,20:back.
+func segmentsText(p *api.Port) string {
+	var out []string
+	if p.Segment != "" {
+		out = append(out, p.Segment)
+	}
+	for _, tags := range slices.Sorted(maps.Keys(p.VLANs)) {
+		out = append(out, tags+":"+p.VLANs[tags])
+	}
+	return strings.Join(out, ",")
 }
 
 func sum(m map[string]uint64) (n uint64) {

@@ -40,7 +40,7 @@ type EndpointChange struct {
 	Op string `json:"op" enum:"add,move,del"`
 	// The endpoint.
 	Name string `json:"name"`
-	// add behind a peer: the segment that it is in.
+	// add behind a peer or on a trunk: the segment that it is in.
 	Segment string `json:"segment,omitempty"`
 	// add, move: the port of this host that it is on.
 	Port string `json:"port,omitempty"`

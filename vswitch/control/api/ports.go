@@ -10,6 +10,14 @@ type Port struct {
 	Role string `json:"role" enum:"workload,uplink"`
 	// The segment that it is in.
 	Segment string `json:"segment,omitempty"`
+	// How it treats tags; empty for an uplink. native is a trunk on which untagged
+	// frames are in the segment.
+	VLANMode string `json:"vlan_mode,omitempty" enum:"access,trunk,native"`
+	// The segment of each VLAN of a trunk, 20 or 100.20.
+	VLANs map[string]string `json:"vlans,omitempty"`
+	// What bounds it, by the configuration's keys: rate_in, storm_broadcast and
+	// the like, a text as 1000pps 8Mbps.
+	Bounds map[string]string `json:"bounds,omitempty"`
 	// What opened it: tap, xdp, packet, pcap.
 	Driver string `json:"driver"`
 	// The kernel's device, or the file.
