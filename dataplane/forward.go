@@ -3,6 +3,7 @@ package dataplane
 import (
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/packet"
+	"bulkhead/dataplane/route"
 )
 
 // wayKind is how a packet goes on.
@@ -124,13 +125,43 @@ func (x *walk) findRoute(f *packet.Frame, p *passage) drop.Reason {
 		if !routed {
 			return drop.NoRoute
 		}
-		if ep, _, found = x.s.Identity.ByAddr(zone, &next.Via); !found || next.Connected {
+		if ep, found = x.nextHop(&next, f, p); !found {
 			return drop.NoNeighbour
 		}
 	}
 	e := x.s.Identity.Endpoint(ep)
 	p.way = way{kind: wayRoute, segment: e.Segment, port: e.Port, peer: e.Peer, mac: e.MAC}
 	return drop.None
+}
+
+// nextHop finds the endpoint that is the next hop of a route: of several, the one
+// that the flow wants most of those whose port there is.
+func (x *walk) nextHop(next *route.Next, f *packet.Frame, p *passage) (ep uint32, found bool) {
+	zone, hash := p.seg.Zone, p.hash
+	if f.Headers.Kind == packet.KindFragment {
+		// Of the addresses alone: not every fragment has the ports.
+		hash = x.State.Sessions.hash(&packet.Key{Src: f.Headers.Key.Src, Dst: f.Headers.Key.Dst, Zone: zone})
+	}
+	var most uint64
+	for i := range next.Hops() {
+		at, _, known := x.s.Identity.ByAddr(zone, next.Hop(i))
+		if !known || next.Hops() > 1 && !x.works(at) {
+			continue
+		}
+		if w := next.Weight(i, hash); !found || w > most {
+			ep, most, found = at, w, true
+		}
+	}
+	return ep, found
+}
+
+// works tells whether an endpoint's port, or the way to its peer, is there.
+func (x *walk) works(endpoint uint32) bool {
+	e := x.s.Identity.Endpoint(endpoint)
+	if e.Peer != NoPeer {
+		return x.s.port(x.s.Underlay.Port) != nil
+	}
+	return x.s.port(e.Port) != nil
 }
 
 // forward sends a packet its way.

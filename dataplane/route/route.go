@@ -22,9 +22,11 @@ type Next struct {
 	// Connected: the destination is on Segment itself.
 	Connected bool
 	Segment   uint16
-	// Via is the next hop's address, on Segment; not valid if Connected.
+	// Via is the next hop's address, on Segment; not valid if Connected. Where there
+	// are several next hops, it is the first.
 	Via packet.Addr
 
+	group     *group // of several next hops; nil: there is one
 	blackhole bool
 }
 
@@ -70,7 +72,8 @@ func (b *Builder) Connected(zone uint16, prefix netip.Prefix, segment uint16) {
 	b.zone(zone).Insert(prefix.Masked(), Next{Connected: true, Segment: segment})
 }
 
-// Static adds a route by way of a next hop on a connected prefix.
+// Static adds a route by way of a next hop on a connected prefix. Several of one
+// prefix are one route with several next hops, at most MaxHops.
 func (b *Builder) Static(zone uint16, prefix netip.Prefix, via netip.Addr) {
 	b.statics = append(b.statics, static{zone, prefix.Masked(), via})
 }
@@ -94,9 +97,30 @@ func (b *Builder) Build() (*Table, error) {
 		return nil, err
 	}
 	for i, s := range b.statics {
-		b.zone(s.zone).Insert(s.prefix, resolved[i])
+		if err := b.insert(&s, resolved[i]); err != nil {
+			return nil, err
+		}
 	}
 	return &Table{zones: b.zones}, nil
+}
+
+// insert adds a static route, or its next hop to the route that is there.
+func (b *Builder) insert(s *static, next Next) error {
+	zone := b.zone(s.zone)
+	was, there := zone.Get(s.prefix)
+	if !there || was.Connected || was.blackhole {
+		zone.Insert(s.prefix, next)
+		return nil
+	}
+	if was.group == nil {
+		was.group = new(group)
+		was.group.add(was.Via)
+	}
+	if !was.group.add(next.Via) {
+		return fmt.Errorf("route %s: more than %d next hops", s.prefix, MaxHops)
+	}
+	zone.Insert(s.prefix, was)
+	return nil
 }
 
 // resolve finds the segment of a static route's next hop.

@@ -206,3 +206,73 @@ func TestLookupsAllocateNothing(t *testing.T) {
 		t.Errorf("%v allocations", allocs)
 	}
 }
+
+// hopOf is the next hop that a flow takes of those that work.
+func hopOf(n *Next, hash uint64, works func(int) bool) int {
+	best, most := -1, uint64(0)
+	for i := range n.Hops() {
+		if w := n.Weight(i, hash); works(i) && (best < 0 || w > most) {
+			best, most = i, w
+		}
+	}
+	return best
+}
+
+// Flows are shared out evenly among the next hops of a route; when one goes its
+// flows alone move, and evenly; a table that is built anew sends them as before.
+func TestHopsAreResilient(t *testing.T) {
+	const hops, flows = 8, 80_000
+	build := func() *Next {
+		b := NewBuilder()
+		b.Connected(1, netip.MustParsePrefix("10.0.0.0/24"), 0)
+		for i := range hops {
+			b.Static(1, netip.MustParsePrefix("0.0.0.0/0"), netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}))
+		}
+		table, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := packet.AddrFrom4([4]byte{192, 0, 2, 1})
+		next, found := table.Lookup(1, &a)
+		if !found || next.Hops() != hops {
+			t.Fatalf("%d next hops, %v", next.Hops(), found)
+		}
+		return &next
+	}
+	n, again := build(), build()
+	all := func(int) bool { return true }
+	r := rand.New(rand.NewPCG(1, 2))
+	var load, after [hops]int
+	for range flows {
+		hash := r.Uint64()
+		first := hopOf(n, hash, all)
+		load[first]++
+		if other := hopOf(again, hash, all); other != first {
+			t.Fatalf("flow %x takes %d, and %d of a table built anew", hash, first, other)
+		}
+		second := hopOf(n, hash, func(i int) bool { return i != 3 })
+		after[second]++
+		if first != 3 && second != first {
+			t.Fatalf("flow %x moves from %d to %d though that one works", hash, first, second)
+		}
+	}
+	for i := range hops {
+		if d := load[i] - flows/hops; d < -500 || d > 500 { // five deviations
+			t.Errorf("next hop %d has %d of %d flows", i, load[i], flows)
+		}
+		if d := after[i] - flows/(hops-1); i != 3 && (d < -600 || d > 600) {
+			t.Errorf("without one, next hop %d has %d of %d flows", i, after[i], flows)
+		}
+	}
+}
+
+func TestTooManyHops(t *testing.T) {
+	b := NewBuilder()
+	b.Connected(1, netip.MustParsePrefix("10.0.0.0/24"), 0)
+	for i := range MaxHops + 1 {
+		b.Static(1, netip.MustParsePrefix("0.0.0.0/0"), netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}))
+	}
+	if _, err := b.Build(); err == nil || !strings.Contains(err.Error(), "next hops") {
+		t.Errorf("%v", err)
+	}
+}

@@ -13,6 +13,9 @@ func (c *checker) route(i int, f *fileRoute) Route {
 	if !known {
 		c.wrong(key("vrf"), "name that of a segment", "no segment is in VRF %s", short(r.VRF))
 	}
+	if !f.Blackhole {
+		r.Via, _ = netip.ParseAddr(f.Via) // read, and said what is wrong, below
+	}
 	if !c.set[key("prefix")] {
 		c.wrong(key("prefix"), "add the destination, as 10.0.0.0/8 or ::/0", "a route needs a prefix")
 	} else if p, good := c.prefix(key("prefix"), f.Prefix); good {
@@ -33,11 +36,23 @@ func (c *checker) route(i int, f *fileRoute) Route {
 	return r
 }
 
-// routeOnce notes a destination that is there already.
+// routeOnce notes a destination that is there already, unless both are next hops
+// of one route.
 func (c *checker) routeOnce(key string, r *Route) {
+	hops := 1
 	for _, other := range c.cfg.Routes {
-		if other.VRF == r.VRF && other.Prefix == r.Prefix {
-			c.wrong(key, "take one away", "VRF %q has two routes to %s", r.VRF, r.Prefix)
+		if other.VRF != r.VRF || other.Prefix != r.Prefix {
+			continue
+		}
+		switch hops++; {
+		case other.Blackhole || r.Blackhole:
+			c.wrong(key, "take one away", "VRF %q has a route to %s, and a blackhole", r.VRF, r.Prefix)
+			return
+		case other.Via == r.Via:
+			c.wrong(key, "take one away", "VRF %q has that route to %s twice", r.VRF, r.Prefix)
+			return
+		case hops > maxHops:
+			c.wrong(key, fmt.Sprintf("at most %d", maxHops), "VRF %q has %d next hops to %s", r.VRF, hops, r.Prefix)
 			return
 		}
 	}

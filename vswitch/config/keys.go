@@ -37,6 +37,7 @@ const (
 	maxPolicyKeys = 64
 	maxSegments   = 1 << 15
 	maxPeers      = 1 << 15
+	maxHops       = 16
 	maxGroups     = 1 << 10
 	maxMappings   = 1 << 22
 	maxSNAT       = 64
