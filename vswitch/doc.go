@@ -6,7 +6,9 @@
 //
 // A worker is a locked OS thread that owns its queues of the ports (queue i is
 // worker i's, modulo the number of workers), its lane of the dataplane and its
-// pool of frame memory. What it goes by ([live]) is
+// pool of frame memory; ports lend it frames in memory that all queues of its share
+// (port.Loans), since it brings a batch to its end before it receives the next. What
+// it goes by ([live]) is
 // immutable and published by one atomic store; it loads it once a batch. What
 // operators want of a worker's own they have the worker do, between two
 // batches (worker.do), so nothing on the path is locked for them.

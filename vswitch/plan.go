@@ -128,7 +128,7 @@ func (p *plan) add(sw *Switch, cfg *config.Config, c *config.Port) error {
 	if !found {
 		return fmt.Errorf("open port %q: all %d port numbers are in use", c.Name, packet.MaxPorts)
 	}
-	o := Opening{ID: id, Region: sw.region, Workers: sw.workerCount, Log: sw.log, VTEP: cfg.VTEP, Segment: cfg.Segment(c.Segment)}
+	o := Opening{ID: id, Region: sw.region, Loans: &sw.loans, Workers: sw.workerCount, Log: sw.log, VTEP: cfg.VTEP, Segment: cfg.Segment(c.Segment)}
 	opened, err := sw.open(c, o)
 	if err != nil {
 		return fmt.Errorf("open port %q: %w", c.Name, err)

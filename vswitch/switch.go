@@ -23,6 +23,7 @@ import (
 type Opening struct {
 	ID      packet.PortID
 	Region  *port.Region
+	Loans   *port.Loans
 	Segment *config.Segment // nil for an uplink
 	VTEP    *config.VTEP    // nil without an overlay
 	Workers int
@@ -44,6 +45,7 @@ type Switch struct {
 	workers     []*worker
 	region      *port.Region
 	memory      []byte // under region
+	loans       port.Loans
 	state       *dataplane.State
 	captures    captures
 	live        atomic.Pointer[live]
@@ -152,6 +154,7 @@ func (sw *Switch) freeTables() {
 	if sw.memory != nil {
 		_ = sys.Unmap(sw.memory)
 	}
+	sw.loans.Close()
 }
 
 // Start opens the ports, publishes the first snapshot, starts the workers and
@@ -195,15 +198,34 @@ func (sw *Switch) Close() error {
 	}
 	sw.journal.close()
 	<-sw.reported
-	var errs []error
+	errs := []error{sw.closePorts(), sw.state.Close(), sys.Unmap(sw.memory)}
+	sw.loans.Close()
+	return errors.Join(errs...)
+}
+
+// closeAtOnce is how many ports Close closes at a time: most of a device's end is
+// the kernel waiting for its other CPUs.
+const closeAtOnce = 16
+
+// closePorts closes every port. The workers have stopped; the caller holds mu.
+func (sw *Switch) closePorts() error {
+	errs := make([]error, len(sw.opened))
+	var all sync.WaitGroup
+	turn := make(chan struct{}, closeAtOnce)
 	for i := range sw.opened {
-		if p := sw.opened[i].port; p != nil {
-			if err := p.Close(); err != nil {
-				errs = append(errs, fmt.Errorf("close port %q: %w", sw.opened[i].name, err))
-			}
+		p := sw.opened[i].port
+		if p == nil {
+			continue
 		}
+		turn <- struct{}{}
+		all.Go(func() {
+			if err := p.Close(); err != nil {
+				errs[i] = fmt.Errorf("close port %q: %w", sw.opened[i].name, err)
+			}
+			<-turn
+		})
 	}
-	errs = append(errs, sw.state.Close(), sys.Unmap(sw.memory))
+	all.Wait()
 	return errors.Join(errs...)
 }
 

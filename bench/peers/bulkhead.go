@@ -50,7 +50,7 @@ func configuration(limits string, ports []workload) string {
 	fmt.Fprintf(&b, "policy = \"policy.bhp\"\ncontrol = %q\nmetrics = \"\"\n[limits]\n%s\n", ControlSocket, limits)
 	b.WriteString("[[segments]]\nname = \"bench\"\ngateways = [\"10.99.0.254/16\"]\n")
 	for _, p := range ports {
-		fmt.Fprintf(&b, "[[ports]]\nname = %q\nsegment = \"bench\"\n%s\nmac = %q\nips = [%q]\nlabels = { bench = %q }\n", p.name, p.driver, p.mac, p.ip, p.name)
+		fmt.Fprintf(&b, "[[ports]]\nname = %q\nsegment = \"bench\"\n%s\nmac = %q\nips = [\"%s\"]\nlabels = { bench = %q }\n", p.name, p.driver, p.mac, p.ip, p.name)
 	}
 	return b.String()
 }

@@ -47,7 +47,7 @@ type Link struct {
 // All lists the peers by name.
 func All() []Peer {
 	return []Peer{bulkheadTAP, bulkheadXDP, bulkheadPacket, bulkheadReloading, bulkheadRules,
-		tenTAP, tenXDP, tenPacket,
+		tenTAP, tenXDP, tenPacket, bulkheadFull, bulkheadMillion,
 		bridge, nftables, ovsTAP, ovsPacket, ovsXDP, testpmd}
 }
 

@@ -46,8 +46,8 @@ func TestServiceThatMisbehaves(t *testing.T) {
 	if err := r.Close(); err == nil || !strings.Contains(err.Error(), "ended by itself, under measurement: exit status 4") || strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("%v", err)
 	}
+	defer func(d time.Duration) { stopWithin = d }(stopWithin)
 	stopWithin = 100 * time.Millisecond
-	defer func() { stopWithin = 5 * time.Second }()
 	r = newRig(t)
 	if err := r.Service(Service{Command: []string{"sh", "-c", "trap '' INT; echo ready; while :; do read x || sleep 1; done"}, Ready: prints("ready")}); err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ func newPlan(scenarios []scenario.Scenario, o Options) *plan {
 
 // takes estimates a scenario.
 func takes(sc scenario.Scenario, o Options) time.Duration {
-	rounds := time.Duration(o.Rounds)
+	rounds := time.Duration(sc.Kind.Rounds(o.Rounds))
 	switch sc.Kind {
 	case scenario.Walk:
 		return memoryTakes + rounds*o.For

@@ -39,7 +39,9 @@ type Options struct {
 func All(ctx context.Context, scenarios []scenario.Scenario, o Options, r *report.Report) error {
 	p, show := newPlan(scenarios, o), o.Progress
 	o.Progress = func(text string) { show(p.said(text, time.Now())) }
+	asked := o.Rounds
 	for _, sc := range scenarios {
+		o.Rounds = sc.Kind.Rounds(asked)
 		end := p.left - takes(sc, o)
 		figures, remarks, err := one(ctx, sc, o, p)
 		p.step(p.left - end) // what was left out is not to be done any more

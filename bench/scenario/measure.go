@@ -39,7 +39,8 @@ func init() { // it refers to Scenario, whose check refers to it
 		LossFree: {measureLossFree, func(s Scenario, d time.Duration) time.Duration {
 			return time.Duration(20*len(s.Frames)) * (d/trials + settle)
 		}},
-		Idle: {measureIdle, func(_ Scenario, d time.Duration) time.Duration { return 2 * d }},
+		Idle:   {measureIdle, func(_ Scenario, d time.Duration) time.Duration { return 2 * d }},
+		Memory: {measureMemory, func(s Scenario, d time.Duration) time.Duration { return 2*d + perSession*time.Duration(s.Sessions) }},
 	}
 }
 

@@ -32,11 +32,24 @@ const (
 	Echo     Kind = "echo"
 	LossFree Kind = "lossfree"
 	Idle     Kind = "idle"
+	Memory   Kind = "memory"
 )
 
 // InMemory tells the kinds that go over no device and need no privilege.
 func (k Kind) InMemory() bool {
 	return k == Walk || k == Setup || k == Policies || k == Classify
+}
+
+// Rounds is how many of the rounds that are asked for are worth their time: what a
+// daemon holds and does when nothing comes hardly differs from one to the next.
+func (k Kind) Rounds(asked int) int {
+	switch k {
+	case Memory:
+		return 1
+	case Idle:
+		return min(asked, 3)
+	}
+	return asked
 }
 
 // Scenario is one table of a report; its keys are told in scenarios.toml.
@@ -49,6 +62,7 @@ type Scenario struct {
 	Back     bool     `toml:"back"`
 	Frames   []int    `toml:"frames"`
 	Sizes    []int    `toml:"sizes"`
+	Sessions int      `toml:"sessions"`
 }
 
 // TOML is the rows of ours as they are written, with what each key means.
@@ -101,10 +115,11 @@ func Read(file, text string) ([]Scenario, error) {
 
 // What a row may ask for.
 const (
-	minFrame = 64
-	maxFrame = 1518
-	maxFlows = 64
-	maxRules = 1_000_000
+	minFrame    = 64
+	maxFrame    = 1518
+	maxFlows    = 64
+	maxRules    = 1_000_000
+	maxSessions = 1_000_000
 )
 
 // check says what a row lacks or has too much for its kind.
@@ -116,7 +131,7 @@ func (s *Scenario) check() error {
 		}
 	}
 	_, measured := kinds[s.Kind]
-	add(!measured && !s.Kind.InMemory(), "kind %q; one of walk, setup, policies, classify, tcp, udp, frames, echo, lossfree, idle", s.Kind)
+	add(!measured && !s.Kind.InMemory(), "kind %q; one of walk, setup, policies, classify, tcp, udp, frames, echo, lossfree, idle, memory", s.Kind)
 	_, err := peers.Find(s.Subjects...)
 	add(err != nil, "subjects: %w", err)
 	add(measured && len(s.Subjects) == 0, "no subjects; some of %s", strings.Join(peers.Names(), ", "))
@@ -129,6 +144,8 @@ func (s *Scenario) check() error {
 	add(s.Kind == UDP && slices.Contains(s.Frames, 0), "udp has frames of one size")
 	add(slices.ContainsFunc(s.Flows, func(n int) bool { return n < 1 || n > maxFlows }), "flows are 1 to %d", maxFlows)
 	add(slices.ContainsFunc(s.Sizes, func(n int) bool { return n < 2 || n > maxRules }), "sizes are 2 to %d rules", maxRules)
+	add((s.Kind == Memory) != (s.Sessions > 0), "sessions are for memory, which needs some")
+	add(s.Sessions < 0 || s.Sessions > maxSessions, "sessions are 1 to %d", maxSessions)
 	return errors.Join(errs...)
 }
 

@@ -57,6 +57,9 @@ func TestReadRefuses(t *testing.T) {
 		`kind="walk"; subjects=["bridge"]`:                "in memory and has no subjects",
 		`kind="policies"`:                                 "sizes are for policies, which need some",
 		`kind="policies"; sizes=[1]`:                      "sizes are 2 to",
+		`kind="memory"; subjects=["bulkhead-tap"]`:        "sessions are for memory, which needs some",
+		`kind="idle"; subjects=["bridge"]; sessions=1`:    "sessions are for memory",
+		`kind="memory"; subjects=["bridge"]; sessions=-1`: "sessions are 1 to",
 		`kind="nothing"`:                                  `kind "nothing"; one of walk`,
 		`kind="walk"; speed=3`:                            "no such key: scenarios.speed",
 	} {

@@ -9,8 +9,8 @@
 // # Who owns a frame's memory
 //
 // Recv lends frames to the worker until the batch ends. A frame lies either in
-// memory of the driver's own, valid until the next Recv on that queue, or in a
-// chunk of the shared Region (packet.Frame.Chunk is not zero). Send may keep a
+// memory of the driver's, valid until the worker's next Recv on any queue (Loans),
+// or in a chunk of the shared Region (packet.Frame.Chunk is not zero). Send may keep a
 // chunk (an AF_XDP transmit ring does) by setting Frame.Chunk to zero; it never
 // keeps other memory, but copies. When the batch has been sent the worker puts
 // every chunk that is still named by a frame back into its Pool.

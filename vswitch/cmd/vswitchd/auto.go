@@ -136,7 +136,7 @@ func try(k candidate, c *config.Port, o vswitch.Opening) (tested string, err err
 	err = tried(fmt.Sprint(k.driver, k.mode, c.MTU), time.Now(), func() error {
 		return selftest.Run(func(device string, id packet.PortID) (port.Port, error) {
 			opening := o
-			opening.ID = id
+			opening.ID, opening.Loans = id, nil // no worker's: the test receives by itself
 			return openPort(k.on(&config.Port{Name: "self-test", Device: device, MTU: c.MTU, Queues: 1}), opening)
 		}, o.Region, c.MTU)
 	})

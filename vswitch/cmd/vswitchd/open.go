@@ -36,7 +36,7 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 		if err := xdp.Forget(c.Device); err != nil {
 			return nil, fmt.Errorf("open packet port %q: %w", c.Name, err)
 		}
-		return packet.Open(packet.Config{Name: c.Name, Device: c.Device, MTU: c.MTU, Queues: c.Queues, Port: o.ID})
+		return packet.Open(packet.Config{Name: c.Name, Device: c.Device, MTU: c.MTU, Queues: c.Queues, Port: o.ID, Loans: o.Loans})
 	case "udp":
 		return udp.Open(udpConfig(c, o))
 	case "pcap":
@@ -108,7 +108,7 @@ func udpConfig(c *config.Port, o vswitch.Opening) udp.Config {
 // segment's prefix lengths, and a default route by way of the gateway.
 func tapConfig(c *config.Port, o vswitch.Opening) tap.Config {
 	out := tap.Config{
-		Name: c.Name, Device: c.Device, Netns: c.Netns, MAC: c.MAC, MTU: c.MTU, Queues: c.Queues, Port: o.ID,
+		Name: c.Name, Device: c.Device, Netns: c.Netns, MAC: c.MAC, MTU: c.MTU, Queues: c.Queues, Port: o.ID, Loans: o.Loans,
 	}
 	for _, ip := range c.IPs {
 		bits := ip.BitLen()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/port"
 	"bulkhead/vswitch/port/vnet"
 )
 
@@ -15,6 +16,7 @@ type Config struct {
 	MTU    int    // bytes of IP a frame may carry; 0: 1500
 	Queues int    // sockets, among which the kernel spreads flows; 0: one
 	Port   packet.PortID
+	Loans  *port.Loans // memory for received superframes; nil: its own
 }
 
 // Bounds of a configuration.

@@ -80,7 +80,7 @@ func open(config Config) (p *Port, err error) {
 func (p *Port) openQueues(c *Config) error {
 	fanout := noGroup
 	for i := range c.Queues {
-		q, err := openQueue(c, p.index)
+		q, err := openQueue(c, p.index, i)
 		if err != nil {
 			return err
 		}

@@ -18,9 +18,9 @@ const (
 	ethPAll = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8
 )
 
-// openQueue opens a socket on a device. It receives from now on, if the link is
+// openQueue opens a socket on a device, as the port's queue of a number. It receives from now on, if the link is
 // up.
-func openQueue(c *Config, index int) (q *queue, err error) {
+func openQueue(c *Config, index, number int) (q *queue, err error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0) // protocol 0: nothing yet
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w; it needs CAP_NET_RAW", err)
@@ -37,7 +37,7 @@ func openQueue(c *Config, index int) (q *queue, err error) {
 	if q.ring, err = mapRing(fd); err != nil {
 		return q, err
 	}
-	if q.long, err = vnet.NewArena(); err != nil {
+	if q.long, err = vnet.NewArena(c.Loans, number); err != nil {
 		return q, err
 	}
 	all := unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}

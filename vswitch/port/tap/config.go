@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/port"
 )
 
 // Config describes a TAP port.
@@ -23,6 +24,7 @@ type Config struct {
 	MTU      int            // bytes of IP; 0: 1500
 	Queues   int            // 0: one
 	Port     packet.PortID
+	Loans    *port.Loans // memory for received frames; nil: its own
 }
 
 // Route is a route in the workload's namespace.

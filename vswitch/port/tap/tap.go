@@ -65,8 +65,8 @@ func open(config Config) (*Port, error) {
 }
 
 func (p *Port) makeQueues() error {
-	for _, fd := range p.device.fds {
-		a, err := vnet.NewArena()
+	for i, fd := range p.device.fds {
+		a, err := vnet.NewArena(p.config.Loans, i)
 		if err != nil {
 			return err
 		}

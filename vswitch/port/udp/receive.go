@@ -41,7 +41,7 @@ func openQueue(c *Config, a netip.Addr, l *[2]*lanes) (q *queue, err error) {
 			err = errors.Join(err, q.close())
 		}
 	}()
-	if q.arena, err = vnet.NewArena(); err != nil {
+	if q.arena, err = vnet.NewArena(nil, 0); err != nil {
 		return q, err
 	}
 	q.in.outer = q.outer

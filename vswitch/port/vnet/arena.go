@@ -3,6 +3,7 @@ package vnet
 import (
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/internal/sys"
+	"bulkhead/vswitch/port"
 )
 
 // Arena is the memory that one queue's received frames lie in until the next
@@ -12,12 +13,11 @@ import (
 // Recv takes in, in bytes.
 type Arena struct {
 	mem  []byte
-	next int // where the next frame's headroom begins
+	own  bool // mem is not on loan
+	next int  // where the next frame's headroom begins
 }
 
 const (
-	// arenaSize holds a batch of 64 full-size frames, or seven superframes.
-	arenaSize = 512 << 10
 	// tailroom is left behind a frame, for an answer made in place that is
 	// longer than the question.
 	tailroom = 64
@@ -28,13 +28,19 @@ const (
 	ReadMax = HeaderLen + packet.MaxFrame + 1
 )
 
-// NewArena maps the memory of one queue.
-func NewArena() (*Arena, error) {
-	mem, err := sys.MapAnonymous(arenaSize)
+// NewArena makes the arena of a queue of a number, in memory on loan, which all
+// queues of that number share, or, if loans is nil, in its own.
+func NewArena(loans *port.Loans, queue int) (a *Arena, err error) {
+	a = &Arena{own: loans == nil}
+	if a.own {
+		a.mem, err = sys.MapAnonymous(port.LoanSize)
+	} else {
+		a.mem, err = loans.Piece(queue)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &Arena{mem: mem}, nil
+	return a, nil
 }
 
 // Room returns where to read the next header and frame, or nil if the longest
@@ -61,5 +67,10 @@ func (a *Arena) Take(n int) []byte {
 // Reset frees all slots: the batch is over.
 func (a *Arena) Reset() { a.next = 0 }
 
-// Close gives the memory back.
-func (a *Arena) Close() error { return sys.Unmap(a.mem) }
+// Close gives the memory back, if it is the arena's own.
+func (a *Arena) Close() error {
+	if !a.own {
+		return nil
+	}
+	return sys.Unmap(a.mem)
+}
