@@ -3,13 +3,9 @@
 # and what is refused. Needs neither a cluster nor root, and leaves nothing.
 set -euo pipefail
 
-here=$(cd "$(dirname "$0")" && pwd)
-bin=${BIN:-$here/../../bin}
-work=$(mktemp -d /tmp/bulkhead-import.XXXXXX)
-trap 'rm -rf "$work"' EXIT
+example=import
+. "$(dirname "$0")/../lib.sh"
 cd "$here"
-
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 say "1. Import the manifests: the result is policy.toml"
 "$bin/policyc" import kubernetes manifests -o "$work/policy.toml"

@@ -5,64 +5,10 @@
 # connection. Needs root and nothing else; cleans up, also when interrupted.
 set -euo pipefail
 
-here=$(cd "$(dirname "$0")" && pwd)
-bin=${BIN:-$here/../../bin}
-work=$(mktemp -d /tmp/bulkhead-demo.XXXXXX)
+example=demo
 spaces=(bh-web bh-api bh-db bh-intruder bh-spare)
-daemon=""
-failures=0
+. "$(dirname "$0")/../lib.sh"
 
-[ "$(id -u)" = 0 ] || { echo "run.sh: needs root, for network namespaces and devices" >&2; exit 1; }
-
-# empty ends what runs in the namespaces, and removes them.
-empty() {
-	local space
-	for space in "${spaces[@]}"; do
-		if ip netns pids "$space" >/dev/null 2>&1; then
-			ip netns pids "$space" | xargs -r kill -9 2>/dev/null || true
-		fi
-	done
-	for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || true; done
-}
-
-# sweep removes what a demo left that was killed: its daemon would open its
-# ports again in the namespaces that we are about to make. Who holds the lock
-# beside a control socket is that socket's daemon.
-sweep() {
-	local old pid
-	for old in /tmp/bulkhead-demo.*; do
-		[ "$old" != "$work" ] && [ -d "$old" ] || continue
-		pid=$(cat "$old/pid" 2>/dev/null || true)
-		if [ -n "$pid" ] && grep -qs run.sh "/proc/$pid/cmdline"; then
-			echo "run.sh: another demo is running (pid $pid), with the same namespaces; wait for it" >&2
-			rm -rf "$work"
-			exit 1
-		fi
-		if [ -e "$old/vswitchd.sock.lock" ] && ! flock -n "$old/vswitchd.sock.lock" true; then
-			pid=$(cat "$old/vswitchd.sock.lock")
-			kill "$pid" 2>/dev/null || true
-			flock -w 5 "$old/vswitchd.sock.lock" true || kill -9 "$pid" 2>/dev/null || true
-		fi
-		rm -rf "$old"
-	done
-	empty
-}
-sweep
-echo $$ >"$work/pid"
-
-cleanup() {
-	trap - EXIT INT TERM
-	if [ -n "$daemon" ]; then
-		kill "$daemon" 2>/dev/null || true
-		wait "$daemon" 2>/dev/null || true
-	fi
-	empty
-	rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 vsctl() { "$bin/vsctl" --socket "$work/vswitchd.sock" "$@"; }
 
 # --- the hosts ---------------------------------------------------------------
@@ -71,24 +17,11 @@ cp "$here/policy.toml" "$here/bulkhead.toml" "$work/"
 "$bin/policyc" build "$work/policy.toml" -o "$work/policy.bhp"
 
 say "2. Make the namespaces, start the switch"
-for space in "${spaces[@]}"; do
-	ip netns add "$space"
-	ip -n "$space" link set lo up
-done
-"$bin/vswitchd" run -c "$work/bulkhead.toml" 2>"$work/log" &
-daemon=$!
-for _ in $(seq 100); do
-	vsctl status >/dev/null 2>&1 && break
-	kill -0 "$daemon" 2>/dev/null || { cat "$work/log" >&2; exit 1; }
-	sleep 0.1
-done
+namespaces
+up "$work/log" vsctl "$bin/vswitchd" run -c "$work/bulkhead.toml"
 vsctl status
 
 # --- servers -----------------------------------------------------------------
-serve() { # NAMESPACE PORT
-	ip netns exec "$1" nc -lk4 "$2" >/dev/null 2>&1 </dev/null & disown
-	ip netns exec "$1" nc -lk6 "$2" >/dev/null 2>&1 </dev/null & disown
-}
 serve bh-api 8080
 serve bh-db 5432
 serve bh-db 23
@@ -109,7 +42,7 @@ row() { # FROM TO PORT EXPECTED
 	four=$(connects "$1" "${v4[$2]}" "$3")
 	six=$(connects "$1" "${v6[$2]}" "$3")
 	local mark=ok
-	if [ "$four" != "$4" ] || [ "$six" != "$4" ]; then mark=WRONG; failures=$((failures + 1)); fi
+	if [ "$four" != "$4" ] || [ "$six" != "$4" ]; then mark=WRONG; miss; fi
 	printf '%-9s %-4s %-5s %-5s %-5s %-6s %s\n' "$1" "$2" "$3" "$four" "$six" "$mark" "$(because "$1" "${v4[$2]}" "$3")"
 }
 
@@ -172,7 +105,7 @@ after=$(wc -l <"$work/received")
 printf 'lines received: %s before, %s at the revocation, %s after 1.5 s more\n' "$got" "$at" "$after"
 if [ "$got" -lt 3 ] || [ "$after" != "$at" ]; then
 	echo "WRONG: the connection was not cut"
-	failures=$((failures + 1))
+	miss
 fi
 vsctl policy load "$work/policy.bhp" >/dev/null
 
@@ -187,8 +120,4 @@ ip netns exec bh-api iperf3 -c 10.77.2.20 -p 5432 -t 3 -f g | awk '/receiver/ {p
 say "7. What the switch dropped, by port and reason"
 vsctl counters
 
-if [ "$failures" -ne 0 ]; then
-	say "$failures of the expectations above were not met"
-	exit 1
-fi
-say "Every connection was allowed or denied as the policy says."
+end "Every connection was allowed or denied as the policy says."

@@ -5,60 +5,10 @@
 # Needs root and nothing else; cleans up, also when interrupted.
 set -euo pipefail
 
-here=$(cd "$(dirname "$0")" && pwd)
-bin=${BIN:-$here/../../bin}
-work=$(mktemp -d /tmp/bulkhead-hosts.XXXXXX)
-hosts=(bh2-east bh2-west)
-spaces=("${hosts[@]}" bh2-web bh2-db bh2-intruder bh2-spare)
-daemons=()
-failures=0
+example=hosts
+spaces=(bh2-east bh2-west bh2-web bh2-db bh2-intruder bh2-spare)
+. "$(dirname "$0")/../lib.sh"
 
-[ "$(id -u)" = 0 ] || { echo "run.sh: needs root, for network namespaces and devices" >&2; exit 1; }
-
-# empty ends what runs in the namespaces, and removes them.
-empty() {
-	local space
-	for space in "${spaces[@]}"; do
-		if ip netns pids "$space" >/dev/null 2>&1; then
-			ip netns pids "$space" | xargs -r kill -9 2>/dev/null || true
-		fi
-	done
-	for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || true; done
-}
-
-# sweep removes what a run left that was killed. Its switches run in the hosts'
-# namespaces.
-sweep() {
-	local old pid
-	for old in /tmp/bulkhead-hosts.*; do
-		[ "$old" != "$work" ] && [ -d "$old" ] || continue
-		pid=$(cat "$old/pid" 2>/dev/null || true)
-		if [ -n "$pid" ] && grep -qs run.sh "/proc/$pid/cmdline"; then
-			echo "run.sh: another one is running (pid $pid), with the same namespaces; wait for it" >&2
-			rm -rf "$work"
-			exit 1
-		fi
-		rm -rf "$old"
-	done
-	empty
-}
-sweep
-echo $$ >"$work/pid"
-
-cleanup() {
-	trap - EXIT INT TERM
-	local daemon
-	for daemon in "${daemons[@]}"; do
-		kill "$daemon" 2>/dev/null || true
-		wait "$daemon" 2>/dev/null || true
-	done
-	empty
-	rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 east() { "$bin/vsctl" --socket "$work/east.sock" "$@"; }
 west() { "$bin/vsctl" --socket "$work/west.sock" "$@"; }
 
@@ -68,30 +18,17 @@ cp "$here"/*.toml "$work/"
 "$bin/policyc" build "$work/policy.toml" -o "$work/policy.bhp"
 
 say "2. Make the hosts and the underlay, start a switch on each"
-for space in "${spaces[@]}"; do
-	ip netns add "$space"
-	ip -n "$space" link set lo up
-done
+namespaces
 ip link add bh2-under-e netns bh2-east type veth peer name bh2-under-w netns bh2-west
 for host in east west; do
 	# The host's network, but not its /sys: what the switch pins there is to
 	# outlive it.
-	nsenter --net="/run/netns/bh2-$host" "$bin/vswitchd" run -c "$work/$host.toml" 2>"$work/$host.log" &
-	daemons+=($!)
-	for _ in $(seq 100); do
-		"$host" status >/dev/null 2>&1 && break
-		kill -0 "${daemons[-1]}" 2>/dev/null || { cat "$work/$host.log" >&2; exit 1; }
-		sleep 0.1
-	done
+	up "$work/$host.log" "$host" nsenter --net="/run/netns/bh2-$host" "$bin/vswitchd" run -c "$work/$host.toml"
 	printf '%s: ' "$host"
 	"$host" status | sed -n "s|^policy  *||p"
 done
 
 # --- servers -----------------------------------------------------------------
-serve() { # NAMESPACE PORT
-	ip netns exec "$1" nc -lk4 "$2" >/dev/null 2>&1 </dev/null & disown
-	ip netns exec "$1" nc -lk6 "$2" >/dev/null 2>&1 </dev/null & disown
-}
 serve bh2-web 5432
 serve bh2-db 5432
 serve bh2-db 23
@@ -114,7 +51,7 @@ heading() { printf '%-9s %-5s %-4s %-5s %-5s %-5s %-6s %s\n' FROM AT TO PORT IPv
 row() { # FROM NAMESPACE SWITCH-PORT TO PORT EXPECTED
 	local four six mark=ok
 	read -r four six < <(connects "$2" "${v4[$4]}" "${v6[$4]}" "$5")
-	if [ "$four" != "$6" ] || [ "$six" != "$6" ]; then mark=WRONG; failures=$((failures + 1)); fi
+	if [ "$four" != "$6" ] || [ "$six" != "$6" ]; then mark=WRONG; miss; fi
 	printf '%-9s %-5s %-4s %-5s %-5s %-5s %-6s %s\n' "$1" "${at[$1]}" "$4" "$5" "$four" "$six" "$mark" \
 		"$("${at[$1]}" trace --port "$3" --to "${v4[$4]}" --tcp "$5" --summary)"
 }
@@ -183,8 +120,4 @@ for host in east west; do
 	"$host" counters
 done
 
-if [ "$failures" -ne 0 ]; then
-	say "$failures of the expectations above were not met"
-	exit 1
-fi
-say "Every connection was allowed or denied as the policy says."
+end "Every connection was allowed or denied as the policy says."

@@ -3,13 +3,9 @@
 # Needs no root, and leaves nothing.
 set -euo pipefail
 
-here=$(cd "$(dirname "$0")" && pwd)
-bin=${BIN:-$here/../../bin}
-work=$(mktemp -d /tmp/bulkhead-teams.XXXXXX)
-trap 'rm -rf "$work"' EXIT
+example=teams
+. "$(dirname "$0")/../lib.sh"
 cd "$here"
-
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 # expect CODE COMMAND...: runs a command that must end with CODE.
 expect() {
