@@ -96,7 +96,7 @@ var outside = map[string][]string{
 	"github.com/google/gopacket":          {"vswitch/port/pcap", "bench/...", "dataplane/packet/packettest", "policyc/flows"},       // captures; never live traffic
 	"gonum.org/v1/plot":                   {"bench/..."},                                                                            // pictures of reports
 	"go.uber.org/goleak":                  {"vswitch/port/porttest"},
-	"github.com/rogpeppe/go-internal":     {}, // testscript: the commands' own tests, nothing else
+	"github.com/rogpeppe/go-internal":     {"vswitch/cli/clitest"}, // testscript: the commands' own tests, and what they share
 	"github.com/gaissmai/bart":            {"dataplane/route"},
 	"github.com/spf13/cobra":              {"policyc", "bench/...", "vswitch/cmd/...", "vswitch/cli/..."},
 	"github.com/spf13/pflag":              {"vswitch/cli/..."},

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,38 +25,10 @@ func TestMain(m *testing.M) {
 // The command line as people see it: testdata/script has a file a behaviour.
 // `go test ./policyc -run Script -rewrite` writes them anew; read the diff.
 func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true, Setup: quickly,
-		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"ends": ends, "tmpfs": tmpfs, "examples": examples, "steps": steps},
+	clitest.Scripts(t, *rewrite, testscript.Params{
+		Cmds:      map[string]clitest.Command{"tmpfs": tmpfs, "examples": examples, "steps": steps},
 		Condition: condition,
 	})
-}
-
-// quickly lets a command under the race detector end at once: it would wait a
-// second for reports of other threads.
-func quickly(env *testscript.Env) error {
-	env.Setenv("GORACE", "atexit_sleep_ms=0")
-	return nil
-}
-
-// ends N COMMAND... runs a command that must end with exit code N.
-func ends(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: ends CODE COMMAND...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	code := 0
-	var exit *exec.ExitError
-	switch err := ts.Exec(args[1], args[2:]...); {
-	case errors.As(err, &exit):
-		code = exit.ExitCode()
-	case err != nil:
-		ts.Fatalf("%v", err)
-	}
-	if code != want {
-		ts.Fatalf("%v ended with %d, want %d", args[1:], code, want)
-	}
 }
 
 // tmpfs DIR OPTIONS mounts a file system with these options at a directory.

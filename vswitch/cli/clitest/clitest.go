@@ -2,7 +2,7 @@
 // their help: it explains each command and flag, gives at least three examples
 // of each, and each example is a call that the command takes.
 //
-// It is for tests.
+// It runs their scripts, too (Scripts). It is for tests.
 package clitest
 
 import (

@@ -44,7 +44,6 @@ func init() {
 // setup gives each script a place for its switch.
 func setup(env *testscript.Env) error {
 	env.Values[rigKey{}] = &rig{ports: map[string]*mem.Port{}}
-	env.Setenv("GORACE", "atexit_sleep_ms=0") // a command need not wait for reports
 	env.Setenv("GATEWAY", "02:77:00:00:00:01")
 	env.Setenv("BULKHEAD_SOCKET", env.WorkDir+"/s.sock")
 	return nil

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,9 +29,9 @@ func TestMain(m *testing.M) {
 // testdata/script has a file a behaviour. `go test ./vswitch/cmd/vsctl -run
 // Script -rewrite` writes them anew; read the diff.
 func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true, Setup: setup,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+	clitest.Scripts(t, *rewrite, testscript.Params{
+		Setup: setup,
+		Cmds: map[string]clitest.Command{
 			"ends": ends, "start": start, "stop": stop, "compiled": compiled, "trusted": trusted, "send": send, "cable": cable, "examples": examples, "capturing": capturing,
 		},
 	})
@@ -100,24 +99,10 @@ func replaced(text string) string {
 	return text
 }
 
-// ends N COMMAND... runs a command that must end with exit code N.
+// ends N COMMAND... runs a command that must end with exit code N, and print
+// nothing that is not text for everybody.
 func ends(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: ends CODE COMMAND...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	code := 0
-	var exit *exec.ExitError
-	switch err := ts.Exec(args[1], args[2:]...); {
-	case errors.As(err, &exit):
-		code = exit.ExitCode()
-	case err != nil:
-		ts.Fatalf("%v", err)
-	}
-	if code != want {
-		ts.Fatalf("%v ended with %d, want %d", args[1:], code, want)
-	}
+	clitest.Ends(ts, neg, args)
 	for _, stream := range []string{"stdout", "stderr"} {
 		for _, line := range strings.Split(ts.ReadFile(stream), "\n") {
 			if strings.HasSuffix(line, " ") || strings.Contains(line, "\x1b") {

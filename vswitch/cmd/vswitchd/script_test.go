@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"net"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,17 +26,7 @@ func TestMain(m *testing.M) {
 // captures. `go test ./vswitch/cmd/vswitchd -run Script -rewrite` writes the
 // scripts anew; read the diff.
 func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true, Setup: quickly,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ends": ends, "ready": ready, "tell": tell, "logged": logged},
-	})
-}
-
-// quickly lets a command under the race detector end at once: it would wait a
-// second for reports of other threads.
-func quickly(env *testscript.Env) error {
-	env.Setenv("GORACE", "atexit_sleep_ms=0")
-	return nil
+	clitest.Scripts(t, *rewrite, testscript.Params{Cmds: map[string]clitest.Command{"ready": ready, "tell": tell, "logged": logged}})
 }
 
 func TestHelp(t *testing.T) { clitest.Help(t, command) }
@@ -77,24 +65,4 @@ func tell(ts *testscript.TestScript, _ bool, args []string) {
 	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[1] + ".lock")))
 	ts.Check(err)
 	ts.Check(syscall.Kill(pid, signals[args[0]]))
-}
-
-// ends N COMMAND... runs a command that must end with exit code N.
-func ends(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: ends CODE COMMAND...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	code := 0
-	var exit *exec.ExitError
-	switch err := ts.Exec(args[1], args[2:]...); {
-	case errors.As(err, &exit):
-		code = exit.ExitCode()
-	case err != nil:
-		ts.Fatalf("%v", err)
-	}
-	if code != want {
-		ts.Fatalf("%v ended with %d, want %d", args[1:], code, want)
-	}
 }
