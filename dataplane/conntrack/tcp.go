@@ -87,6 +87,9 @@ const (
 //	          rst, from all of them: CLOSED              ▼       ▼
 //	                                 TIME-WAIT ◀── LAST-ACK ◀─ CLOSE-WAIT
 //	                                           ack          fin
+//
+// A RST of a client whose SYN is not answered is one that no stack sends, which
+// has nothing to reset; nf_conntrack calls one without ACK invalid.
 var transitions = [2][kindCount][tcpStates]State{
 	Original: {
 		//            sNO  sSS  sSR  sES  sFW  sCW  sLA  sTW  sCL  sS2
@@ -94,7 +97,7 @@ var transitions = [2][kindCount][tcpStates]State{
 		kindSynAck:  {sIV, sIV, sSR, sIV, sIV, sIV, sIV, sIV, sIV, sSR},
 		kindFin:     {sIV, sIV, sFW, sFW, sLA, sLA, sLA, sTW, sCL, sIV},
 		kindAck:     {sIV, sIV, sES, sES, sCW, sCW, sTW, sTW, sCL, sIV},
-		kindRst:     {sIV, sCL, sCL, sCL, sCL, sCL, sCL, sCL, sCL, sCL},
+		kindRst:     {sIV, sIV, sCL, sCL, sCL, sCL, sCL, sCL, sCL, sCL},
 		kindIllegal: {sIV, sIV, sIV, sIV, sIV, sIV, sIV, sIV, sIV, sIV},
 	},
 	Reply: {
