@@ -86,9 +86,9 @@ func (c *tcpCase) numbers() (client, server uint32) {
 	return client, server
 }
 
-// wire is a place where segments are sent and seen: from the client's end to the
+// tcpWire is a place where segments are sent and seen: from the client's end to the
 // server's, and back.
-type wire struct {
+type tcpWire struct {
 	name           string
 	client, server *gun
 	clientNS       string
@@ -97,7 +97,7 @@ type wire struct {
 }
 
 // segment builds a segment with any flags.
-func (w *wire) segment(t *testing.T, c *tcpCase, server bool, flags uint16, seq, ack uint32, tos uint8) []byte {
+func (w *tcpWire) segment(t *testing.T, c *tcpCase, server bool, flags uint16, seq, ack uint32, tos uint8) []byte {
 	s := w.build(server)
 	s.Proto, s.TOS, s.Seq, s.TCPFlags = packet.ProtoTCP, tos, seq, packet.TCPSyn
 	s.SrcPort, s.DstPort = c.port, 5100
@@ -121,7 +121,7 @@ func (w *wire) segment(t *testing.T, c *tcpCase, server bool, flags uint16, seq,
 }
 
 // pass sends all cases and returns which probes have come out at the other end.
-func (w *wire) pass(t *testing.T, cases []tcpCase) map[uint16]bool {
+func (w *tcpWire) pass(t *testing.T, cases []tcpCase) map[uint16]bool {
 	t.Helper()
 	var mu sync.Mutex
 	probes, arrived := map[uint16]bool{}, 0
@@ -204,7 +204,7 @@ func (w *wire) pass(t *testing.T, cases []tcpCase) map[uint16]bool {
 
 // router is the kernel between two namespaces, which passes what its connection
 // tracking calls established, and clean SYNs.
-func router(t *testing.T) *wire {
+func router(t *testing.T) *tcpWire {
 	t.Helper()
 	a, r, b := namespace(t, "ka"), namespace(t, "kr"), namespace(t, "kb")
 	for i, ns := range []string{a, b} {
@@ -219,7 +219,7 @@ func router(t *testing.T) *wire {
 		"nft add rule ip f through ct state established,related accept",
 		"nft 'add rule ip f through ct state new tcp flags & (fin|syn|rst|ack) == syn accept'",
 		"sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0 net.netfilter.nf_conntrack_tcp_be_liberal=0 net.netfilter.nf_conntrack_checksum=1")
-	return &wire{
+	return &tcpWire{
 		name: "the kernel", client: gunIn(t, a), server: gunIn(t, b), clientNS: a, serverNS: b,
 		build: func(server bool) packet.Spec {
 			s := packet.Spec{SrcMAC: packet.MAC{2, 0x92, 0, 0, 0, 1}, DstMAC: packet.MAC{2, 0x92, 0, 0, 1, 1}, Src: addr("10.92.0.1"), Dst: addr("10.92.1.1")}
@@ -245,7 +245,7 @@ func TestAttackTCP(t *testing.T) {
 	s := stage(t, "tap", "sessions = 131072\nsessions_per_port = 65536\nembryonic_per_port = 65536")
 	in(t, s.alice, "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1", "ip addr flush dev eth0")
 	before := s.port("mallory").Drops
-	ours := (&wire{
+	ours := (&tcpWire{
 		name: "the switch", client: s.gun(), server: gunIn(t, s.alice), clientNS: s.mallory, serverNS: s.alice,
 		build: func(server bool) packet.Spec {
 			p := packet.Spec{SrcMAC: sceneMACs[mallory], DstMAC: sceneMACs[alice], Src: addr(sceneIP(mallory, 0)), Dst: addr(sceneIP(alice, 0))}
