@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -58,7 +59,7 @@ func leaves(cmd *cobra.Command) []*cobra.Command {
 func commandSections(t *testing.T) map[string]string {
 	t.Helper()
 	_, text, _ := strings.Cut(manual(t), "\n## Commands\n")
-	text, _, found := strings.Cut(text, "\n**`policyc completion")
+	text, _, found := strings.Cut(text, "\n### What is printed as JSON")
 	if !found {
 		t.Fatal("the manual has no commands")
 	}
@@ -90,6 +91,23 @@ func agree(t *testing.T, cmd *cobra.Command, section string) {
 	for _, m := range regexp.MustCompile("`--([a-z-]+)").FindAllStringSubmatch(section, -1) {
 		if !flags[m[1]] {
 			t.Errorf("%s: the manual has --%s, which the command has not", cmd.CommandPath(), m[1])
+		}
+	}
+}
+
+// The manual has every key of what commands that make something print as JSON.
+func TestTheManualHasTheKeysOfAnswers(t *testing.T) {
+	_, section, found := strings.Cut(manual(t), "\n### What is printed as JSON\n")
+	section, _, ends := strings.Cut(section, "\n**`policyc completion")
+	if !found || !ends {
+		t.Fatal("the manual does not say what is printed as JSON")
+	}
+	for _, answer := range []any{begun{}, formatted{}, built{}, pair{}, signed{}, importedCluster{}, importedRules{}, mapJSON{}, mapEnd{}, mapLine{}, nftables{}, findingJSON{}, spotJSON{}} {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(answer)) {
+			key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if key != "" && !strings.Contains(section, "`"+key+"`") {
+				t.Errorf("%T: the manual has not %q", answer, key)
+			}
 		}
 	}
 }

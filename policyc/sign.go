@@ -99,7 +99,7 @@ func sign(file, out string, names []string) (*signed, error) {
 	if err != nil {
 		return nil, err
 	}
-	done := &signed{File: out, Generation: rs.Generation, Source: fmt.Sprintf("%x", rs.SourceHash), Bytes: len(artifact)}
+	made := &signed{File: out, Generation: rs.Generation, Source: fmt.Sprintf("%x", rs.SourceHash), Bytes: len(artifact)}
 	for _, name := range names {
 		key, err := privateKey(name)
 		if err != nil {
@@ -110,7 +110,7 @@ func sign(file, out string, names []string) (*signed, error) {
 			return nil, err
 		}
 		signatures = append(signatures, s)
-		done.Signed = append(done.Signed, s.Key.String())
+		made.Signed = append(made.Signed, s.Key.String())
 	}
 	data, err := policy.Seal(artifact, signatures)
 	if err == nil {
@@ -123,9 +123,9 @@ func sign(file, out string, names []string) (*signed, error) {
 		return nil, err
 	}
 	for _, s := range signatures {
-		done.SignedBy = append(done.SignedBy, s.Key.String())
+		made.SignedBy = append(made.SignedBy, s.Key.String())
 	}
-	return done, nil
+	return made, nil
 }
 
 func verifyCommand() *cobra.Command {

@@ -2,6 +2,7 @@ package analyze_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/internal/analyze"
 	"bulkhead/policyc/internal/check"
+	"bulkhead/policyc/internal/worlds"
 )
 
 // What one changed rule or one changed service differs in, read back word by
@@ -55,6 +57,9 @@ func TestDiffOfOneChangeIsWhatDiffers(t *testing.T) {
 	}
 }
 
+// ends are who a rule more may be from and to.
+var ends = []string{`"any"`, `"s0"`, `"any", "s0"`}
+
 // drawChange draws a policy that differs from another in one thing.
 func drawChange(t *rapid.T, text string) string {
 	// what only an allow says, and what a pass does not
@@ -72,8 +77,9 @@ func drawChange(t *rapid.T, text string) string {
 	case 3: // a rule less, or another default
 		return strings.Replace(strings.Replace(unmarked, "allow = { from", "pass = { from", 1), "default = \"allow\"", "default = \"deny\"", 1)
 	}
-	return text + fmt.Sprintf("[[rules]]\nname = \"more\"\n%s%s = { from = [%s], to = [%s], %s }\n", rapid.SampledFrom(ranks).Draw(t, "rank"),
-		rapid.SampledFrom([]string{"allow", "deny"}).Draw(t, "verdict"), drawSome(t, []string{"any", "s0"}), drawSome(t, []string{"any", "s0"}), drawOn(t))
+	return text + fmt.Sprintf("[[rules]]\nname = \"more\"\n%s%s = { from = [%s], to = [%s], %s }\n", worlds.Rank(rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "rank"), 0))),
+		rapid.SampledFrom([]string{"allow", "deny"}).Draw(t, "verdict"), rapid.SampledFrom(ends).Draw(t, "from"), rapid.SampledFrom(ends).Draw(t, "to"),
+		rapid.SampledFrom([]string{`ports = ["any"]`, `ports = ["tcp/80-90", "icmp/echo"]`, `ports = ["tcp", "udp/53"], source_ports = ["53", "1024-65535"]`}).Draw(t, "ports"))
 }
 
 // A rule is another rule where any of what it means is another, and the same

@@ -10,6 +10,9 @@ import (
 	"bulkhead/policyc/internal/check"
 )
 
+// strangers have no labels, or values that no policy names.
+var strangers = []map[string]string{{}, {"a": "7", "b": "1"}, {"a": "1", "b": "2", "c": "9", "z": "1"}, {"z": "9"}}
+
 // People draws who asks: endpoints with labels at addresses, and addresses of
 // nobody, some of them hosts, both where a block begins and ends and beside that. No two have one
 // address; there are n, or as many as there are such addresses.
@@ -24,7 +27,7 @@ func (w *World) People(r *rand.Rand, n int) []check.Subject {
 	slices.SortFunc(edges, netip.Addr.Compare)
 	edges = slices.Compact(edges)
 	r.Shuffle(len(edges), func(i, j int) { edges[i], edges[j] = edges[j], edges[i] })
-	labels := slices.Concat(w.labels, hostLabels, []map[string]string{{}})
+	labels := slices.Concat(w.labels, hostLabels, strangers)
 	var out []check.Subject
 	for i, a := range edges[:min(n, len(edges))] {
 		s := check.Subject{Addr: a}
