@@ -68,10 +68,10 @@ func apart(addrs []addrAtom) []addrAtom {
 	var out []addrAtom
 	for _, a := range addrs {
 		for f := range a.witness {
-			more := func(b addrAtom) bool {
+			fewer := func(b addrAtom) bool {
 				return b.witness[f].IsValid() && b.inside == a.inside && len(b.sets) < len(a.sets) && len(union(b.sets, a.sets)) == len(a.sets)
 			}
-			if slices.ContainsFunc(addrs, more) {
+			if slices.ContainsFunc(addrs, fewer) {
 				a.witness[f], a.other[f] = netip.Addr{}, netip.Addr{}
 			}
 		}
