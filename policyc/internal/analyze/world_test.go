@@ -56,7 +56,7 @@ func probes(t *rapid.T, policies ...*check.Policy) []packet {
 		flows, sources = append(flows, worlds.Flows(p)...), append(sources, worlds.Sources(p)...)
 	}
 	var out []packet
-	for range 60 {
+	for range 300 { // of two drawn people most have little to do with what a rule says
 		p := packet{people[r.IntN(len(people))], people[r.IntN(len(people))], worlds.From(flows[r.IntN(len(flows))], sources[r.IntN(len(sources))])}
 		if p.from.Addr.Is4() == p.to.Addr.Is4() && !(p.flow.Proto == 1 && p.from.Addr.Is6()) && !(p.flow.Proto == 58 && p.from.Addr.Is4()) {
 			out = append(out, p)
