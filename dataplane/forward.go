@@ -181,6 +181,9 @@ func (x *walk) forward(f *packet.Frame, p *passage) drop.Reason {
 			return x.errorTooBig(f, p, mtu)
 		}
 	}
+	if f.Headers.TCPFlags&packet.TCPSyn != 0 && f.Headers.Kind == packet.KindIP {
+		x.clampMSS(f, p)
+	}
 	if x.s.NAT != nil {
 		x.depart(f)
 	}
@@ -241,6 +244,18 @@ func (x *walk) mtu(w *way) uint32 {
 		room -= min(room, x.s.Tunnels.Overhead(w.peer))
 	}
 	return min(most, room)
+}
+
+// clampMSS lowers what a TCP SYN announces to what fits both ways: the announcement
+// is for what comes back, the answer's will be for what goes. So a connection that
+// crosses a tunnel, or a segment with a smaller MTU, does not depend on ICMP errors
+// that somebody may drop (RFC 4459 3.2).
+func (x *walk) clampMSS(f *packet.Frame, p *passage) {
+	back := way{segment: p.segment, port: f.Ingress, peer: p.peer}
+	mtu := min(x.mtu(&p.way), x.mtu(&back))
+	if packet.ClampMSS(f, mtu) && x.rec != nil {
+		x.rec.note("forward", "its segments are held to an MTU of %d", mtu)
+	}
 }
 
 // isMulticast tells whether the address is a multicast group's.

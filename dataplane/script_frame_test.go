@@ -226,6 +226,9 @@ func (x *writing) ip(s *packet.Spec, kind string) {
 			s.TCPFlags |= x.tcpFlag(name)
 		}
 		s.Seq, s.Ack = uint32(x.number("seq", 0)), uint32(x.number("ack", 0))
+		if mss := uint16(x.number("mss", 0)); mss != 0 {
+			s.TCPOptions = []byte{2, 4, byte(mss >> 8), byte(mss)}
+		}
 	case packet.ProtoICMP, packet.ProtoICMPv6:
 		x.icmp(s)
 	}

@@ -79,7 +79,7 @@ func (r *scriptRun) describeFrame(f *packet.Frame, wrong bool) string {
 			text += fmt.Sprintf(", tos %#02x", tos)
 		}
 	}
-	text += ": " + packet.Describe(f) + tooBig(f)
+	text += ": " + packet.Describe(f) + tooBig(f) + mss(f)
 	if f.Offload.Checksum == packet.ChecksumPartial && f.Offload.GSO == packet.GSONone {
 		text += " partial checksum"
 	}
@@ -95,6 +95,15 @@ func tooBig(f *packet.Frame) string {
 		return fmt.Sprintf(" mtu %d", binary.BigEndian.Uint32(f.Bytes()[h.L4+4:]))
 	}
 	return ""
+}
+
+// mss writes the maximum segment size that a SYN announces as its first option.
+func mss(f *packet.Frame) string {
+	h := &f.Headers
+	if h.TCPFlags&packet.TCPSyn == 0 || h.Payload < h.L4+24 || f.Bytes()[h.L4+20] != 2 {
+		return ""
+	}
+	return fmt.Sprintf(" mss %d", binary.BigEndian.Uint16(f.Bytes()[h.L4+22:]))
 }
 
 // describeTunnel writes the outer packet and, in brackets, the inner frame.

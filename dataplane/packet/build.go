@@ -16,7 +16,8 @@ type Spec struct {
 	Src, Dst         Addr // both of one family
 	Proto            uint8
 	SrcPort, DstPort uint16
-	TCPFlags         uint8 // zero: SYN
+	TCPFlags         uint8  // zero: SYN
+	TCPOptions       []byte // a multiple of 4, at most 40
 	Seq, Ack         uint32
 	ICMPType         uint8
 	ICMPCode         uint8
@@ -127,14 +128,15 @@ func buildTransport(s *Spec) []byte {
 	var t []byte
 	switch s.Proto {
 	case ProtoTCP:
-		t = make([]byte, tcpLen, tcpLen+len(s.Payload))
+		t = make([]byte, tcpLen, tcpLen+len(s.TCPOptions)+len(s.Payload))
 		binary.BigEndian.PutUint32(t[4:], s.Seq)
 		binary.BigEndian.PutUint32(t[8:], s.Ack)
-		t[12], t[13] = 5<<4, s.TCPFlags
+		t[12], t[13] = byte(tcpLen+len(s.TCPOptions))/4<<4, s.TCPFlags
 		if s.TCPFlags == 0 {
 			t[13] = TCPSyn
 		}
 		binary.BigEndian.PutUint16(t[14:], 65535)
+		t = append(t, s.TCPOptions...)
 	case ProtoUDP:
 		t = make([]byte, udpLen, udpLen+len(s.Payload))
 		binary.BigEndian.PutUint16(t[4:], uint16(udpLen+len(s.Payload)))
