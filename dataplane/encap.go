@@ -8,8 +8,8 @@ import (
 
 // encap puts a frame into a tunnel to a peer. The underlay's next hop is the
 // peer itself where it is on-link, else the underlay's gateway. Its MAC is
-// asked for when it is not known, and the frame is then dropped: the ones
-// after it pass. It is asked for again when it was last answered for long ago.
+// asked for when it is not known, and the frame then waits for the answer, if
+// there is room. It is asked for again when it was last answered for long ago.
 func (x *walk) encap(f *packet.Frame, p *passage) drop.Reason {
 	u := &x.s.Underlay
 	if x.s.Tunnels == nil || x.s.port(u.Port) == nil {
@@ -20,21 +20,75 @@ func (x *walk) encap(f *packet.Frame, p *passage) drop.Reason {
 		return drop.UnknownPeer
 	}
 	mac, reason := x.nextMAC(f, &remote)
-	if reason != drop.None {
+	if reason != drop.None && !x.mayWait(f, p, reason) {
 		return reason
 	}
+	waits := reason != drop.None
 	hash := uint32(x.State.Sessions.hash(&f.Headers.Key))
 	if reason := x.s.Tunnels.Encap(f, p.way.segment, p.way.peer, x.s.Ports[u.Port].MAC, mac, hash, x.groupOf(f, p)); reason != drop.None {
 		return reason
 	}
 	if x.rec != nil {
 		via := "underlay next hop " + mac.String()
-		if u.Routed {
+		switch {
+		case u.Routed:
 			via = "by the host's routes"
+		case waits:
+			via = "whose next hop is being asked for"
 		}
 		x.rec.note("encap", "VXLAN to peer %s, %s", x.s.Names.peer(p.way.peer), via)
 	}
+	if waits {
+		return x.wait(f, &remote)
+	}
 	return x.leave(f, u.Port, NoSegment)
+}
+
+// mayWait tells whether a frame that cannot leave yet for the reason given can
+// wait for the answer of its next hop.
+func (x *walk) mayWait(f *packet.Frame, p *passage, reason drop.Reason) bool {
+	return reason == drop.NoNeighbour && x.State.Waiting.Room(f, maxOverhead, x.now)
+}
+
+// maxOverhead is the most that a tunnel's headers take, in bytes: over IPv6.
+const maxOverhead = 70
+
+// wait keeps a frame, in its tunnel, until its next hop has answered. It goes on as
+// a copy, released by the answer, and is taken in here.
+func (x *walk) wait(f *packet.Frame, remote *packet.Addr) drop.Reason {
+	hop, _ := x.s.Underlay.nextHop(remote)
+	if x.rec != nil {
+		x.rec.note("encap", "it waits until the next hop has answered")
+	} else if !x.State.Waiting.Hold(f, &hop, x.s.Generation, x.now) {
+		return drop.NoNeighbour
+	}
+	f.Consumed = true
+	return drop.None
+}
+
+// releaseWaiting sends what waited for an answer. What another snapshot judged is
+// not sent: its policy may have been another.
+func (x *walk) releaseWaiting(f *packet.Frame, hop *packet.Addr, mac packet.MAC) {
+	for {
+		c := x.copyOf(f, 0)
+		if c == nil {
+			return // the rest waits for the next answer, or in vain
+		}
+		generation, found := x.State.Waiting.Take(hop, c, c.Buf, x.now)
+		if !found {
+			x.batch.Undo()
+			return
+		}
+		c.Copy = true
+		copy(c.Bytes(), mac[:])
+		reason := drop.NoNeighbour
+		if generation == x.s.Generation {
+			reason = x.leave(c, x.s.Underlay.Port, NoSegment)
+		}
+		if reason != drop.None {
+			c.Drop(reason)
+		}
+	}
 }
 
 // nextMAC returns the MAC of the underlay's next hop to a peer. An uplink whose
@@ -174,11 +228,11 @@ func (x *walk) underlayND(f *packet.Frame, p *passage) drop.Reason {
 	return drop.UplinkOther
 }
 
-// learnNeighbour keeps the answer to a question of ours; one that nobody
-// asked for changes nothing.
+// learnNeighbour keeps the answer to a question of ours, and sends what waited for
+// it; one that nobody asked for changes nothing.
 func (x *walk) learnNeighbour(f *packet.Frame, a *packet.Addr, mac packet.MAC) drop.Reason {
-	if x.rec == nil {
-		x.State.Neighbours.Answer(UnderlaySegment, a, mac, x.now)
+	if x.rec == nil && x.State.Neighbours.Answer(UnderlaySegment, a, mac, x.now) {
+		x.releaseWaiting(f, a, mac)
 	}
 	f.Consumed = true
 	return drop.None

@@ -549,10 +549,13 @@ func TestUnderlayNeighbourIsAskedForAgain(t *testing.T) {
 		r.send(1, toDB)
 	}
 	toDB.SrcPort++
-	if f := r.send(1, toDB); f.Reason != drop.NoNeighbour {
-		t.Errorf("to a neighbour that does not answer: %s", f.Reason)
+	if f := r.send(1, toDB); f.Reason != drop.None || !f.Consumed {
+		t.Errorf("to a neighbour that does not answer: %s, waits: %v", f.Reason, f.Consumed)
 	}
 	r.send(uplink, reply)
+	if n := r.worker.State.Waiting.Stats().Waiting; n != 0 {
+		t.Errorf("%d frames wait for a neighbour that has answered", n)
+	}
 	send(nobodyMAC, false)
 }
 

@@ -176,6 +176,7 @@ func (r *scriptRun) look() counters {
 	}
 	c["journal lost"] = r.worker.Journal.Lost
 	r.worker.State.Sessions.Each(func(t *conntrack.Table) { c.fields("sessions", reflect.ValueOf(t.Stats())) })
+	c.fields("waiting", reflect.ValueOf(r.worker.State.Waiting.Stats()))
 	c.fields("nat", reflect.ValueOf(r.worker.State.NAT.Stats()))
 	c.fields("macs", reflect.ValueOf(r.worker.State.FDB.Stats()))
 	c["neighbours known-or-asked"] = uint64(r.worker.State.Neighbours.Len())
@@ -229,7 +230,7 @@ func (r *scriptRun) moved(before, after counters) []string {
 			left[name] = n - before[name]
 		}
 	}
-	for _, account := range append(accounts, "rules", "audits", "journal", "sessions", "nat", "macs", "neighbours") {
+	for _, account := range append(accounts, "rules", "audits", "journal", "sessions", "waiting", "nat", "macs", "neighbours") {
 		if text := left.take(account); text != "" {
 			lines = append(lines, "count "+account+text)
 		}

@@ -18,6 +18,7 @@ type State struct {
 	Fragments  *fragment.Table
 	FDB        *fdb.Table
 	Neighbours *route.Neighbours
+	Waiting    *route.Waiting
 	NAT        *nat.Table // its mappings end with the sessions that go by them
 	Links      *Links     // what the ports' own bounds have seen
 }
@@ -33,7 +34,7 @@ type StateConfig struct {
 
 // NewState makes empty tables.
 func NewState(cfg StateConfig) (*State, error) {
-	s := &State{Neighbours: route.NewNeighbours(), Links: new(Links)}
+	s := &State{Neighbours: route.NewNeighbours(), Waiting: route.NewWaiting(), Links: new(Links)}
 	var err error
 	if s.NAT, err = nat.New(cfg.NAT); err != nil {
 		return nil, err
