@@ -198,7 +198,7 @@ func (x *walk) underlayARP(f *packet.Frame, p *passage) drop.Reason {
 		return drop.UplinkOther
 	}
 	if a.SenderMAC != f.Headers.Src {
-		return drop.SpoofedARP
+		return drop.SpoofedARPMAC
 	}
 	if a.Op != packet.ARPRequest {
 		return x.learnNeighbour(f, &a.SenderIP, a.SenderMAC)
@@ -217,7 +217,7 @@ func (x *walk) underlayND(f *packet.Frame, p *passage) drop.Reason {
 		return drop.BadChecksum
 	}
 	if n.HasLinkAddr && n.LinkAddr != f.Headers.Src {
-		return drop.SpoofedNDP
+		return drop.SpoofedNDLink
 	}
 	switch {
 	case f.Headers.ICMPType == packet.NDNeighbourAdvertisement && f.Headers.Key.Dst == u.Addrs[1]:

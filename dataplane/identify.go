@@ -11,6 +11,8 @@ import (
 // DHCP's ports (RFC 2131 4.1, RFC 8415 7.2).
 const (
 	dhcpServer  = 67
+	dhcpClient  = 68
+	dhcp6Client = 546
 	dhcp6Server = 547
 )
 
@@ -63,13 +65,22 @@ func (x *walk) unbound(f *packet.Frame, p *passage) drop.Reason {
 }
 
 // rogueAnswer tells of what only the segment's own gateway may say, wherever it
-// comes from: a DHCP server's answer, and a redirect.
+// comes from: what a DHCP server answers, a router's advertisement over ICMP (RFC
+// 1256), and a redirect. A server's answer is known by either of its ports: a
+// client hears what comes to its own, from whatever port it was sent.
 func rogueAnswer(h *packet.Headers) drop.Reason {
-	switch {
-	case h.Key.Proto == packet.ProtoUDP && (h.Key.SrcPort == dhcpServer || h.Key.SrcPort == dhcp6Server):
-		return drop.RogueDHCP
-	case h.Key.Proto == packet.ProtoICMP && h.ICMPType == packet.ICMPRedirect:
-		return drop.RogueRA
+	switch h.Key.Proto {
+	case packet.ProtoUDP:
+		if h.Key.SrcPort == dhcpServer || h.Key.SrcPort == dhcp6Server || h.Key.DstPort == dhcpClient || h.Key.DstPort == dhcp6Client {
+			return drop.RogueDHCP
+		}
+	case packet.ProtoICMP:
+		switch h.ICMPType {
+		case packet.ICMPRedirect:
+			return drop.RogueRedirect
+		case packet.ICMPRouterAdvertisement:
+			return drop.RogueRA
+		}
 	}
 	return drop.None
 }

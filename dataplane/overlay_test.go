@@ -267,7 +267,7 @@ func TestHowFramesFromPeersEnd(t *testing.T) {
 		{"arp_from_ours", u.k, 100, build(t, arpAsk(dbMAC, "10.0.0.1", "10.0.0.9")), drop.SpoofedRemote, 0},
 		{"arp_from_nobody", u.k, 100, build(t, arpAsk(dbMAC, "10.0.0.77", "10.0.0.1")), drop.SpoofedRemote, 0},
 		{"arp_of_a_neighbour", u.k, 100, build(t, arpAsk(routerMAC, "10.0.0.2", "10.0.0.1")), drop.SpoofedRemote, 0},
-		{"arp_that_lies", u.k, 100, lied, drop.SpoofedARP, 0},
+		{"arp_that_lies", u.k, 100, lied, drop.SpoofedARPMAC, 0},
 		{"nd", u.k, 100, build(t, ndAsk(dbMAC, "fd00::2", "fd00::1")), drop.None, answered},
 		{"nd_link_local", u.k, 100, build(t, ndAsk(dbMAC, "fe80::ff:fe00:2", "fd00::1")), drop.None, answered},
 		{"nd_another_link_local", u.k, 100, build(t, ndAsk(dbMAC, "fe80::9", "fd00::1")), drop.SpoofedRemote, 0},

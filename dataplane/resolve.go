@@ -49,7 +49,7 @@ func (x *walk) arp(f *packet.Frame, p *passage) drop.Reason {
 func (x *walk) arpSender(f *packet.Frame, p *passage, a *packet.ARP) drop.Reason {
 	if p.peer != NoPeer {
 		if a.SenderMAC != f.Headers.Src {
-			return drop.SpoofedARP
+			return drop.SpoofedARPMAC
 		}
 		return x.remoteClaim(f, p, &a.SenderIP)
 	}
@@ -57,7 +57,7 @@ func (x *walk) arpSender(f *packet.Frame, p *passage, a *packet.ARP) drop.Reason
 		return drop.SpoofedMAC
 	}
 	if a.SenderMAC != f.Headers.Src {
-		return drop.SpoofedARP
+		return drop.SpoofedARPMAC
 	}
 	if a.SenderIP == zero4 {
 		return drop.None
@@ -126,8 +126,10 @@ func (x *walk) passAnswer(f *packet.Frame, p *passage) drop.Reason {
 func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 	f.Headers.Key.Zone = p.seg.Zone
 	switch f.Headers.ICMPType {
-	case packet.NDRouterAdvertisement, packet.NDRedirect:
+	case packet.NDRouterAdvertisement:
 		return drop.RogueRA
+	case packet.NDRedirect:
+		return drop.RogueRedirect
 	}
 	if !packet.VerifyChecksum(f) {
 		return drop.BadChecksum // RFC 4861 7.1.1, 7.1.2
@@ -161,7 +163,7 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 func (x *walk) ndSender(f *packet.Frame, p *passage, n *packet.ND) drop.Reason {
 	h := &f.Headers
 	if n.HasLinkAddr && n.LinkAddr != h.Src {
-		return drop.SpoofedNDP
+		return drop.SpoofedNDLink
 	}
 	if p.peer != NoPeer {
 		return x.ndRemote(f, p, n)
@@ -173,7 +175,7 @@ func (x *walk) ndSender(f *packet.Frame, p *passage, n *packet.ND) drop.Reason {
 		return drop.SpoofedNDP
 	}
 	if h.ICMPType == packet.NDNeighbourAdvertisement && !x.mayClaim(f, p, &n.Target) {
-		return drop.SpoofedNDP
+		return drop.SpoofedNDTarget
 	}
 	return drop.None
 }

@@ -56,17 +56,21 @@ const (
 
 	// Stage 3, identify.
 
-	UnknownPort   // the port is not in the snapshot: not yet, or no longer
-	SpoofedMAC    // source MAC is not bound to this port
-	SpoofedIP     // source IP is not bound to this port and MAC
-	SpoofedARP    // ARP sender addresses are not bound to this port
-	SpoofedNDP    // ND source, target or link-layer option is not bound to this port
-	SpoofedRemote // overlay source is not registered at the peer it came from
-	ForgedGroup   // the peer may not speak for the group that the frame carries
-	Martian       // source or destination address that no host may use
-	RogueRA       // router advertisement or redirect from a workload
-	RogueDHCP     // DHCP server answer from a workload
-	NATUnmapped   // sent to an outside address of the VRF at which nothing is published or mapped
+	UnknownPort     // the port is not in the snapshot: not yet, or no longer
+	SpoofedMAC      // source MAC is not bound to this port
+	SpoofedIP       // source IP is not bound to this port and MAC
+	SpoofedARP      // ARP sender address is not bound to this port and MAC
+	SpoofedARPMAC   // ARP sender MAC is not the frame's own
+	SpoofedNDP      // ND source is not bound to this port and MAC
+	SpoofedNDTarget // ND target that is advertised is not bound to this port and MAC
+	SpoofedNDLink   // ND link-layer option is not the frame's own MAC
+	SpoofedRemote   // overlay source is not registered at the peer it came from
+	ForgedGroup     // the peer may not speak for the group that the frame carries
+	Martian         // source or destination address that no host may use
+	RogueRA         // router advertisement from a workload
+	RogueRedirect   // redirect from a workload
+	RogueDHCP       // DHCP server's answer from a workload
+	NATUnmapped     // sent to an outside address of the VRF at which nothing is published or mapped
 
 	// Stage 4, known?
 

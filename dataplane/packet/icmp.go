@@ -9,21 +9,22 @@ import (
 // Types of ICMP (RFC 792) and ICMPv6 (RFC 4443, RFC 4861) that the switch
 // tells apart.
 const (
-	ICMPEchoReply      = 0
-	ICMPUnreachable    = 3
-	ICMPSourceQuench   = 4
-	ICMPRedirect       = 5
-	ICMPEchoRequest    = 8
-	ICMPTimeExceeded   = 11
-	ICMPParameter      = 12
-	ICMPTimestamp      = 13
-	ICMPTimestampReply = 14
-	ICMPv6Unreachable  = 1
-	ICMPv6TooBig       = 2
-	ICMPv6TimeExceeded = 3
-	ICMPv6Parameter    = 4
-	ICMPv6EchoRequest  = 128
-	ICMPv6EchoReply    = 129
+	ICMPEchoReply           = 0
+	ICMPUnreachable         = 3
+	ICMPSourceQuench        = 4
+	ICMPRedirect            = 5
+	ICMPRouterAdvertisement = 9
+	ICMPEchoRequest         = 8
+	ICMPTimeExceeded        = 11
+	ICMPParameter           = 12
+	ICMPTimestamp           = 13
+	ICMPTimestampReply      = 14
+	ICMPv6Unreachable       = 1
+	ICMPv6TooBig            = 2
+	ICMPv6TimeExceeded      = 3
+	ICMPv6Parameter         = 4
+	ICMPv6EchoRequest       = 128
+	ICMPv6EchoReply         = 129
 
 	NDRouterSolicitation     = 133
 	NDRouterAdvertisement    = 134

@@ -40,7 +40,7 @@ func (b *box) ending(q probe, v verdict) ending {
 // answered is how the answer to a packet that has passed ends: back, as part of
 // its session, or as what it would be by itself.
 func (b *box) answered(q probe, v verdict, back probe, alone verdict) ending {
-	if q.flow.Proto == packet.ProtoUDP && (q.flow.Dst == 67 || q.flow.Dst == 547) {
+	if q.flow.Proto == packet.ProtoUDP && isServers(q.flow.Dst, q.flow.Src) {
 		return ending{egress: packet.NoPort, reason: drop.RogueDHCP} // as a DHCP server's, whatever the policy says
 	}
 	if !v.stateless() {

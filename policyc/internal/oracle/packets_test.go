@@ -87,18 +87,23 @@ func host(a netip.Addr) bool {
 var hidden = []uint8{0, 43, 44, 59, 60, 135, 139, 140, 253, 254, 255}
 
 // refused tells of packets that the switch drops before it asks the policy, or
-// without: redirects, neighbour discovery, and IPv6 that does not show what it
+// without: routers' and DHCP servers' messages, neighbour discovery, and IPv6 that does not show what it
 // carries.
 func (x *trial) refused(q probe) bool {
 	kind := uint8(q.flow.Dst >> 8)
 	switch q.flow.Proto {
 	case packet.ProtoICMP:
-		return kind == packet.ICMPRedirect
+		return kind == packet.ICMPRedirect || kind == packet.ICMPRouterAdvertisement
+	case packet.ProtoUDP:
+		return isServers(q.flow.Src, q.flow.Dst)
 	case packet.ProtoICMPv6:
 		return kind >= packet.NDRouterSolicitation && kind <= packet.NDRedirect
 	}
 	return x.people[q.from].Addr.Is6() && slices.Contains(hidden, q.flow.Proto)
 }
+
+// isServers tells of what a DHCP server says, from its port or to a client's.
+func isServers(src, dst uint16) bool { return src == 67 || src == 547 || dst == 68 || dst == 546 }
 
 // isError tells of ICMP errors. Each is about a packet that nobody has sent: the
 // switch has one pass by a stateless rule alone.
