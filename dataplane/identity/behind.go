@@ -1,10 +1,6 @@
 package identity
 
-import (
-	"cmp"
-	"net/netip"
-	"slices"
-)
+import "net/netip"
 
 // outside is the prefixes of which something is known, and their table.
 type outside struct {
@@ -26,12 +22,7 @@ func (o *outside) table() *prefixes {
 	if !o.stale {
 		return o.made
 	}
-	slices.SortStableFunc(o.list, func(x, y outsidePrefix) int { return cmp.Compare(x.prefix.Bits(), y.prefix.Bits()) })
-	o.made, o.stale = newPrefixes(), false
-	for _, p := range o.list {
-		o.made.insert(p.prefix, uint32(p.id))
-	}
-	o.made.widen()
+	o.made, o.stale = newPrefixes(o.list, maxBlocks), false
 	return o.made
 }
 
@@ -42,6 +33,8 @@ type routers struct {
 	behind map[uint32]*prefixes
 	remote map[place]*prefixes
 	stale  bool
+
+	prefixes int // of all
 }
 
 type router struct {
@@ -54,10 +47,12 @@ func newRouters() routers { return routers{of: map[uint32]router{}, stale: true}
 
 func (r *routers) add(endpoint uint32, at place, behind []netip.Prefix) {
 	r.of[endpoint], r.stale = router{at, behind, tableOf(behind)}, true
+	r.prefixes += len(behind)
 }
 
 func (r *routers) remove(endpoint uint32) {
-	if _, is := r.of[endpoint]; is {
+	if old, is := r.of[endpoint]; is {
+		r.prefixes -= len(old.prefixes)
 		delete(r.of, endpoint)
 		r.stale = true
 	}
@@ -84,15 +79,9 @@ func (r *routers) tables() (map[uint32]*prefixes, map[place]*prefixes) {
 
 // tableOf makes the table of prefixes that all mean the same.
 func tableOf(list []netip.Prefix) *prefixes {
-	p := newPrefixes()
-	for _, prefix := range sortedByLength(list) {
-		p.insert(prefix.Masked(), 0)
+	same := make([]outsidePrefix, len(list))
+	for i, prefix := range list {
+		same[i] = outsidePrefix{prefix.Masked(), 1}
 	}
-	return p
-}
-
-func sortedByLength(in []netip.Prefix) []netip.Prefix {
-	out := slices.Clone(in)
-	slices.SortStableFunc(out, func(a, b netip.Prefix) int { return cmp.Compare(a.Bits(), b.Bits()) })
-	return out
+	return newPrefixes(same, -1)
 }

@@ -19,6 +19,7 @@ type Builder struct {
 
 	endpoints  paged.VectorEditor[Endpoint]
 	bindings   paged.VectorEditor[binding]
+	near       paged.VectorEditor[uint32]
 	rows, ties rows // of endpoints, of bindings
 	count      int  // of endpoints
 	macs       paged.IndexEditor
@@ -66,7 +67,12 @@ func NewBuilder() *Builder {
 // Outside says which sets the addresses of a prefix belong to, but for those
 // of a longer one.
 func (b *Builder) Outside(prefix netip.Prefix, sets []uint32) {
-	b.outside.add(prefix.Masked(), b.use(sets))
+	if len(b.outside.list) == maxPrefixes {
+		b.errs = append(b.errs, fmt.Errorf("%s is one prefix more than the %d that there may be", prefix, maxPrefixes))
+	}
+	if len(b.outside.list) < maxPrefixes {
+		b.outside.add(prefix.Masked(), b.use(sets))
+	}
 }
 
 // Endpoint adds a workload with its addresses and, if it is a router, the
@@ -82,6 +88,9 @@ func (b *Builder) Endpoint(e Endpoint, addrs []Address, behind []netip.Prefix) {
 func (b *Builder) Add(e Endpoint, addrs []Address, behind []netip.Prefix) error {
 	if err := b.check(&e, addrs, nobody); err != nil {
 		return err
+	}
+	if b.routers.prefixes+len(behind) > maxPrefixes {
+		return fmt.Errorf("endpoint %q: with its prefixes there are more behind endpoints than the %d that there may be", e.Name, maxPrefixes)
 	}
 	b.insert(e, addrs, behind)
 	return nil
@@ -166,6 +175,7 @@ func (b *Builder) insert(e Endpoint, addrs []Address, behind []netip.Prefix) {
 		at := b.ties.take()
 		*b.bindings.Edit(at) = binding{addrs[i].Addr, e.MAC, e.Zone, e.Port, e.Segment, n, b.use(addrs[i].Sets), first}
 		b.put(&b.addrs, at)
+		b.bindNear(&addrs[i].Addr, 1)
 		b.touch(e.Zone, addrs[i].Addr)
 		first = at + 1
 	}
@@ -192,6 +202,7 @@ func (b *Builder) remove(n uint32) {
 	for at := e.first; at != 0; {
 		t := *b.bindings.At(at - 1)
 		b.addrs.Remove(at - 1)
+		b.bindNear(&t.addr, ^uint32(0))
 		b.unuse(t.id)
 		b.touch(t.zone, t.addr)
 		*b.bindings.Edit(at - 1) = binding{}
@@ -202,6 +213,13 @@ func (b *Builder) remove(n uint32) {
 	*b.endpoints.Edit(n) = Endpoint{}
 	b.rows.give(n)
 	b.count--
+}
+
+// bindNear counts an address that is bound, or is no more.
+func (b *Builder) bindNear(a *packet.Addr, n uint32) {
+	if a.Is4() {
+		*b.near.Edit(pieceOf(a, 6)) += n
+	}
 }
 
 // touch notes an address that came or went. Before the first table all have.

@@ -70,7 +70,8 @@ type Table struct {
 	addrs     paged.Index            // zone, address -> binding
 	ports     paged.Index            // port, segment, MAC -> endpoint
 	bindings  paged.Vector[binding]
-	outside   *prefixes // -> ID
+	near      paged.Vector[uint32] // by half of an IPv4 address: the bindings there
+	outside   *prefixes            // -> ID
 	behind    map[uint32]*prefixes
 	remote    map[place]*prefixes // what is behind routers of a peer
 	grouped   map[grouped]ID      // of strangers whom a tunnel says a group of
@@ -176,11 +177,30 @@ func (t *Table) ByAddr(zone uint16, a *packet.Addr) (endpoint uint32, id ID, fou
 // Identify returns what the policy sees in any address: an endpoint's
 // identity, or that of the outside networks around it.
 func (t *Table) Identify(zone uint16, a *packet.Addr) (id ID, endpoint bool) {
-	if _, id, found := t.ByAddr(zone, a); found {
-		return id, true
+	if t.mayBind(a) {
+		if b := t.binding(zone, a); b != nil {
+			return b.id, true
+		}
 	}
 	v, _ := t.outside.lookup(a)
 	return ID(v), false
+}
+
+// mayBind tells whether it is worth to look for the binding of an address. Most
+// addresses outside are of networks in which no endpoint is, and the answer is at
+// hand, where the hash of an address and the line that it leads to are not
+// (BenchmarkOutside).
+func (t *Table) mayBind(a *packet.Addr) bool {
+	if !a.Is4() {
+		return t.count > 0
+	}
+	return t.isNear(a)
+}
+
+// isNear is mayBind of an IPv4 address.
+func (t *Table) isNear(a *packet.Addr) bool {
+	half := uint32(a[12])<<8 | uint32(a[13])
+	return t.near.Has(half) && *t.near.At(half) != 0
 }
 
 // BoundMAC tells whether a MAC may send from a port into a segment.

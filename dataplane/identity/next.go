@@ -27,7 +27,7 @@ func (b *Builder) Next() (*Table, Changes, error) {
 	}
 	t := &Table{
 		endpoints: b.endpoints.Publish(), count: b.count, secret: b.secret, macs: b.macs.Publish(), addrs: b.addrs.Publish(), ports: b.ports.Publish(),
-		bindings: b.bindings.Publish(), grouped: b.grouped,
+		bindings: b.bindings.Publish(), near: b.near.Publish(), grouped: b.grouped,
 	}
 	var c Changes
 	c.Fresh, c.Gone = b.settle()

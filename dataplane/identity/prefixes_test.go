@@ -1,11 +1,9 @@
 package identity
 
 import (
-	"cmp"
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"testing"
 
 	"bulkhead/dataplane/packet"
@@ -56,12 +54,9 @@ func TestPrefixesAgainstAScan(t *testing.T) {
 	for range 60 {
 		list := make(slow, r.IntN(60))
 		for i := range list {
-			list[i] = outsidePrefix{randomPrefix(r), ID(r.IntN(1000))}
+			list[i] = outsidePrefix{randomPrefix(r), ID(1 + r.IntN(1000))}
 		}
-		fast := build(list)
-		if r.IntN(2) == 0 {
-			fast.widen()
-		}
+		fast := newPrefixes(list, []int{-1, 0, maxBlocks}[r.IntN(3)])
 		for range 200 {
 			hold(t, fast, list, randomAddr(r))
 		}
@@ -76,14 +71,57 @@ func TestPrefixesAgainstAScan(t *testing.T) {
 	}
 }
 
-func build(list slow) *prefixes {
-	fast := newPrefixes()
-	sorted := slices.Clone(list)
-	slices.SortStableFunc(sorted, func(a, b outsidePrefix) int { return cmp.Compare(a.prefix.Bits(), b.prefix.Bits()) })
-	for _, p := range sorted {
-		fast.insert(p.prefix, uint32(p.id))
+// Many ranges of one piece, far apart or close together, in either family: nodes
+// that some bits choose, and trees of them.
+func TestCrowdedPrefixesAgainstAnArray(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	for _, n := range []int{1, 9, 10, 11, 100, 101, 2000, 30_000} {
+		for _, room := range []int{n, 4 * n, 1 << 16} {
+			for _, family := range []netip.Addr{netip.MustParseAddr("10.1.0.0"), netip.MustParseAddr("2001:db8::")} {
+				for _, blocks := range []int{0, maxBlocks} {
+					crowdPiece(t, r, n, min(room, 1<<16), family, blocks)
+				}
+			}
+		}
 	}
-	return fast
+}
+
+// crowdPiece puts n prefixes of the last piece among the first addresses of a network.
+func crowdPiece(t *testing.T, r *rand.Rand, n, room int, family netip.Addr, blocks int) {
+	var truth [1 << 16]uint32
+	var length [1 << 16]int
+	list := []outsidePrefix{}
+	in := func(last int) netip.Addr {
+		b := family.AsSlice()
+		binary.BigEndian.PutUint16(b[len(b)-2:], uint16(last))
+		a, _ := netip.AddrFromSlice(b)
+		return a
+	}
+	for i := range n {
+		short := 0 // most are hosts
+		if r.IntN(4) == 0 {
+			short = r.IntN(17)
+		}
+		first := r.IntN(room) &^ (1<<short - 1)
+		list = append(list, outsidePrefix{netip.PrefixFrom(in(first), family.BitLen()-short), ID(i + 1)})
+		for a := first; a < first+1<<short; a++ {
+			if 17-short >= length[a] {
+				truth[a], length[a] = uint32(i+1), 17-short
+			}
+		}
+	}
+	fast := newPrefixes(list, blocks)
+	for last, want := range truth {
+		a := packet.AddrFrom(in(last))
+		if got, found := fast.lookup(&a); got != want || found != (want != 0) {
+			t.Fatalf("%d prefixes in %d of %s: %s is %d, %v; want %d", n, room, family, in(last), got, found, want)
+		}
+	}
+	if most := 2 * 2 * (n + 8); len(fast.nodes) > most {
+		t.Errorf("%d prefixes in %d of %s take %d nodes, more than %d", n, room, family, len(fast.nodes), most)
+	}
 }
 
 func hold(t *testing.T, fast *prefixes, list slow, a netip.Addr) {
@@ -94,7 +132,7 @@ func hold(t *testing.T, fast *prefixes, list slow, a netip.Addr) {
 		t.Fatalf("%s: %d, %v; want %d, %v, of %v", a, got, found, want, is, list)
 	}
 	ids := []ID{77}
-	if fast.lookupLanes([]packet.Addr{addr}, []uint8{0}, ids); uint32(ids[0]) != got {
+	if (&Table{outside: fast}).IdentifyAll(0, []packet.Addr{addr}, ids); uint32(ids[0]) != got {
 		t.Fatalf("%s: %d in a batch, %d alone", a, ids[0], got)
 	}
 }
@@ -110,12 +148,12 @@ func lastOf(p netip.Prefix) netip.Addr {
 
 func TestNoPrefixesFindNothing(t *testing.T) {
 	a := packet.AddrFrom4([4]byte{10, 0, 0, 1})
-	for name, p := range map[string]*prefixes{"nil": nil, "zero": {}, "empty": newPrefixes()} {
+	for name, p := range map[string]*prefixes{"nil": nil, "empty": newPrefixes(nil, maxBlocks)} {
 		if v, found := p.lookup(&a); found {
 			t.Errorf("%s finds %d", name, v)
 		}
-		ids := []ID{None}
-		if p.lookupLanes([]packet.Addr{a}, []uint8{0}, ids); ids[0] != None {
+		ids := []ID{77}
+		if (&Table{outside: p}).IdentifyAll(0, []packet.Addr{a}, ids); ids[0] != None {
 			t.Errorf("%s finds %d in a batch", name, ids[0])
 		}
 	}

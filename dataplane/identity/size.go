@@ -1,9 +1,9 @@
 package identity
 
-// The bytes of a node of the trie, and of its wide root.
+// The bytes of a node of the outside's table, and of the array of first pieces.
 const (
-	trieNodeBytes = 16 * 4
-	wideBytes     = 4 << 16
+	nodeBytes = 64
+	wideBytes = 4 << 16
 )
 
 // OutsideBytes is how large the table of the outside networks is.
@@ -11,34 +11,42 @@ func (t *Table) OutsideBytes() int {
 	if t.outside == nil {
 		return 0
 	}
-	n := trieNodeBytes * len(t.outside.nodes)
+	n := nodeBytes*len(t.outside.nodes) + 4*len(t.outside.blocks)
 	if t.outside.wide != nil {
 		n += wideBytes
 	}
 	return n
 }
 
-// OutsideTouches is how many steps of that table a look-up of an IPv4 address
-// takes at the most, each a cache line: as many as its trie is deep, less the
-// steps that a wide root has in one.
+// OutsideTouches is how many cache lines of that table a look-up of an IPv4 address
+// takes at the most.
 func (t *Table) OutsideTouches() int {
-	if t.outside == nil {
+	switch {
+	case t.outside == nil:
 		return 0
+	case t.outside.wide == nil:
+		return t.outside.depth(t.outside.root4)
+	case t.outside.blocks != nil:
+		return 3
 	}
-	deep := t.outside.depth(root4)
-	if t.outside.wide != nil {
-		return max(1, deep-3)
+	deepest := 0
+	for _, s := range t.outside.wide {
+		deepest = max(deepest, t.outside.depth(s))
 	}
-	return deep
+	return 1 + deepest
 }
 
-// depth counts the steps below a node, and its own; the trie is as deep as an
-// address has nibbles.
-func (p *prefixes) depth(node step) int {
-	deepest := 0
-	for _, s := range p.nodes[node] {
-		if s-1 < answer-1 {
-			deepest = max(deepest, p.depth(s))
+// depth counts the nodes of a look-up from a step on, at the most.
+func (p *prefixes) depth(s step) int {
+	if s&answer != 0 {
+		return 0
+	}
+	deepest, at := 0, s&nodeMask
+	for i := range p.nodes[at : at+1<<(16-s>>shiftAt&31)] {
+		for _, below := range p.nodes[int(at)+i].steps {
+			if below != 0 { // a node may have fewer ranges
+				deepest = max(deepest, p.depth(below))
+			}
 		}
 	}
 	return 1 + deepest

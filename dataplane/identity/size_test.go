@@ -6,31 +6,47 @@ import (
 	"unsafe"
 )
 
-// The table of the outside is as deep as its longest IPv4 prefix asks, but for
-// what a wide root has in one step, and as large as its steps.
+// The table of the outside is as large as its steps, and as deep as they are known
+// to be: arrays, nodes that bits choose, and trees of nodes where ranges crowd.
 func TestOutsideSize(t *testing.T) {
-	if trieNodeBytes != unsafe.Sizeof(trieNode{}) {
-		t.Errorf("a step is %d bytes", unsafe.Sizeof(trieNode{}))
+	if nodeBytes != unsafe.Sizeof(node{}) {
+		t.Errorf("a node is %d bytes", unsafe.Sizeof(node{}))
 	}
 	if none := (&Table{}); none.OutsideTouches() != 0 || none.OutsideBytes() != 0 {
 		t.Error("steps in no table")
 	}
-	for prefix, want := range map[string]int{"0.0.0.0/0": 1, "10.0.0.0/4": 1, "10.0.0.0/8": 2, "10.0.0.0/9": 1, "10.1.0.0/16": 1, "10.1.0.0/17": 2, "10.1.2.3/32": 5, "fd00::/64": 1} {
-		b := NewBuilder()
-		b.Outside(netip.MustParsePrefix(prefix).Masked(), []uint32{1})
-		table, err := b.Build()
-		if err != nil {
-			t.Fatal(err)
+	for _, c := range []struct {
+		prefix string
+		times  int // the prefix, and those after it of its length
+		arrays int // lines, with arrays of bytes
+		nodes  int // and with nodes
+	}{
+		{"0.0.0.0/0", 1, 0, 0}, {"10.0.0.0/8", 1, 3, 2}, {"10.1.0.0/16", 1, 3, 2}, {"10.1.2.3/32", 1, 3, 2}, {"fd00::/64", 1, 0, 0},
+		{"10.1.0.0/32", 8, 3, 2},     // one node of 9 ranges
+		{"10.1.0.0/32", 20, 3, 3},    // that close together a tree
+		{"10.1.0.0/26", 1000, 3, 2},  // spread over the piece, so some bits choose the node
+		{"10.1.0.0/32", 60000, 3, 2}, // as close as can be, and it is full
+		{"10.1.0.0/32", 6000, 3, 3},
+	} {
+		list := []outsidePrefix{{netip.MustParsePrefix("0.0.0.0/0"), 1}}
+		a := netip.MustParsePrefix(c.prefix)
+		for i := range c.times {
+			list = append(list, outsidePrefix{a, ID(2 + i)})
+			a = netip.PrefixFrom(lastOf(a).Next(), a.Bits())
 		}
-		if got := table.OutsideTouches(); got != want {
-			t.Errorf("%s: %d steps, want %d", prefix, got, want)
-		}
-		wide := 0
-		if table.outside.wide != nil {
-			wide = 4 * 65536
-		}
-		if table.OutsideBytes() != 64*len(table.outside.nodes)+wide {
-			t.Errorf("%s: %d bytes", prefix, table.OutsideBytes())
+		for blocks, want := range map[int]int{maxBlocks: c.arrays, 0: c.nodes} {
+			p := newPrefixes(list, blocks)
+			table := &Table{outside: p}
+			if got := table.OutsideTouches(); got != want {
+				t.Errorf("%d of %s: %d lines, want %d", c.times, c.prefix, got, want)
+			}
+			bytes := 64*len(p.nodes) + 4*len(p.blocks)
+			if p.wide != nil {
+				bytes += 4 * 65536
+			}
+			if table.OutsideBytes() != bytes || len(p.blocks) > 256*maxBlocks {
+				t.Errorf("%s: %d bytes", c.prefix, table.OutsideBytes())
+			}
 		}
 	}
 }

@@ -136,7 +136,7 @@ func (m MAC) Uint64() uint64 {
 
 // Is4 tells whether the address is an IPv4 one.
 func (a *Addr) Is4() bool {
-	return binary.BigEndian.Uint64(a[0:8]) == 0 && binary.BigEndian.Uint32(a[8:12]) == 0xffff
+	return binary.LittleEndian.Uint64(a[0:8]) == 0 && binary.LittleEndian.Uint32(a[8:12]) == 0xffff_0000
 }
 
 // AddrFrom4 returns the Addr of an IPv4 address, given as its 4 bytes.
@@ -144,10 +144,10 @@ func AddrFrom4(b [4]byte) Addr {
 	return Addr{10: 0xff, 11: 0xff, 12: b[0], 13: b[1], 14: b[2], 15: b[3]}
 }
 
-// set4 is AddrFrom4 in place, by two stores of a word: read back as words, as
+// Set4 is AddrFrom4 in place, by two stores of a word: read back as words, as
 // the hash does at once, an address put together from bytes would have to wait
 // until they have left the store buffer (6 ns of BenchmarkParse).
-func (a *Addr) set4(b *[4]byte) {
+func (a *Addr) Set4(b *[4]byte) {
 	binary.LittleEndian.PutUint64(a[0:], 0)
 	binary.LittleEndian.PutUint64(a[8:], 0xffff_0000|uint64(binary.LittleEndian.Uint32(b[:]))<<32)
 }

@@ -42,8 +42,8 @@ func parseIPv4(f *Frame, b []byte, h *Headers) drop.Reason {
 	}
 	h.PacketEnd = uint32(h.L3) + uint32(total)
 	h.TTL = p[8]
-	h.Key.Src.set4((*[4]byte)(p[12:]))
-	h.Key.Dst.set4((*[4]byte)(p[16:]))
+	h.Key.Src.Set4((*[4]byte)(p[12:]))
+	h.Key.Dst.Set4((*[4]byte)(p[16:]))
 	if p[9] == ProtoICMPv6 {
 		return drop.BadTransport // it exists over IPv6 only (RFC 4443 1)
 	}
