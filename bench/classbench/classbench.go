@@ -6,6 +6,7 @@
 package classbench
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"os"
@@ -107,6 +108,14 @@ func Identities(rs *policy.Ruleset) (*identity.Table, error) {
 }
 
 // Addr is an address of a header as the switch has it.
-func Addr(a uint32) packet.Addr {
-	return packet.AddrFrom4([4]byte{byte(a >> 24), byte(a >> 16), byte(a >> 8), byte(a)})
+func Addr(a uint32) (out packet.Addr) {
+	SetAddr(&out, a)
+	return out
+}
+
+// SetAddr is Addr in place, as the switch's parser does it.
+func SetAddr(out *packet.Addr, a uint32) {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], a)
+	out.Set4(&b)
 }

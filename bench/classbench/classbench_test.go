@@ -52,7 +52,9 @@ func load(t testing.TB, name string) *set {
 }
 
 func (s *set) ask(h Header) (policy.RuleID, policy.Verdict) {
-	src, dst := Addr(h.Src), Addr(h.Dst)
+	var src, dst packet.Addr
+	SetAddr(&src, h.Src)
+	SetAddr(&dst, h.Dst)
 	from, _ := s.table.Identify(0, &src)
 	to, _ := s.table.Identify(0, &dst)
 	return s.engine.Decide(from, to, h.Proto, h.Sport, h.Dport)
@@ -65,17 +67,19 @@ const batch = 64
 func (s *set) askAll(headers []Header, answers []classify.Answer) {
 	var src, dst [batch]packet.Addr
 	var from, to [batch]identity.ID
-	var questions [batch]classify.Question
+	var asked [batch]classify.Header
 	n := len(headers)
-	for i, h := range headers {
-		src[i], dst[i] = Addr(h.Src), Addr(h.Dst)
+	for i := range headers {
+		SetAddr(&src[i], headers[i].Src)
+		SetAddr(&dst[i], headers[i].Dst)
 	}
 	s.table.IdentifyAll(0, src[:n], from[:n])
 	s.table.IdentifyAll(0, dst[:n], to[:n])
-	for i, h := range headers {
-		questions[i] = classify.Question{From: from[i], To: to[i], Proto: h.Proto, Sport: h.Sport, Dport: h.Dport}
+	for i := range headers {
+		h, q := &headers[i], &asked[i]
+		q.Proto, q.Sport, q.Dport = h.Proto, h.Sport, h.Dport
 	}
-	s.engine.DecideAll(questions[:n], answers[:n])
+	s.engine.DecideAll(from[:n], to[:n], asked[:n], answers[:n])
 }
 
 // list asks the oracle.
@@ -206,13 +210,14 @@ func timeSet(b *testing.B, name string) {
 		}
 	})
 	b.Run("identities-batch", func(b *testing.B) {
-		questions, answers := make([]classify.Question, len(trace)), make([]classify.Answer, batch)
+		asked, answers := make([]classify.Header, len(trace)), make([]classify.Answer, batch)
 		for i, h := range trace {
-			questions[i] = classify.Question{From: from[i], To: to[i], Proto: h.Proto, Sport: h.Sport, Dport: h.Dport}
+			asked[i] = classify.Header{Proto: h.Proto, Sport: h.Sport, Dport: h.Dport}
 		}
 		b.ResetTimer()
 		for i := 0; i < b.N; i += batch {
-			s.engine.DecideAll(questions[i&mask:][:batch], answers)
+			at := i & mask
+			s.engine.DecideAll(from[at:at+batch], to[at:at+batch], asked[at:at+batch], answers)
 			sink = answers[0].Rule
 		}
 	})

@@ -60,12 +60,13 @@ func (s *Set) Judge(trace []classbench.Header, expect []int, search int) (*Verdi
 
 // answer asks in batches, and each header alone beside.
 func (s *Set) answer(trace []classbench.Header, v *Verdicts) {
+	parsed := Parse(trace)
 	for at := 0; at < len(trace); at += Batch {
-		end := min(at+Batch, len(trace))
-		s.AskBatch(trace[at:end], v.Answers[at:end])
+		part := parsed.part(at, Batch)
+		s.AskBatch(part, v.Answers[at:at+part.Len()])
 	}
 	for i := range trace {
-		alone := s.Ask(&trace[i])
+		alone := s.Ask(&parsed, i)
 		if alone != v.Answers[i] {
 			v.Unstable++
 			v.note(i, "in a batch", v.Answers[i], alone)

@@ -116,34 +116,51 @@ func portsOfNone(r *classbench.Rule) bool {
 	return false
 }
 
-// Ask returns the number of the first rule that matches; -1 is none.
-func (s *Set) Ask(h *classbench.Header) int32 {
-	src, dst := classbench.Addr(h.Src), classbench.Addr(h.Dst)
-	from, _ := s.table.Identify(0, &src)
-	to, _ := s.table.Identify(0, &dst)
+// Parsed is headers as the switch's parser leaves them: what the tables are asked.
+type Parsed struct {
+	Src, Dst []packet.Addr
+	Headers  []classify.Header
+}
+
+// Parse makes them of the headers of a trace.
+func Parse(trace []classbench.Header) Parsed {
+	p := Parsed{make([]packet.Addr, len(trace)), make([]packet.Addr, len(trace)), make([]classify.Header, len(trace))}
+	for i := range trace {
+		h := &trace[i]
+		p.Src[i], p.Dst[i] = classbench.Addr(h.Src), classbench.Addr(h.Dst)
+		p.Headers[i] = classify.Header{Sport: h.Sport, Dport: h.Dport, Proto: h.Proto}
+	}
+	return p
+}
+
+// Len is how many they are.
+func (p *Parsed) Len() int { return len(p.Headers) }
+
+// part are those from at on, n at the most.
+func (p *Parsed) part(at, n int) Parsed {
+	end := min(at+n, p.Len())
+	return Parsed{p.Src[at:end], p.Dst[at:end], p.Headers[at:end]}
+}
+
+// Ask returns the number of the first rule that matches header i; -1 is none.
+func (s *Set) Ask(p *Parsed, i int) int32 {
+	from, _ := s.table.Identify(0, &p.Src[i])
+	to, _ := s.table.Identify(0, &p.Dst[i])
+	h := &p.Headers[i]
 	rule, _ := s.engine.Decide(from, to, h.Proto, h.Sport, h.Dport)
 	return int32(rule)
 }
 
 // AskBatch answers up to Batch headers, in the batches that the switch's tables
 // have: the processor has the misses of several under way. out is as long as in.
-func (s *Set) AskBatch(in []classbench.Header, out []int32) {
-	var src, dst [Batch]packet.Addr
+func (s *Set) AskBatch(in Parsed, out []int32) {
 	var from, to [Batch]identity.ID
-	var questions [Batch]classify.Question
 	var answers [Batch]classify.Answer
-	n := len(in)
-	for i := range in {
-		src[i], dst[i] = classbench.Addr(in[i].Src), classbench.Addr(in[i].Dst)
-	}
-	s.table.IdentifyAll(0, src[:n], from[:n])
-	s.table.IdentifyAll(0, dst[:n], to[:n])
-	for i := range in {
-		h := &in[i]
-		questions[i] = classify.Question{From: from[i], To: to[i], Proto: h.Proto, Sport: h.Sport, Dport: h.Dport}
-	}
-	s.engine.DecideAll(questions[:n], answers[:n])
-	for i := range in {
+	n := in.Len()
+	s.table.IdentifyAll(0, in.Src, from[:n])
+	s.table.IdentifyAll(0, in.Dst, to[:n])
+	s.engine.DecideAll(from[:n], to[:n], in.Headers, answers[:n])
+	for i := range out {
 		out[i] = int32(answers[i].Rule)
 	}
 }

@@ -35,14 +35,14 @@ func (s *Set) Time(ctx context.Context, trace []classbench.Header, known []int32
 	single, batched = figure(Single), figure(Batched)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	want := sum(known)
+	want, parsed := sum(known), Parse(trace)
 	for round := range o.Rounds {
 		for _, way := range []struct {
 			to  *report.Figure
-			ask func([]classbench.Header) int64
+			ask func(Parsed) int64
 		}{{&single, s.all}, {&batched, s.allInBatches}} {
 			o.Progress(fmt.Sprintf("classify: %s, round %d of %d", way.to.Case, round+1, o.Rounds))
-			ns, n, err := pass(ctx, trace, way.ask, want, o.For)
+			ns, n, err := pass(ctx, parsed, way.ask, want, o.For)
 			if err != nil {
 				return single, batched, fmt.Errorf("%s: %w", way.to.Case, err)
 			}
@@ -54,7 +54,7 @@ func (s *Set) Time(ctx context.Context, trace []classbench.Header, known []int32
 
 // pass goes through the trace until the time is over; once before without the
 // clock.
-func pass(ctx context.Context, trace []classbench.Header, ask func([]classbench.Header) int64, want int64, d time.Duration) (ns float64, n int, err error) {
+func pass(ctx context.Context, trace Parsed, ask func(Parsed) int64, want int64, d time.Duration) (ns float64, n int, err error) {
 	ask(trace)
 	start, err := clock.Thread()
 	for took := time.Duration(0); err == nil && (n == 0 || took < d); {
@@ -64,7 +64,7 @@ func pass(ctx context.Context, trace []classbench.Header, ask func([]classbench.
 		if got := ask(trace); got != want {
 			return 0, 0, fmt.Errorf("the answers of a timed pass add up to %d, those before to %d", got, want)
 		}
-		n += len(trace)
+		n += trace.Len()
 		var now time.Duration
 		now, err = clock.Thread()
 		took = now - start
@@ -73,19 +73,19 @@ func pass(ctx context.Context, trace []classbench.Header, ask func([]classbench.
 	return ns, n, err
 }
 
-func (s *Set) all(trace []classbench.Header) (total int64) {
-	for i := range trace {
-		total += int64(s.Ask(&trace[i]))
+func (s *Set) all(trace Parsed) (total int64) {
+	for i := range trace.Headers {
+		total += int64(s.Ask(&trace, i))
 	}
 	return total
 }
 
-func (s *Set) allInBatches(trace []classbench.Header) (total int64) {
+func (s *Set) allInBatches(trace Parsed) (total int64) {
 	var out [Batch]int32
-	for at := 0; at < len(trace); at += Batch {
-		part := trace[at:min(at+Batch, len(trace))]
-		s.AskBatch(part, out[:len(part)])
-		total += sum(out[:len(part)])
+	for at := 0; at < trace.Len(); at += Batch {
+		part := trace.part(at, Batch)
+		s.AskBatch(part, out[:part.Len()])
+		total += sum(out[:part.Len()])
 	}
 	return total
 }

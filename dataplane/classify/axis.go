@@ -11,9 +11,9 @@ type span struct{ lo, hi uint16 }
 // axis is one of the two port fields, cut where a range begins or ends;
 // intervals that no range tells apart are one class.
 type axis struct {
-	of      []uint16 // by port: its class; 65,536 classes at the most, so it fits
-	begins  []uint32 // by interval: its first port, ascending from 0
-	class   []uint32 // by interval
+	of      *[1 << 16]uint16 // by port: its class; 65,536 classes at the most, so it fits
+	begins  []uint32         // by interval: its first port, ascending from 0
+	class   []uint32         // by interval
 	classes uint32
 	seen    []uint32 // by class: the query it was last found in
 	query   uint32
@@ -22,7 +22,7 @@ type axis struct {
 func newAxis(spans []span) *axis {
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(cmp.Compare(a.lo, b.lo), cmp.Compare(a.hi, b.hi)) })
 	spans = slices.Compact(spans)
-	a := &axis{of: make([]uint16, 65536)}
+	a := &axis{of: &[1 << 16]uint16{}}
 	a.cut(spans)
 	p := newPartition(len(a.begins))
 	for _, s := range spans {

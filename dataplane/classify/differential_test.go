@@ -122,8 +122,8 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() { e.ask(f) }); n != 0 {
 		t.Errorf("%v allocations a lookup", n)
 	}
-	questions, answers := make([]Question, 100), make([]Answer, 100)
-	if n := testing.AllocsPerRun(100, func() { e.DecideAll(questions, answers) }); n != 0 {
+	q, answers := questionsOf(make([]flow, 100)), make([]Answer, 100)
+	if n := testing.AllocsPerRun(100, func() { e.DecideAll(q.from, q.to, q.headers, answers) }); n != 0 {
 		t.Errorf("%v allocations a batch", n)
 	}
 }

@@ -23,8 +23,10 @@
 //
 // What a pair of classes is left with is a short list of rules. Its shape says,
 // for each port class, which position of the list matches first; its base, where
-// the list's rules stand. Shapes and lists repeat, and are kept once. A shape is
-// kept in pages of port classes, which repeat even more: most are empty.
+// the list's rules stand. Shapes and lists repeat, and are kept once. A list of
+// rules that follow one another, as one rule does, is its first rule and no list. A
+// shape is a row of bytes, or, where that is larger, pages of port classes, which
+// repeat even more: most are empty.
 //
 // # Broad and narrow
 //
@@ -40,7 +42,8 @@
 //	narrow source many x few           many x many, nearly all empty
 //
 // Each of the four is a matrix or, where fewer pairs have a rule, a table of
-// those that do. A lookup asks all four and takes the least rule. Where to split
+// those that do. A lookup asks those of them in which both of its classes are in
+// some pair, as their places say, and takes the least rule. Where to split
 // is tried at each power of two, and the smallest tables win; a policy whose
 // one matrix is small is not split at all. Rules between the same sets are one
 // bundle while linking, so that a thousand rules between two services cost the
@@ -77,7 +80,7 @@
 //
 // # Cost
 //
-// A lookup of a stage is at most 14 loads where nothing is split, at most 33
+// A lookup of a stage is at most 14 loads where nothing is split, at most 29
 // where all is (17 and 41 for classes that came after the link), whatever the
 // number of rules, and no packet changes any table; [Stats] has the number of an
 // engine. The price is memory, which follows what rules really
@@ -86,17 +89,23 @@
 //
 //	port cells      2^22, 16 MiB    source x destination ranges x protocols
 //	matrix cells    2^24, 64 MiB
-//	pairs           2^24, 288 MiB   two cache lines to look at, 90 % full
+//	pairs           2^24, 366 MiB   a cache line to look at or two, 70 % full
 //	programs        2^24, 128 MiB
-//	shapes' pages   2^25, 128 MiB   and their directories as much
+//	shapes          2^25 a page, and as many of directories: 192 MiB
 //	lists of rules  2^26, 256 MiB
 //
 // BenchmarkDecide, BenchmarkLink and the tests of bench/classbench print what a
 // policy takes: 70,000 rules between 10,000 services of 100,000 endpoints link
 // in about a second to about 70 MiB.
 //
-// No number is narrower than 32 bits where rules, sets or classes could
-// overflow it; the axes of ports have 65,536 classes at the most.
+// No number is narrower than 32 bits where rules or sets could overflow it, but
+// for positions in a list, which are bytes as long as no list is longer; classes are
+// below 2^27, and the axes of ports have 65,536 at the most.
+//
+// Many questions at once are asked in steps, see [Engine.DecideAll]. What is then
+// left is mostly instructions: a jump that the processor cannot foretell costs as
+// much as a miss, so lanes in which a step is due are counted, programs are compared
+// with all slots of a bucket, and where an answer stands is chosen by masks.
 //
 // [Linear] is the meaning: the list, searched. It is the oracle of the tests.
 //

@@ -26,6 +26,17 @@ func newEnd(s *side, limit uint32, bundles int) *end {
 	return e
 }
 
+// join tells every identity in its place what its classes are in a pair with. The
+// pairs of the link must be made.
+func (e *end) join(identities int) {
+	for id := range uint32(identities) {
+		at := e.at.Edit(id)
+		for part := range at {
+			at[part] = e.parts[part].placed(at[part])
+		}
+	}
+}
+
 // partsOf returns the bundles of either part of an identity. A kind that nobody
 // had when the table was linked is narrow, as it was rare; with everything broad
 // it is broad, for nobody looks at the other tables.
@@ -54,6 +65,7 @@ const later = 1 << 31
 type classes struct {
 	lists *interner // of the link: numbers from 0
 	named inverse   // of these
+	joins []uint32  // by class of the link: its bits in places
 
 	came     []laterClass // numbers from later on
 	known    map[string]uint32
@@ -67,7 +79,18 @@ type laterClass struct {
 }
 
 func newClasses(lists *interner, bundles int) classes {
-	return classes{lists: lists, named: newInverse(lists, bundles), known: map[string]uint32{}, byBundle: map[uint32][]uint32{}}
+	return classes{lists: lists, named: newInverse(lists, bundles), joins: make([]uint32, lists.len()), known: map[string]uint32{}, byBundle: map[uint32][]uint32{}}
+}
+
+// joinTo notes that a class of the link is in a pair of a table.
+func (c *classes) joinTo(n uint32, table int) { c.joins[n] |= 1 << (joinBits + table) }
+
+// placed is what a place has of a class.
+func (c *classes) placed(n uint32) uint32 {
+	if n >= later {
+		return n
+	}
+	return n | c.joins[n]
 }
 
 // number returns the number of a class; fresh if nobody had it. It then is to be

@@ -10,8 +10,9 @@ import (
 type Engine struct {
 	egress, ingress []*table // the stages of either end, see stages.go
 	verdicts        []policy.Verdict
-	marks           []Mark  // nil: no rule has one
-	audit           *Engine // with the rules under audit enforced; nil: none is
+	settled         policy.Verdict // up to here the first stage has the last word: Deny, or Allow
+	marks           []Mark         // nil: no rule has one
+	audit           *Engine        // with the rules under audit enforced; nil: none is
 }
 
 // Decide returns the rule that decides a connection, and what it says, as
@@ -52,10 +53,13 @@ type table struct {
 
 	pairs  [2][2]pairTable // by part of the source, part of the destination
 	single bool            // every set is broad: the first table is all
+	matrix bool            // and is a matrix
+	one    bool            // and shapes are of one page: see oneLanes
 
 	programs []program
-	dirs     []uint32 // of shapes: the pages of each
-	pages    []uint32 // of 1<<pageBits port classes: position in the list, plus one
+	dirs     []uint32 // of shapes that have more than one page: the pages of each
+	pages    []uint8  // of 1<<pageBits port classes: position in the list, plus one
+	long     []uint32 // the pages, if a position needs more than a byte; else nil
 	pageBits uint32
 	paged    bool     // a shape has more than one page
 	rules    []uint32 // lists of rule ids
@@ -68,29 +72,56 @@ func (e *table) decide(from, to identity.ID, proto uint8, sport, dport uint16) u
 		return noRule
 	}
 	s, d, class := e.src.At(uint32(from)), e.dst.At(uint32(to)), e.ports.class(proto, sport, dport)
-	rule := e.first(e.pairs[broad][broad].program(s[broad], d[broad]), class)
+	if src, dst := s[broad], d[broad]; e.matrix && (src|dst)&later == 0 {
+		return e.first(e.programs[e.pairs[broad][broad].cell(src, dst)], class)
+	}
+	tables := joined(s, d)
+	rule := e.first(e.program(tables, broad, broad, s, d), class)
 	if e.single {
 		return rule
 	}
-	return min(rule,
-		e.first(e.pairs[broad][narrow].program(s[broad], d[narrow]), class),
-		e.first(e.pairs[narrow][broad].program(s[narrow], d[broad]), class),
-		e.first(e.pairs[narrow][narrow].program(s[narrow], d[narrow]), class))
+	return min(rule, e.first(e.program(tables, broad, narrow, s, d), class),
+		e.first(e.program(tables, narrow, broad, s, d), class), e.first(e.program(tables, narrow, narrow, s, d), class))
+}
+
+// program asks one of the tables of pairs, if there may be an answer.
+func (e *table) program(tables uint32, s, d int, from, to *place) program {
+	src, dst := from[s], to[d]
+	if tables>>tableOf(s, d)&1 == 0 && (src|dst)&later == 0 {
+		return noProgram
+	}
+	return e.pairs[s][d].program(e.programs, src, dst)
 }
 
 // first returns the first rule of a program that names a port class, or noRule.
-func (e *table) first(number, class uint32) uint32 {
-	if number == 0 {
-		return noRule
+func (e *table) first(p program, class uint32) uint32 {
+	if p == noProgram {
+		return noRule // which one question alone need not wait for
 	}
-	p := e.programs[number]
-	at := p.shape
+	at := p.shape() + class
 	if e.paged {
-		at = e.dirs[p.shape+class>>e.pageBits] << e.pageBits
+		at = e.dirs[p.shape()+class>>e.pageBits]<<e.pageBits + class&(1<<e.pageBits-1)
 	}
-	position := e.pages[at+class&(1<<e.pageBits-1)]
+	return e.rule(p.base(), e.position(at))
+}
+
+// position is what a shape says of a port class.
+func (e *table) position(at uint32) uint32 {
+	if e.long != nil {
+		return e.long[at]
+	}
+	return uint32(e.pages[at])
+}
+
+// rule is the rule at a position of a list, without a jump.
+func (e *table) rule(base, position uint32) uint32 {
+	at := base + position
+	rule := at&^straight - 1
+	if listed := e.rules[at&^uint32(int32(at)>>31)]; at&straight == 0 {
+		rule = listed
+	}
 	if position == 0 {
-		return noRule
+		rule = noRule
 	}
-	return e.rules[p.base+position-1]
+	return rule
 }

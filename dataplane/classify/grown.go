@@ -1,6 +1,9 @@
 package classify
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // size is what of a table grows as identities come.
 type size struct {
@@ -57,8 +60,11 @@ func (l *linking) table(identities int) *table {
 	l.appendPrograms()
 	e, p := *l.e, l.programs
 	e.src, e.dst, e.identities = l.src.at.Publish(), l.dst.at.Publish(), identities
-	e.programs, e.pages, e.dirs, e.rules = slices.Clip(l.e.programs), slices.Clip(p.pages.words), slices.Clip(p.dirs.words), slices.Clip(p.lists.words)
-	e.pageBits, e.paged = p.pageBits, len(p.dirty) > 1
+	e.programs, e.pages, e.dirs, e.rules = slices.Clip(l.e.programs), slices.Clip(l.e.pages), slices.Clip(p.dirs.words), slices.Clip(p.lists.words)
+	e.long = slices.Clip(l.e.long)
+	e.pageBits, e.paged = p.pageBits, len(p.dirty) > 1 && !p.flat
+	e.matrix = e.single && e.pairs[broad][broad].cells != nil
+	e.one = e.matrix && !e.paged && e.long == nil
 	e.stats.Shapes = len(p.made)
 	for i := range l.more {
 		for j := range l.more[i] {
@@ -79,12 +85,38 @@ func (l *linking) table(identities int) *table {
 	return &e
 }
 
-// appendPrograms adds the programs that came up. An engine reads those before:
-// they are not touched.
+// appendPrograms adds the programs that came up, and their shapes. An engine reads
+// those before: they are not touched.
 func (l *linking) appendPrograms() {
-	all := &l.programs.all
-	for n := len(l.e.programs); n < all.len(); n++ {
-		parts := all.list(uint32(n))
-		l.e.programs = append(l.e.programs, program{shape: parts[0], base: parts[1]})
+	p := l.programs
+	for n := len(l.e.programs); n < p.all.len(); n++ {
+		l.e.programs = append(l.e.programs, p.program(uint32(n)))
+	}
+	have := max(len(l.e.pages), len(l.e.long))
+	if !p.flat {
+		l.appendPositions(p.pages.words[have:])
+		return
+	}
+	for n := have / int(p.stride()); n < p.dirs.len(); n++ {
+		l.appendPositions(p.rowOf(n))
+	}
+}
+
+// appendPositions adds to the shapes. The first position that a byte is too small
+// for makes them words, in an array of its own.
+func (l *linking) appendPositions(positions []uint32) {
+	if l.e.long == nil && slices.ContainsFunc(positions, func(p uint32) bool { return p > math.MaxUint8 }) {
+		l.e.long = make([]uint32, 0, len(l.e.pages)+len(positions))
+		for _, p := range l.e.pages {
+			l.e.long = append(l.e.long, uint32(p))
+		}
+		l.e.pages = nil
+	}
+	if l.e.long != nil {
+		l.e.long = append(l.e.long, positions...)
+		return
+	}
+	for _, p := range positions {
+		l.e.pages = append(l.e.pages, uint8(p))
 	}
 }

@@ -36,6 +36,8 @@ func linkTable(rs *policy.Ruleset, stage []uint32, sets [][]uint32, choose choic
 	if err := l.pairUp(&p); err != nil {
 		return nil, err
 	}
+	l.src.join(len(sets))
+	l.dst.join(len(sets))
 	l.measure()
 	return l, nil
 }
@@ -54,36 +56,52 @@ type linking struct {
 
 // pairUp makes the program of every pair of classes.
 func (l *linking) pairUp(p *plan) error {
+	var found [2][2][]pair // of those that are sparse
 	for s := range l.src.parts {
 		for d := range l.dst.parts {
 			if p.single() && s+d > 0 {
 				continue
 			}
-			if err := l.pairTable(&l.e.pairs[s][d], p.matrix[s][d], l.src.parts[s].lists, l.dst.parts[d].lists); err != nil {
+			var err error
+			if found[s][d], err = l.pairTable(&l.e.pairs[s][d], p.matrix[s][d], s, d); err != nil {
 				return err
 			}
 			l.more[s][d] = newMore()
 		}
 	}
+	l.programs.settle()
+	for s := range found {
+		for d := range found[s] {
+			if t := &l.e.pairs[s][d]; t.cells == nil && l.more[s][d].index != nil {
+				t.sparse = newSparse(found[s][d], l.programs.program)
+				l.e.stats.Pairs += len(found[s][d])
+			}
+		}
+	}
 	return nil
 }
 
-func (l *linking) pairTable(t *pairTable, matrix bool, sources, dests *interner) error {
+// pairTable makes the programs of the classes of two parts: in a matrix, or as
+// pairs.
+func (l *linking) pairTable(t *pairTable, matrix bool, s, d int) ([]pair, error) {
+	joined := func(src, dst uint32) {
+		l.src.parts[s].joinTo(src, tableOf(s, d))
+		l.dst.parts[d].joinTo(dst, tableOf(s, d))
+	}
+	sources, dests := l.src.parts[s].lists, l.dst.parts[d].lists
 	if matrix {
-		return l.matrix(t, sources, dests)
+		return nil, l.matrix(t, sources, dests, joined)
 	}
 	pairs, err := l.pairs(sources, dests)
-	if err != nil {
-		return err
+	for _, p := range pairs {
+		joined(p.src, p.dst)
 	}
-	t.sparse = newSparse(pairs)
-	l.e.stats.Pairs += len(pairs)
-	return nil
+	return pairs, err
 }
 
 // matrix makes the programs of all pairs of two lists of classes.
-func (l *linking) matrix(t *pairTable, sources, dests *interner) error {
-	t.cells, t.width, t.below = make([]uint32, sources.len()*dests.len()), uint32(dests.len()), later
+func (l *linking) matrix(t *pairTable, sources, dests *interner, joined func(src, dst uint32)) error {
+	t.cells, t.width = make([]uint32, sources.len()*dests.len()), uint32(dests.len())
 	for s := range sources.len() {
 		from := sources.list(uint32(s))
 		row := t.cells[s*dests.len():][:dests.len()]
@@ -93,6 +111,7 @@ func (l *linking) matrix(t *pairTable, sources, dests *interner) error {
 				continue
 			}
 			row[d] = l.programs.of(l.both)
+			joined(uint32(s), uint32(d))
 			if err := l.programs.fits(); err != nil {
 				return err
 			}

@@ -97,6 +97,9 @@ func (l *Linker) Engine() *Engine {
 	for _, t := range l.ingress {
 		e.ingress = append(e.ingress, made[t])
 	}
+	if e.ingress == nil {
+		e.settled = policy.Allow
+	}
 	if l.audit != nil {
 		e.audit = l.audit.Engine()
 	}
@@ -174,7 +177,7 @@ func (l *linking) enter(part int, list []uint32) (uint32, error) {
 	if later := c.isLater(n); later != nil {
 		later.uses++
 	}
-	return n, nil
+	return c.placed(n), nil
 }
 
 // enterDest is enter for a destination.
@@ -192,7 +195,7 @@ func (l *linking) enterDest(part int, list []uint32) (uint32, error) {
 	if later := c.isLater(n); later != nil {
 		later.uses++
 	}
-	return n, nil
+	return c.placed(n), nil
 }
 
 // pairWith makes the programs of a new class and every class of the other end
@@ -232,13 +235,13 @@ func (l *linking) remove(id uint32) {
 	at, to := *l.src.at.At(id), *l.dst.at.At(id)
 	*l.src.at.Edit(id), *l.dst.at.Edit(id) = place{}, place{}
 	for part := range at {
-		n := at[part]
+		n := at[part] & classMask
 		l.leave(&l.src.parts[part], n, func(list []uint32) {
 			for d := range l.dst.parts {
 				l.unpair(&l.more[part][d], &l.dst.parts[d], list, func(other uint32) (uint32, uint32) { return n, other })
 			}
 		})
-		m := to[part]
+		m := to[part] & classMask
 		l.leave(&l.dst.parts[part], m, func(list []uint32) {
 			for s := range l.src.parts {
 				l.unpair(&l.more[s][part], &l.src.parts[s], list, func(other uint32) (uint32, uint32) { return other, m })

@@ -14,14 +14,20 @@ import (
 // refused, with the rules that reach furthest.
 const (
 	maxCells = 1 << 24 // of matrices: 64 MiB
-	maxPairs = 1 << 24 // in sparse tables: 288 MiB
+	maxPairs = 1 << 24 // in sparse tables: 366 MiB
 	maxWords = 1 << 26 // bundles of all classes, while linking: 256 MiB
 
 	oneMatrix = 1 << 18 // cells that one matrix for all may always have: 1 MiB
 )
 
-// The bytes of a cell, and of a pair in a table that is 90 % full.
-const cellSize, pairSize, wordSize = 4, 15, 4
+// The bytes of a cell, and of a pair in a table that is 70 % full. A pair is
+// looked up in twice the time of a cell: a matrix may be twice as large, and a small
+// one always.
+const (
+	cellSize, pairSize, wordSize = 4, 23, 4
+
+	smallMatrix = 1 << 14 // cells: 64 KiB
+)
 
 // plan says which sets are broad on either side, and which of the four tables
 // are matrices.
@@ -37,7 +43,8 @@ func (p *plan) single() bool { return p.src.limit == allBroad && p.dst.limit == 
 
 // fits tells whether a plan is within the bounds.
 func (p *plan) fits() bool {
-	return p.cells <= maxCells && p.pairs <= maxPairs && p.src.words+p.dst.words <= maxWords
+	return p.cells <= maxCells && p.pairs <= maxPairs && p.src.words+p.dst.words <= maxWords &&
+		slices.Max(append(p.src.classes[:], p.dst.classes[:]...)) < 1<<joinBits
 }
 
 // cost is the bytes of a plan. A table is looked up in a fourth of the time
@@ -86,7 +93,7 @@ func (p *plan) layOut(reachS, reachD [2][]uint32) {
 			for n := range reachS[s] {
 				pairs += int(reachS[s][n]) * int(reachD[d][n])
 			}
-			p.matrix[s][d] = cellSize*cells <= pairSize*pairs
+			p.matrix[s][d] = cells <= smallMatrix || cellSize*cells <= 2*pairSize*pairs
 			if p.matrix[s][d] {
 				p.cells += cells
 			} else {

@@ -17,7 +17,7 @@ const (
 // a cell of the three is named by the same rules' ports throughout, and cells
 // that are named alike are one class.
 type portTable struct {
-	src, dst []uint16 // axis class of each of the 65,536 ports
+	src, dst *[1 << 16]uint16 // axis class of each port
 	proto    [256]uint16
 	cells    []uint32
 	dsts     uint32

@@ -14,11 +14,23 @@ const (
 )
 
 // program is what a pair of classes is left with: a shape, which says for each
-// port class what position of the list matches first, and the list's base.
-type program struct {
-	shape uint32 // where its directory begins; of a single page, where that begins
-	base  uint32
-}
+// port class what position of the list matches first, and the list's base. The
+// shape is where its directory begins; of a single page, where that begins. The
+// base is one before the list, for positions count from one; or straight and the
+// list's first rule.
+type program uint64
+
+// noProgram has no rules: its shape is zero throughout.
+const noProgram program = 0
+
+// straight marks a base that is a rule: the list is this one and those after it. A
+// list of one rule always is, and most are; its look-up is a line less.
+const straight = 1 << 31
+
+func newProgram(shape, base uint32) program { return program(shape)<<32 | program(base) }
+
+func (p program) shape() uint32 { return uint32(p >> 32) }
+func (p program) base() uint32  { return uint32(p) }
 
 // programs keeps every distinct program once, and of their parts every one.
 type programs struct {
@@ -28,6 +40,7 @@ type programs struct {
 	ports   *portLists
 
 	pageBits uint32
+	flat     bool     // every shape is a row, see settle
 	all      interner // programs: shape and base; 0 is the one without rules
 	lists    interner // the rules of programs
 	pages    interner // of 1<<pageBits port classes: position + 1, or 0
@@ -55,6 +68,7 @@ func newPrograms(rs *policy.Ruleset, names []uint32, b *bundles, ports *portList
 	p.row, p.dirty = make([]uint32, pages<<p.pageBits), make([]bool, pages)
 	p.seen = make([]uint32, len(ports.lists))
 	p.pages.number(p.row[:1<<p.pageBits]) // page 0: nothing matches
+	p.lists.number([]uint32{noRule})      // so that no list begins at 0, and each has one before
 	p.of(nil)
 	return p
 }
@@ -72,8 +86,48 @@ func (p *programs) of(several []uint32) uint32 {
 	for _, at := range a.kept {
 		p.keys = append(p.keys, p.names[p.list[at]])
 	}
-	list := p.lists.number(p.keys)
-	return p.all.number([]uint32{a.shape, uint32(p.lists.start(list))})
+	return p.all.number([]uint32{a.shape, p.baseOf(p.keys)})
+}
+
+// baseOf returns the base of a list of rules.
+func (p *programs) baseOf(list []uint32) uint32 {
+	for i, rule := range list {
+		if rule != list[0]+uint32(i) {
+			return uint32(p.lists.start(p.lists.number(list))) - 1
+		}
+	}
+	if len(list) == 0 {
+		return 0 // noProgram
+	}
+	return straight | list[0]
+}
+
+// program returns a program by its number, as lookups read it.
+func (p *programs) program(n uint32) program {
+	parts := p.all.list(n)
+	if p.flat {
+		return newProgram(parts[0]/uint32(len(p.dirty))*p.stride(), parts[1])
+	}
+	return newProgram(parts[0], parts[1])
+}
+
+// settle decides, when all that is linked at first is there, whether shapes are
+// rows of all port classes: a load less than pages behind a directory, and as
+// small, if few pages are the same.
+func (p *programs) settle() {
+	paged := len(p.pages.words) + 4*len(p.dirs.words)
+	p.flat = len(p.dirty) > 1 && p.dirs.len()*int(p.stride()) <= 2*paged
+}
+
+// stride is the length of a row, in whole cache lines.
+func (p *programs) stride() uint32 { return (p.ports.table.classes + 63) &^ 63 }
+
+// rowOf returns what shape number n says of all port classes.
+func (p *programs) rowOf(n int) (row []uint32) {
+	for _, page := range p.dirs.list(uint32(n)) {
+		row = append(row, p.pages.list(page)...)
+	}
+	return row[:p.stride()]
 }
 
 // distinct leaves of the rules those whose ports no earlier one has, as list,

@@ -62,7 +62,7 @@ func (e *table) bytes() [6]int {
 			pairs += e.pairs[i][j].bytes()
 		}
 	}
-	return [6]int{2 * 8 * e.identities, e.ports.bytes(), pairs, 8 * len(e.programs), 4 * (len(e.dirs) + len(e.pages)), 4 * len(e.rules)}
+	return [6]int{2 * 8 * e.identities, e.ports.bytes(), pairs, 8 * len(e.programs), len(e.pages) + 4*(len(e.dirs)+len(e.long)), 4 * len(e.rules)}
 }
 
 // Stats measures the engine: all of its stages, each once; but for the loads,
@@ -88,9 +88,8 @@ func (e *Engine) Stats() Stats {
 }
 
 // touches counts the loads of a stage: two places, each behind a directory, four
-// of ports, the verdict;
-// and for each table the cell, the program, the page, the rule. A directory of
-// pages is one more, and so is the second bucket of a sparse table. Pairs with a
+// of ports, the verdict; and for each table the cell and its program, or two buckets,
+// then the page and the rule. A directory of pages is one more. Pairs with a
 // class that came after the link are in a table of their own: two directories, a
 // page and a row, in the place of the cell.
 func (e *table) touches() int {
@@ -104,11 +103,8 @@ func (e *table) touches() int {
 			if e.paged {
 				n++
 			}
-			switch t := &e.pairs[i][j]; {
-			case t.more != nil:
+			if e.pairs[i][j].more != nil {
 				n += 3
-			case t.below == 0:
-				n++
 			}
 		}
 	}

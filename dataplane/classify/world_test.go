@@ -234,14 +234,25 @@ func (e *Engine) ask(f flow) (policy.RuleID, policy.Verdict) {
 	return e.Decide(f.from, f.to, f.proto, f.sport, f.dport)
 }
 
+// questions are flows, as DecideAll takes them.
+type questions struct {
+	from, to []identity.ID
+	headers  []Header
+}
+
+func questionsOf(flows []flow) (q questions) {
+	for _, f := range flows {
+		q.from, q.to = append(q.from, f.from), append(q.to, f.to)
+		q.headers = append(q.headers, Header{Sport: f.sport, Dport: f.dport, Proto: f.proto})
+	}
+	return q
+}
+
 // together holds answers in a batch against those one by one.
 func together(t testing.TB, e *Engine, flows []flow) {
 	t.Helper()
-	questions, answers := make([]Question, len(flows)), make([]Answer, len(flows))
-	for i, f := range flows {
-		questions[i] = Question{From: f.from, To: f.to, Proto: f.proto, Sport: f.sport, Dport: f.dport}
-	}
-	e.DecideAll(questions, answers)
+	q, answers := questionsOf(flows), make([]Answer, len(flows))
+	e.DecideAll(q.from, q.to, q.headers, answers)
 	for i, f := range flows {
 		if rule, verdict := e.ask(f); answers[i] != (Answer{rule, verdict}) {
 			t.Fatalf("%+v: %+v in a batch, rule %d, %d alone", f, answers[i], int32(rule), verdict)
