@@ -11,8 +11,8 @@ export CGO_ENABLED ?= 0
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## the four binaries, into bin/
-	$(GO) build -trimpath -o bin/ ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd
+build: ## the five binaries, into bin/
+	$(GO) build -trimpath -o bin/ ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd ./vswitch/cmd/vswitch-agent
 
 test: deps lint ## everything a change must pass: lint, then all tests with the race detector (root tests as root)
 	$(GO) test ./bench/classbench
@@ -71,8 +71,8 @@ smoke: deps build ## the daemon on real devices (root)
 deps: ## install what a bare Debian 12 with Go lacks (root; nothing to do otherwise)
 	@./.ci/deps
 
-install: ## go install the four binaries
-	$(GO) install -trimpath ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd
+install: ## go install the five binaries
+	$(GO) install -trimpath ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd ./vswitch/cmd/vswitch-agent
 
 clean: ## remove what the build made
 	rm -rf bin out

@@ -100,7 +100,9 @@ type Switch struct {
 func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
 	sw := &Switch{
 		log: log, open: open, started: time.Now(), workerCount: cfg.Workers,
-		cfg: cfg, file: cfg, stated: stated{endpoints: map[string]ownedEndpoint{}}, tellers: map[string]*teller{}, ports: map[string]packet.PortID{}, ruleTotals: map[countedRule]uint64{}, auditTotals: map[countedRule]uint64{}, retired: retired{},
+		cfg: cfg, file: cfg, stated: stated{endpoints: map[string]ownedEndpoint{}}, tellers: map[string]*teller{},
+		version: uint64(time.Now().UnixMilli()), // another process's is another
+		ports:   map[string]packet.PortID{}, ruleTotals: map[countedRule]uint64{}, auditTotals: map[countedRule]uint64{}, retired: retired{},
 		timed: make(chan struct{}), reported: make(chan struct{}), wall: time.Now, journal: newJournal(),
 		mendEvery: mendEvery, ill: make(chan struct{}, 1), done: make(chan struct{}), mended: make(chan struct{}),
 	}
