@@ -77,6 +77,11 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Ses
 		x.rec.note("known", "no open session")
 	}
 	p.dst = x.target(f, p)
+	if x.s.Arrivals != nil {
+		if reason, taken := x.pickUp(table, hash, f, p); taken {
+			return reason
+		}
+	}
 	reason := x.decide(f, p, p.src, p.dst, &h.Key, h.ICMPType)
 	x.askAudits(f, p, p.src, p.dst, &h.Key, h.ICMPType)
 	if reason != drop.None {

@@ -40,6 +40,8 @@ type Snapshot struct {
 	Tunnels *vxlan.Table
 	// Underlay is the way from our VTEP to its peers.
 	Underlay Underlay
+	// Arrivals are endpoints that have come with open connections; nil: none.
+	Arrivals *Arrivals
 	// Names are what traces call ports, segments and peers.
 	Names Names
 }

@@ -45,6 +45,12 @@
 // batch, out of the frame that called for it, and bounded by a bucket a port.
 // So there is no second goroutine that packets can fill with work.
 //
+// # Layers of what is stated
+//
+// The configuration and the API are the local layer; over it lies what sources,
+// agents, state of other hosts (stated.go). Each is kept by itself, so that to take
+// one back is to see the one below. The roster is their sum, and all that is linked.
+//
 // # Ports that come and go
 //
 // A port is closed only after every worker has adopted a state without it, so

@@ -247,6 +247,3 @@ func (e *endpoint) statedBy() string {
 	}
 	return "config"
 }
-
-// arrive is filled in with the taking up of connections.
-func (sw *Switch) arrive(names []string) {}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/control/api"
 )
 
@@ -322,4 +323,54 @@ func TestSourcesReport(t *testing.T) {
 	if err == nil || api.As(err).Code != api.CodeBusy {
 		t.Errorf("one too many: %v", err)
 	}
+}
+
+// An endpoint that has come here brings its connections: they are taken up in the
+// direction in which the policy allows them, in either direction of packets, for a
+// while, and nobody else's are.
+func TestArrivalsConnectionsAreTakenUp(t *testing.T) {
+	ports := labSegment + member("a", 1, "labels = { app = \"db\" }") + member("b", 2, "labels = { app = \"web\" }")
+	l := newLab(t, twoWorkers+ports)
+	l.policyText("pick.bhp", "version = 1\n[services.db]\nlabels = { app = \"db\" }\n[services.web]\nlabels = { app = \"web\" }\n"+
+		"[[rules]]\nname = \"web-to-db\"\nallow = { from = [\"web\"], to = [\"db\"], ports = [\"tcp/80\"] }\n")
+	reload := func() {
+		t.Helper()
+		if err := l.reload(twoWorkers + "policy = \"pick.bhp\"\n" + ports); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.sw.Start(); err != nil {
+		t.Fatal(err)
+	}
+	reload()
+	a, b := l.port("a"), l.port("b")
+	const ack = packet.TCPAckFlag
+	passes := func(what string, want bool, from *labPort, fr []byte, to *labPort) {
+		t.Helper()
+		if got := l.passes(from, 0, fr, to); got != want {
+			t.Errorf("%s: passes %v, want %v", what, got, want)
+		}
+	}
+	passes("before it has come", false, b, frame(2, 1, packet.ProtoTCP, 1000, 80, ack), a)
+	l.state(api.StateChange{Arrived: []string{"a", "nobody"}}, "")
+	passes("a segment of the client", true, b, frame(2, 1, packet.ProtoTCP, 1000, 80, ack), a)
+	passes("its answer", true, a, frame(1, 2, packet.ProtoTCP, 80, 1000, ack), b)
+	passes("a segment of the server first", true, a, frame(1, 2, packet.ProtoTCP, 80, 1001, ack), b)
+	passes("its answer", true, b, frame(2, 1, packet.ProtoTCP, 1001, 80, ack), a)
+	passes("a connection that no rule allows", false, b, frame(2, 1, packet.ProtoTCP, 1000, 81, ack), a)
+	passes("from the server, that no rule allows", false, a, frame(1, 2, packet.ProtoTCP, 1002, 22, ack), b)
+	passes("a reset", false, b, frame(2, 1, packet.ProtoTCP, 1003, 80, packet.TCPRst), a)
+	passes("UDP", false, b, frame(2, 1, packet.ProtoUDP, 1000, 80, 0), a)
+	reload()
+	passes("after a reload, too", true, b, frame(2, 1, packet.ProtoTCP, 1004, 80, ack), a)
+	l.sw.mu.Lock()
+	l.sw.arrivals["a"] = l.sw.now() // its time is over
+	l.sw.mu.Unlock()
+	reload()
+	passes("when its time is over", false, b, frame(2, 1, packet.ProtoTCP, 1005, 80, ack), a)
+	passes("what was taken up goes on", true, b, frame(2, 1, packet.ProtoTCP, 1000, 80, ack), a)
+	if err := l.load("none.bhp"); err != nil {
+		t.Fatal(err)
+	}
+	passes("one that is revoked", false, b, frame(2, 1, packet.ProtoTCP, 1000, 80, ack), a)
 }

@@ -69,15 +69,16 @@ type Switch struct {
 	local      roster         // those of configuration and API alone
 	stated     stated         // what sources state
 	tellers    map[string]*teller
-	version    uint64          // changes of what is stated
-	rules      *policy.Ruleset // nil: no policy, everything is denied
-	rulesFrom  string          // the file they came from
-	rulesBy    []policy.KeyID  // the trusted keys that signed them
-	index      *policy.Index   // of rules, or of others; see indexOf
-	rulesErr   string          // why the last load failed, if it did
-	reloadErr  error           // why the last reload failed, if it did
-	keepErr    error           // why the policy's generation is not kept, if it is not
-	fixed      []string        // keys changed since the start that need another
+	version    uint64                    // changes of what is stated
+	arrivals   map[string]dataplane.Time // endpoints that have come, and until when that matters
+	rules      *policy.Ruleset           // nil: no policy, everything is denied
+	rulesFrom  string                    // the file they came from
+	rulesBy    []policy.KeyID            // the trusted keys that signed them
+	index      *policy.Index             // of rules, or of others; see indexOf
+	rulesErr   string                    // why the last load failed, if it did
+	reloadErr  error                     // why the last reload failed, if it did
+	keepErr    error                     // why the policy's generation is not kept, if it is not
+	fixed      []string                  // keys changed since the start that need another
 	generation uint32
 	ports      map[string]packet.PortID
 	opened     []openPort
@@ -100,7 +101,7 @@ type Switch struct {
 func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
 	sw := &Switch{
 		log: log, open: open, started: time.Now(), workerCount: cfg.Workers,
-		cfg: cfg, file: cfg, stated: stated{endpoints: map[string]ownedEndpoint{}}, tellers: map[string]*teller{},
+		cfg: cfg, file: cfg, stated: stated{endpoints: map[string]ownedEndpoint{}}, tellers: map[string]*teller{}, arrivals: map[string]dataplane.Time{},
 		version: uint64(time.Now().UnixMilli()), // another process's is another
 		ports:   map[string]packet.PortID{}, ruleTotals: map[countedRule]uint64{}, auditTotals: map[countedRule]uint64{}, retired: retired{},
 		timed: make(chan struct{}), reported: make(chan struct{}), wall: time.Now, journal: newJournal(),

@@ -30,7 +30,7 @@
 //
 // TCP follows the state table and the window check of Linux nf_conntrack with
 // tcp_loose=0 and tcp_be_liberal=0 (tcp.go, window.go): only a clean SYN
-// opens, nothing is picked up in mid-stream, a RST must be in the window and
+// opens, nothing is picked up in mid-stream unless who calls knows why (PickUp), a RST must be in the window and
 // closes only at the sequence number that the other end expects (RFC 5961 3).
 // It is stricter in one place: SYN with URG is illegal. SACK blocks are not
 // read. Superframes need nothing special: a segment is as long as it is.
