@@ -36,7 +36,8 @@ type Config struct {
 const (
 	turnEvery = 250 * time.Millisecond
 	callTime  = 4 * time.Second // of a call of the switch
-	stepEvery = time.Second     // at the least: grace times run out
+	stepEvery = time.Second     // while something is refused, held, lost or to be fetched
+	restEvery = 30 * time.Second
 	saveEvery = 2 * time.Second
 	freshTime = 5 * time.Second // a view proved longer ago is stale
 )
@@ -64,7 +65,8 @@ type Agent struct {
 	refused map[string]refusal // what the switch refuses, by what it is
 	arrived []string           // not told to the switch yet
 
-	version  uint64 // of the switch's state that was reconciled
+	state    *api.State // the switch's, when it had the version
+	version  uint64
 	stepped  time.Time
 	away     bool // the switch did not answer the last call
 	began    time.Time
@@ -130,13 +132,13 @@ func (a *Agent) turn(ctx context.Context) {
 		return
 	}
 	if a.away {
-		a.away, a.policy.loaded = false, "" // it may be another process
+		a.away, a.policy.loaded, a.state = false, "", nil // it may be another process
 	}
 	if orders.Accept {
 		a.hold.accept()
 	}
-	if changed || orders.Accept || orders.Version != a.version || len(a.arrived) > 0 || time.Since(a.stepped) >= stepEvery {
-		a.reconcile(ctx)
+	if a.due(changed, orders) {
+		a.reconcile(ctx, orders.Version)
 	}
 	if a.dirty && time.Since(a.savedAt) >= saveEvery {
 		if err := a.save(); err != nil {
@@ -187,20 +189,32 @@ func (a *Agent) call(ctx context.Context, path string, in, out any) error {
 	return a.sw.Post(ctx, path, in, out)
 }
 
-// reconcile makes the switch have what is to be, and the store what this host is
-// to have.
-func (a *Agent) reconcile(ctx context.Context) {
+// due tells whether there may be something to do. Where all is as it should be that
+// is seldom: of many endpoints a comparison costs milliseconds.
+func (a *Agent) due(changed bool, orders *api.SourceOrders) bool {
+	idle := time.Since(a.stepped)
+	return changed || orders.Accept || orders.Version != a.version || len(a.arrived) > 0 || a.policy.ready() || idle >= restEvery ||
+		idle >= stepEvery && (len(a.refused) > 0 || a.hold.count() > 0 || len(a.world.Memory.Lost) > 0 || a.policy.wanted(a.records))
+}
+
+// reconcile makes the switch, whose state has the version, have what is to be, and
+// the store what this host is to have.
+func (a *Agent) reconcile(ctx context.Context, version uint64) {
 	if a.records == nil {
 		return // nothing is known: nothing is changed
 	}
-	state := new(api.State)
-	call, cancel := context.WithTimeout(ctx, callTime)
-	err := a.sw.Get(call, "/v1/state", state)
-	cancel()
-	if err != nil {
-		return // the next report says so
+	if a.state == nil || version != a.version {
+		state := new(api.State)
+		call, cancel := context.WithTimeout(ctx, callTime)
+		err := a.sw.Get(call, "/v1/state", state)
+		cancel()
+		if err != nil {
+			return // the next report says so
+		}
+		a.state, a.version = state, state.Version
 	}
-	a.version, a.stepped = state.Version, time.Now()
+	state := a.state
+	a.stepped = time.Now()
 	out := a.world.Step(time.Now(), a.records, localOf(state))
 	if a.sure && a.doubt == "" {
 		a.publisher.Want(out.Own, a.taken.Entries[schema.ClusterKey].Value)

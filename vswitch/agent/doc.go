@@ -23,4 +23,11 @@
 // What is to be is compared with what the switch says that this source has stated,
 // and the difference is sent: so it does not matter who was restarted, and in which
 // order.
+//
+// # Beside etcd
+//
+// The switch knows an agent by its source's name only, and takes several. What
+// speaks another protocol to other hosts, as BGP EVPN to a fabric, is a source of its
+// own beside this one: it has its own records, and states segments, peers and
+// endpoints by the same call, bounded and layered in the same way.
 package agent

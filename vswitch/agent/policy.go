@@ -7,6 +7,7 @@ import (
 
 	"bulkhead/vswitch/agent/schema"
 	"bulkhead/vswitch/agent/store"
+	"bulkhead/vswitch/agent/world"
 	"bulkhead/vswitch/control/api"
 )
 
@@ -16,10 +17,10 @@ import (
 // store can delay a policy, and never make one.
 type policyLoader struct {
 	path     string
-	loaded   string // hash of the policy that the switch has taken from us
-	fetched  string // hash of what is in the file
-	fetching chan fetch
-	failed   string // why the last try was none
+	loaded   string     // hash of the policy that the switch has taken from us
+	fetched  string     // hash of what is in the file
+	fetching chan fetch // of room for one
+	failed   string     // why the last try was none
 	again    time.Time
 }
 
@@ -48,6 +49,13 @@ func (p *policyLoader) turn(ctx context.Context, a *Agent, want *schema.Policy) 
 		alarms = append(alarms, fmt.Sprintf("the policy of generation %d is not in force: %s", want.Generation, p.failed))
 	}
 	return alarms
+}
+
+// ready tells whether a fetch has ended, wanted whether one is to be done.
+func (p *policyLoader) ready() bool { return len(p.fetching) > 0 }
+
+func (p *policyLoader) wanted(r *world.Records) bool {
+	return r != nil && r.Policy != nil && r.Policy.SHA256 != p.loaded
 }
 
 func (p *policyLoader) fail(why string) { p.failed, p.again = why, time.Now().Add(policyAgain) }
