@@ -113,7 +113,7 @@ var outside = map[string][]string{
 	"github.com/coreos/go-systemd/v22":    {"vswitch/cmd/vswitchd"},
 	// the store: never in the daemon, which must not go down with it
 	"go.etcd.io/etcd/api/v3":    {"vswitch/agent/store"}, // what its errors and events are called
-	"go.etcd.io/etcd/client/v3": {"vswitch/agent", "vswitch/agent/store", "vswitch/agent/storetest", "vswitch/cmd/vswitch-agent"},
+	"go.etcd.io/etcd/client/v3": {"vswitch/agent/store", "vswitch/agent/storetest", "vswitch/cmd/vswitch-agent"},
 	"go.etcd.io/etcd/server/v3": {"vswitch/agent/member"},                        // a member in the agent's process, for small clusters
 	"go.uber.org/zap":           {"vswitch/agent/store", "vswitch/agent/member"}, // to keep etcd's own log quiet
 	// Kubernetes' own types, selectors and readers, so that a manifest means here

@@ -5,6 +5,7 @@ import (
 
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/config"
 )
 
 // arrivalTime is how long after an endpoint has come the connections that it
@@ -23,18 +24,18 @@ func (sw *Switch) arrive(names []string) {
 		}
 	}
 	if came {
-		sw.linked.s.Arrivals = sw.arrivalsIn(sw.roster, sw.zones)
+		sw.linked.s.Arrivals = sw.arrivalsIn(sw.cfg, sw.roster, sw.zones)
 		sw.replaceSnapshot(sw.generation)
 	}
 }
 
 // arrivalsIn are the addresses of the endpoints that have come of late, and are
 // still here.
-func (sw *Switch) arrivalsIn(r roster, z zones) *dataplane.Arrivals {
+func (sw *Switch) arrivalsIn(cfg *config.Config, r roster, z zones) *dataplane.Arrivals {
 	var list []dataplane.Arrival
 	for name, until := range sw.arrivals {
 		e, there := r[name]
-		s := sw.cfg.Segment(e.Segment)
+		s := cfg.Segment(e.Segment)
 		if until <= sw.now() || !there || e.Port == "" || s == nil {
 			delete(sw.arrivals, name)
 			continue

@@ -34,7 +34,7 @@ func (o *Operator) Status() (*api.Status, error) {
 	}
 	s.Sources = sw.sources()
 	s.Warnings = append(sw.warnings(), sourceWarnings(s.Sources)...)
-	s.Tables = sw.fills()
+	s.Tables = append(sw.fills(), sw.sourceFills()...)
 	sw.mu.Unlock()
 	for i := range l.ports {
 		if p := l.ports[i].port; p != nil {

@@ -120,7 +120,7 @@ func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p
 		return err
 	}
 	snapshot := linked.s
-	snapshot.Arrivals = sw.arrivalsIn(r, zones)
+	snapshot.Arrivals = sw.arrivalsIn(cfg, r, zones)
 	next := &live{snapshot: snapshot, ports: p.open, ruleHits: sw.rows(view, 1), audits: sw.rows(view, 0), around: around}
 	before := sw.live.Load()
 	if before != nil && renumbered(&before.snapshot.Names, &snapshot.Names) {

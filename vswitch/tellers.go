@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"bulkhead/dataplane"
 	"bulkhead/vswitch/control/api"
 )
 
@@ -118,4 +119,16 @@ func sourceWarnings(list []api.Source) (out []string) {
 		}
 	}
 	return out
+}
+
+// sourceFills tells how full the tables are that sources fill, where there are any.
+func (sw *Switch) sourceFills() []api.Fill {
+	if len(sw.tellers) == 0 {
+		return nil
+	}
+	return []api.Fill{
+		{Name: "sources", Used: len(sw.tellers), Max: maxSources},
+		{Name: "stated endpoints", Used: len(sw.stated.endpoints), Max: maxStated},
+		{Name: "arrived endpoints", Used: len(sw.arrivals), Max: dataplane.MaxArrivals},
+	}
 }

@@ -14,32 +14,36 @@ failures=0
 
 [ "$(id -u)" = 0 ] || { echo "run.sh: needs root, for network namespaces and devices" >&2; exit 1; }
 
-# empty ends what runs in the namespaces, and removes them.
+# empty ends what runs in the namespaces, waits for it, and removes them.
 empty() {
-	local space
+	local space pids
 	for space in "${spaces[@]}"; do
-		if ip netns pids "$space" >/dev/null 2>&1; then
-			ip netns pids "$space" | xargs -r kill -9 2>/dev/null || true
-		fi
+		for _ in $(seq 50); do
+			pids=$(ip netns pids "$space" 2>/dev/null || true)
+			[ -n "$pids" ] || break
+			kill -9 $pids 2>/dev/null || true
+			sleep 0.05
+		done
 	done
 	for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || true; done
 }
 
 # sweep removes what a run left that was killed. Its switches and agents run in the
-# hosts' namespaces.
+# hosts' namespaces, and write into its directory until they are ended.
 sweep() {
-	local old pid
+	local old pid left=()
 	for old in /tmp/bulkhead-cluster.*; do
 		[ "$old" != "$work" ] && [ -d "$old" ] || continue
+		left+=("$old")
 		pid=$(cat "$old/pid" 2>/dev/null || true)
 		if [ -n "$pid" ] && grep -qs run.sh "/proc/$pid/cmdline"; then
 			echo "run.sh: another one is running (pid $pid), with the same namespaces; wait for it" >&2
 			rm -rf "$work"
 			exit 1
 		fi
-		rm -rf "$old"
 	done
 	empty
+	rm -rf "${left[@]}"
 }
 sweep
 echo $$ >"$work/pid"

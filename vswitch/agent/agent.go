@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"bulkhead/vswitch/agent/schema"
 	"bulkhead/vswitch/agent/store"
 	"bulkhead/vswitch/agent/world"
@@ -46,7 +44,7 @@ const (
 type Agent struct {
 	cfg       Config
 	log       *slog.Logger
-	client    *clientv3.Client
+	link      *store.Link
 	follower  *store.Follower
 	publisher *store.Publisher
 	sw        *control.Client
@@ -79,20 +77,13 @@ func New(cfg Config) (*Agent, error) {
 	if !schema.GoodHost(cfg.Host) {
 		return nil, fmt.Errorf("host %q is no name: 1 to 63 of a-z 0-9 - and ., beginning with a letter or digit", cfg.Host)
 	}
-	client, err := store.Open(cfg.Store)
-	if err != nil {
-		return nil, err
-	}
+	link := store.NewLink(cfg.Store)
 	a := &Agent{
-		cfg: cfg, log: cfg.Log, client: client, follower: store.NewFollower(client), publisher: store.NewPublisher(client, cfg.Host, cfg.TTL),
+		cfg: cfg, log: cfg.Log, link: link, follower: store.NewFollower(link), publisher: store.NewPublisher(link, cfg.Host, cfg.TTL),
 		sw: control.NewClient(cfg.Socket), refused: map[string]refusal{}, began: time.Now(),
 	}
 	a.policy.path = cfg.Dir + "/policy.bhp"
-	if err := a.remember(); err != nil {
-		_ = client.Close()
-		return nil, err
-	}
-	return a, nil
+	return a, a.remember()
 }
 
 // Run runs until ctx is done. The host's keys stay until their lease runs out.
@@ -116,7 +107,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	<-ended
 	<-ended
 	a.policy.wait()
-	_ = a.client.Close()
+	a.link.Close()
 	return a.save()
 }
 

@@ -379,3 +379,20 @@ func signed(t *testing.T, generation uint64, key ed25519.PrivateKey) []byte {
 	}
 	return data
 }
+
+// With a password, too, an agent begins while the store is away.
+func TestBeginsWithAPasswordWhileTheStoreIsAway(t *testing.T) {
+	h := &host{t: t, dir: t.TempDir()}
+	a, err := agent.New(agent.Config{
+		Host: "h1", Socket: h.socket(), Dir: filepath.Join(h.dir, "agent"), TTL: 2 * time.Second, Log: slog.New(slog.DiscardHandler),
+		Store: store.Config{Endpoints: []string{"http://127.0.0.1:1"}, User: "h1", Password: "x"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := a.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+}

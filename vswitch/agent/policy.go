@@ -65,12 +65,21 @@ func (p *policyLoader) begin(ctx context.Context, a *Agent, want schema.Policy) 
 	done := make(chan fetch, 1)
 	p.fetching = done
 	go func() {
-		data, err := store.ReadPolicy(ctx, a.client, &want)
-		if err == nil {
-			err = replaceFile(p.path, data)
-		}
-		done <- fetch{want.SHA256, err}
+		done <- fetch{want.SHA256, p.fetch(ctx, a.link, &want)}
 	}()
+}
+
+// fetch reads a policy into the file.
+func (p *policyLoader) fetch(ctx context.Context, l *store.Link, want *schema.Policy) error {
+	c, err := l.Client()
+	if err != nil {
+		return err
+	}
+	data, err := store.ReadPolicy(ctx, c, want)
+	if err != nil {
+		return err
+	}
+	return replaceFile(p.path, data)
 }
 
 // collect takes what has been fetched.

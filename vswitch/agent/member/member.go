@@ -37,7 +37,16 @@ const startTime = 60 * time.Second
 // quota bounds the data, in bytes; compaction keeps an hour of history.
 const quota = 2 << 30
 
-// Start starts a member and waits until it serves. Stop ends it.
+// Check says what is wrong with a configuration.
+func (c *Config) Check() error {
+	if _, err := c.embed(); err != nil {
+		return fmt.Errorf("embedded store: %w", err)
+	}
+	return nil
+}
+
+// Start starts a member and waits until it serves, which may need other members.
+// Stop ends it.
 func Start(c Config) (*Member, error) {
 	cfg, err := c.embed()
 	if err != nil {

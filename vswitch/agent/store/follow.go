@@ -24,7 +24,8 @@ const (
 
 // Follower keeps a view of the store.
 type Follower struct {
-	client  *clientv3.Client
+	link    *Link
+	client  *clientv3.Client // Run's own
 	prefix  string
 	changed chan struct{}
 
@@ -35,8 +36,8 @@ type Follower struct {
 }
 
 // NewFollower makes a follower of the schema's keys.
-func NewFollower(c *clientv3.Client) *Follower {
-	return &Follower{client: c, prefix: schema.Prefix, changed: make(chan struct{}, 1), why: "the store has not answered yet"}
+func NewFollower(l *Link) *Follower {
+	return &Follower{link: l, prefix: schema.Prefix, changed: make(chan struct{}, 1), why: "the store has not answered yet"}
 }
 
 // State is how true a view is.
@@ -89,6 +90,10 @@ func explain(err error) string {
 func (f *Follower) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
+	var err error
+	if f.client, err = f.link.Client(); err != nil {
+		return err
+	}
 	view, err := f.list(ctx)
 	if err != nil {
 		return err

@@ -19,7 +19,8 @@ const maxOps = 100
 
 // Publisher writes what a host is to have in the store.
 type Publisher struct {
-	client *clientv3.Client
+	link   *Link
+	client *clientv3.Client // Run's own
 	host   string
 	ttl    time.Duration
 	asked  chan struct{}
@@ -35,8 +36,8 @@ type Publisher struct {
 }
 
 // NewPublisher makes the publisher of a host, whose keys live for ttl without it.
-func NewPublisher(c *clientv3.Client, host string, ttl time.Duration) *Publisher {
-	return &Publisher{client: c, host: host, ttl: ttl, asked: make(chan struct{}, 1)}
+func NewPublisher(l *Link, host string, ttl time.Duration) *Publisher {
+	return &Publisher{link: l, host: host, ttl: ttl, asked: make(chan struct{}, 1)}
 }
 
 // Want says which keys the host is to have, and no others, in the store whose
@@ -112,6 +113,10 @@ func (p *Publisher) write(ctx context.Context) error {
 	p.mu.Unlock()
 	if want == nil {
 		return nil
+	}
+	var err error
+	if p.client, err = p.link.Client(); err != nil {
+		return err
 	}
 	if err := p.hold(ctx); err != nil {
 		return err

@@ -72,7 +72,7 @@ func TestFollower(t *testing.T) {
 	for i := range 1300 {
 		put(i, "first")
 	}
-	f := store.NewFollower(storetest.Client(t, store.Config{Endpoints: []string{wire.URL()}}))
+	f := store.NewFollower(store.LinkTo(storetest.Client(t, store.Config{Endpoints: []string{wire.URL()}})))
 	background(t, f.Run)
 	storetest.Eventually(t, "the whole is read", func() bool { return same(t, f, c) })
 	for i := range 50 {
@@ -113,7 +113,7 @@ func TestFollower(t *testing.T) {
 func TestPublisher(t *testing.T) {
 	s := storetest.Start(t)
 	c, ctx := s.Client(), context.Background()
-	p := store.NewPublisher(storetest.Client(t, store.Config{Endpoints: []string{s.URL()}}), "h1", 2*time.Second)
+	p := store.NewPublisher(store.LinkTo(s.Client()), "h1", 2*time.Second)
 	stop := background(t, p.Run)
 	cluster := []byte("the cluster")
 	s.Put(schema.ClusterKey, string(cluster))
@@ -346,7 +346,7 @@ func TestCredentials(t *testing.T) {
 		t.Error("h1 reads what is none of ours")
 	}
 	// The agent's two goroutines have all that they need.
-	f, p := store.NewFollower(ca.as(s, "h2")), store.NewPublisher(ca.as(s, "h2"), "h2", 2*time.Second)
+	f, p := store.NewFollower(store.LinkTo(ca.as(s, "h2"))), store.NewPublisher(store.LinkTo(ca.as(s, "h2")), "h2", 2*time.Second)
 	background(t, f.Run)
 	background(t, p.Run)
 	record, err := root.Get(ctx, schema.ClusterKey)

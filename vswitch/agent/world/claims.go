@@ -146,6 +146,9 @@ func (s *step) own() {
 		s.alarm("the switch has no VTEP: this host takes no part; add [vtep] to its configuration")
 		return
 	}
+	if in, is := s.r.Hosts[s.Me]; is && !slices.Equal(in.VTEPs, h.VTEPs) {
+		s.alarm("the store has a host %s with the VTEPs %v, and ours are %v: another host with our name? give each its own", s.Me, in.VTEPs, h.VTEPs)
+	}
 	s.out.Own[schema.HostKey(s.Me)] = schema.Encode(&h)
 	carried := map[string]bool{}
 	for i := range s.r.Segments {

@@ -173,14 +173,23 @@ func sessionsCommand(v *view) *cobra.Command {
 }
 
 func endpointsCommand(v *view) *cobra.Command {
-	return list(v, "endpoints", "The workloads: who, where, and in which services", "BY says who stated it: the configuration, or a call of the control API.",
+	return list(v, "endpoints", "The workloads: who, where, and in which services", `BY says who stated it: config, api, or a source's name. config+agent: who it is says
+the configuration, and the agent that it is elsewhere.`,
 		"  vsctl endpoints\n  vsctl endpoints -o json\n  vsctl endpoints | grep shop", "/v1/endpoints", func(w io.Writer, all *[]api.Endpoint) {
 			columns(w, "ENDPOINT\tSEGMENT\tPORT\tPEER\tMAC\tIPS\tSERVICES\tLABELS\tBY", func(row func(...any)) {
 				for _, e := range *all {
-					row(e.Name, e.Segment, e.Port, e.Peer, e.MAC, strings.Join(e.IPs, ","), strings.Join(e.Services, ","), whoText(e), e.Source)
+					row(e.Name, e.Segment, e.Port, e.Peer, e.MAC, strings.Join(e.IPs, ","), strings.Join(e.Services, ","), whoText(e), byText(e))
 				}
 			})
 		})
+}
+
+// byText is who stated an endpoint, and who its place.
+func byText(e api.Endpoint) string {
+	if e.PlacedBy == "" {
+		return e.Source
+	}
+	return e.Source + "+" + e.PlacedBy
 }
 
 // whoText is an endpoint's labels, and that it is a host.

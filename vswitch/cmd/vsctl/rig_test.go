@@ -21,6 +21,7 @@ import (
 	"bulkhead/vswitch"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/control"
+	"bulkhead/vswitch/control/api"
 	"bulkhead/vswitch/port"
 	"bulkhead/vswitch/port/mem"
 	"bulkhead/vswitch/port/pcap"
@@ -75,6 +76,16 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(r.sw.Start())
 	go r.ctl.Serve()
 	ts.Defer(func() { _ = errors.Join(r.ctl.Close(), r.sw.Close()) })
+}
+
+// report SOURCE STATE HELD has a source say how it is.
+func report(ts *testscript.TestScript, _ bool, args []string) {
+	held, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	_, err = rigOf(ts).op.Report(&api.SourceReport{
+		Source: args[0], State: args[1], Held: held, Revision: 41, StaleSeconds: 7, Detail: "the store is away", Alarms: []string{"host h9 is lost"},
+	})
+	ts.Check(err)
 }
 
 // stop stops the switch.

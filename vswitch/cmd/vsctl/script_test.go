@@ -32,7 +32,7 @@ func TestScript(t *testing.T) {
 	clitest.Scripts(t, *rewrite, testscript.Params{
 		Setup: setup,
 		Cmds: map[string]clitest.Command{
-			"ends": ends, "start": start, "stop": stop, "compiled": compiled, "trusted": trusted, "send": send, "cable": cable, "examples": examples, "capturing": capturing,
+			"ends": ends, "start": start, "stop": stop, "compiled": compiled, "trusted": trusted, "send": send, "cable": cable, "examples": examples, "capturing": capturing, "report": report,
 		},
 	})
 }

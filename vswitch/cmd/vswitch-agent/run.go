@@ -89,7 +89,9 @@ func run(ctx context.Context, s *storeFlags, c *agent.Config, e *embedded, store
 	return a.Run(ctx)
 }
 
-// start starts the member. If it fails later the agent goes on: its store is away.
+// start starts the member, and waits for it no longer than it takes where all is
+// well: a member may have to wait for others, and the agent must not. What keeps it
+// from starting at all is an error; if it fails later the agent goes on without it.
 func (e *embedded) start(c *agent.Config) (stop func(), err error) {
 	if e.m.Name == "" {
 		e.m.Name = c.Host
@@ -98,14 +100,41 @@ func (e *embedded) start(c *agent.Config) (stop func(), err error) {
 	if err := os.MkdirAll(e.m.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	m, err := member.Start(e.m)
-	if err != nil {
-		return nil, fmt.Errorf("%w; its data lies in %s", err, e.m.Dir)
+	if err := e.m.Check(); err != nil {
+		return nil, err
 	}
+	began := make(chan error, 1)
+	running := make(chan *member.Member, 1)
 	go func() {
+		m, err := member.Start(e.m)
+		if err == nil {
+			running <- m
+		}
+		began <- err
+		if err != nil {
+			c.Log.Error("embedded-store", "error", err, "dir", e.m.Dir, "effect", "the agent goes on without it; start it again")
+			return
+		}
 		if err := <-m.Failed(); err != nil {
 			c.Log.Error("embedded-store", "error", err, "effect", "the agent goes on without it")
 		}
 	}()
-	return m.Stop, nil
+	select {
+	case err := <-began:
+		if err != nil {
+			return nil, fmt.Errorf("%w; its data lies in %s", err, e.m.Dir)
+		}
+	case <-time.After(startTime):
+		c.Log.Warn("embedded-store", "effect", "it waits for other members; the agent goes on meanwhile")
+	}
+	return func() {
+		select {
+		case m := <-running:
+			m.Stop()
+		default: // it has not come so far
+		}
+	}, nil
 }
+
+// startTime is how long a member takes that waits for nobody.
+const startTime = 3 * time.Second
