@@ -3,10 +3,8 @@ package main
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
-	"errors"
 	"flag"
 	"os"
-	"os/exec"
 	"strconv"
 	"testing"
 
@@ -29,33 +27,16 @@ func TestMain(m *testing.M) {
 // ./vswitch/cmd/vswitch-agent -run Script -rewrite` writes the scripts anew; read
 // the diff.
 func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", UpdateScripts: *rewrite, RequireExplicitExec: true, RequireUniqueNames: true,
+	clitest.Scripts(t, *rewrite, testscript.Params{
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Setenv("STORE", storetest.Start(env.T().(testing.TB)).URL())
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ends": ends, "signed": signed},
+		Cmds: map[string]clitest.Command{"signed": signed},
 	})
 }
 
 func TestHelp(t *testing.T) { clitest.Help(t, command) }
-
-// ends CODE COMMAND... runs a command and holds its exit code to CODE.
-func ends(ts *testscript.TestScript, _ bool, args []string) {
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		got = exit.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
-}
 
 // signed FILE GENERATION writes a policy without rules, signed.
 func signed(ts *testscript.TestScript, _ bool, args []string) {
