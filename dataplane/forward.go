@@ -106,7 +106,7 @@ func (x *walk) mayFlood(f *packet.Frame, p *passage, kind storm) drop.Reason {
 // and its next hop must be an endpoint.
 func (x *walk) findRoute(f *packet.Frame, p *passage) drop.Reason {
 	dst := &f.Headers.Key.Dst
-	if p.seg.isGateway(dst) {
+	if p.seg.isGateway(dst) || p.seg.isGatewayLink(dst) {
 		p.way = way{kind: wayGateway, segment: p.segment, port: packet.NoPort, peer: NoPeer}
 		return drop.None
 	}

@@ -137,6 +137,9 @@ func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 // ip is the walk of an IP packet: who sent it and whom it is for, where that
 // is, whether it may, and off it goes.
 func (x *walk) ip(f *packet.Frame, p *passage) drop.Reason {
+	if asksDHCP(f, p) {
+		return x.dhcp(f, p)
+	}
 	if x.s.NAT != nil {
 		if reason := x.arrive(f, p); reason != drop.None {
 			return reason

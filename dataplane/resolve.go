@@ -146,8 +146,11 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 	if f.Headers.ICMPType == packet.NDNeighbourAdvertisement {
 		return x.passAnswer(f, p)
 	}
+	if f.Headers.ICMPType == packet.NDRouterSolicitation {
+		return x.advertise(f, p)
+	}
 	if f.Headers.ICMPType != packet.NDNeighbourSolicitation || unspecified {
-		f.Consumed = true // a DAD probe, a router solicitation
+		f.Consumed = true // a DAD probe
 		return drop.None
 	}
 	mac, found := x.ownerMAC(f, p, &n.Target)
@@ -155,6 +158,13 @@ func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
 		return x.passQuestion(f, p, drop.NDPUnknown)
 	}
 	router := x.isOurs(p.seg, &n.Target)
+	if p.seg.isGatewayLink(&n.Target) {
+		// Who asks whether its router is still there has it from an advertisement, which
+		// does not hold for ever; nobody sends them unasked, so here is another.
+		if reason := x.advertise(f, p); reason != drop.None {
+			return reason
+		}
+	}
 	return x.say(f, p, func(c *packet.Frame) bool { return packet.AnswerND(c, mac, router) })
 }
 
@@ -223,7 +233,7 @@ func (x *walk) remoteClaim(f *packet.Frame, p *passage, a *packet.Addr) drop.Rea
 // isOurs tells whether the gateway of a segment answers for an address: it is its
 // own, or an outside one of the VRF, packets for which are translated here.
 func (x *walk) isOurs(g *Segment, a *packet.Addr) bool {
-	return g.isGateway(a) || g.GatewayMAC != packet.MAC{} && x.s.NAT.Owns(g.Zone, a)
+	return g.isGateway(a) || g.isGatewayLink(a) || g.GatewayMAC != packet.MAC{} && x.s.NAT.Owns(g.Zone, a)
 }
 
 // say answers f with a copy of it that rewrite turned round, sent the way f

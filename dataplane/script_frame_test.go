@@ -55,6 +55,9 @@ func (w *world) frameIn(ingress string, vni uint32, text string) (sent, error) {
 	if outer, inner, found := strings.Cut(text, " about "); found {
 		return w.about(ingress, vni, outer, inner)
 	}
+	if isQuestion(text) {
+		return w.question(ingress, vni, text)
+	}
 	x := writing{newLine(text), w, ingress, vni}
 	if x.flag("seed") {
 		return x.seed(x.word())

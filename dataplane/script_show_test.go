@@ -79,7 +79,7 @@ func (r *scriptRun) describeFrame(f *packet.Frame, wrong bool) string {
 			text += fmt.Sprintf(", tos %#02x", tos)
 		}
 	}
-	text += ": " + packet.Describe(f) + tooBig(f) + mss(f)
+	text += ": " + packet.Describe(f) + tooBig(f) + mss(f) + told(f)
 	if f.Offload.Checksum == packet.ChecksumPartial && f.Offload.GSO == packet.GSONone {
 		text += " partial checksum"
 	}

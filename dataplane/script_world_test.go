@@ -172,6 +172,10 @@ func (w *world) declareSegment(l *line) {
 	s.Zone = uint16(l.number("vrf", 1))
 	s.MTU, s.VNI = uint32(l.number("mtu", 1500)), uint32(l.number("vni", 0))
 	s.Learning, s.FloodUnknown, s.FloodBroadcast = l.flag("learning"), l.flag("flood-unknown"), l.flag("flood-broadcast")
+	for _, a := range l.list("dns") {
+		s.DNS = append(s.DNS, packet.AddrFrom(l.addr(a)))
+	}
+	s.Lease = uint32(l.number("lease", 0))
 	for _, g := range l.rest() {
 		p := l.prefix(g)
 		s.Gateways = append(s.Gateways, dataplane.Gateway{Addr: packet.AddrFrom(p.Addr()), Bits: uint8(p.Bits())})

@@ -63,6 +63,7 @@ type Port struct {
 	Role    Role
 	Segment uint16     // RoleWorkload: the segment it is in; NoSegment if L2.VLANs says which
 	MTU     uint32     // bytes of IP the way out takes
+	NoRoute bool       // RoleWorkload: it is not told of a router
 	MAC     packet.MAC // RoleUplink: the source of outer frames
 	// L2 is what the port has beside: tags, limits. Nil for most ports, and then
 	// nothing of it costs the walk more than to see that.
@@ -76,6 +77,10 @@ type Segment struct {
 	MTU        uint32     // bytes of IP
 	GatewayMAC packet.MAC // the same on every host; zero: no gateway
 	Gateways   []Gateway  // the gateway's addresses, at most MaxGateways
+	// DNS and Lease are what workloads that ask are told besides: name servers, at
+	// most packet.MaxDNS, and for how many seconds an address holds; 0: an hour.
+	DNS   []packet.Addr
+	Lease uint32
 	// FloodUnknown lets frames to an unknown unicast MAC go to every port,
 	// FloodBroadcast broadcast and multicast. Both are off unless asked for.
 	FloodUnknown, FloodBroadcast bool

@@ -71,10 +71,13 @@ func (l *linker) linkSegments() {
 		l.s.Names.Segments = append(l.s.Names.Segments, c.Name)
 		seg := dataplane.Segment{
 			Zone: l.zones[c.VRF], VNI: c.VNI, MTU: uint32(c.MTU),
-			FloodUnknown: c.FloodUnknown(), FloodBroadcast: c.FloodBroadcast(), Learning: c.Learning,
+			Lease: uint32(c.Lease), FloodUnknown: c.FloodUnknown(), FloodBroadcast: c.FloodBroadcast(), Learning: c.Learning,
 		}
 		if len(c.Gateways) > 0 {
 			seg.GatewayMAC = c.GatewayMAC
+		}
+		for _, a := range c.DNS {
+			seg.DNS = append(seg.DNS, packet.AddrFrom(a))
 		}
 		for _, g := range c.Gateways {
 			seg.Gateways = append(seg.Gateways, dataplane.Gateway{Addr: packet.AddrFrom(g.Addr()), Bits: uint8(g.Bits())})
@@ -89,7 +92,7 @@ func (l *linker) linkPorts() (err error) {
 	for i := range l.cfg.Ports {
 		c := &l.cfg.Ports[i]
 		id := l.ports[c.Name]
-		p := dataplane.Port{Role: dataplane.RoleWorkload, Segment: dataplane.NoSegment, MTU: uint32(c.MTU)}
+		p := dataplane.Port{Role: dataplane.RoleWorkload, Segment: dataplane.NoSegment, MTU: uint32(c.MTU), NoRoute: c.NoRoute}
 		if o := l.open[id].port; o != nil {
 			p.MAC = ownMAC(o.Info())
 		}

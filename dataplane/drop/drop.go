@@ -70,6 +70,8 @@ const (
 	RogueRA         // router advertisement from a workload
 	RogueRedirect   // redirect from a workload
 	RogueDHCP       // DHCP server's answer from a workload
+	BadDHCP         // a DHCP question that is malformed or relayed
+	DHCPUnknown     // a DHCP question of whom no address in a gateway's prefix is bound
 	NATUnmapped     // sent to an outside address of the VRF at which nothing is published or mapped
 
 	// Stage 4, known?

@@ -55,6 +55,8 @@ var table = [Count]row{
 	RogueRA:         {"rogue-ra", "identify", "router advertisement from a workload"},
 	RogueRedirect:   {"rogue-redirect", "identify", "redirect from a workload"},
 	RogueDHCP:       {"rogue-dhcp", "identify", "DHCP server's answer from a workload"},
+	BadDHCP:         {"bad-dhcp", "identify", "a DHCP question that is malformed or relayed"},
+	DHCPUnknown:     {"dhcp-unknown", "identify", "a DHCP question of whom no address in a gateway's prefix is bound"},
 	NATUnmapped:     {"nat-unmapped", "identify", "sent to an outside address of the VRF at which nothing is published or mapped"},
 	TCPNoSession:    {"tcp-no-session", "known", "not the SYN that opens a connection, and none is open"},
 	TCPInvalid:      {"tcp-invalid", "known", "flags, sequence or state that TCP does not allow"},

@@ -29,6 +29,15 @@ func (c *checker) segment(i int, f *fileSegment) Segment {
 			}
 		}
 	}
+	s.Lease = c.number(key("lease"), f.Lease)
+	if len(f.DNS) > packet.MaxDNS {
+		c.wrong(key("dns"), fmt.Sprintf("at most %d", packet.MaxDNS), "%d name servers", len(f.DNS))
+	}
+	for j, text := range f.DNS {
+		if a, good := c.addr(fmt.Sprintf("%s[%d]", key("dns"), j), text); good {
+			s.DNS = append(s.DNS, a)
+		}
+	}
 	s.GatewayMAC = defaultGatewayMAC(f.Name)
 	if c.set[key("gateway_mac")] {
 		s.GatewayMAC, _ = c.mac(key("gateway_mac"), f.GatewayMAC)

@@ -61,10 +61,12 @@ type Segment struct {
 	VRF        string
 	Gateways   []netip.Prefix // the gateway's address and the segment's prefix
 	GatewayMAC packet.MAC
-	Unknown    string // "drop" or "flood": unicast to an unknown MAC
-	Broadcast  string // "drop" or "flood": broadcast and multicast
-	Learning   bool   // learn MACs that peers speak for
-	MTU        int    // bytes of IP; in the overlay a tunnel's headers less than the uplink's
+	Unknown    string       // "drop" or "flood": unicast to an unknown MAC
+	Broadcast  string       // "drop" or "flood": broadcast and multicast
+	Learning   bool         // learn MACs that peers speak for
+	MTU        int          // bytes of IP; in the overlay a tunnel's headers less than the uplink's
+	DNS        []netip.Addr // name servers that workloads are told of
+	Lease      int          // seconds that an address given by DHCP holds
 }
 
 // FloodUnknown tells whether unicast to an unknown MAC is flooded.

@@ -42,6 +42,8 @@ type fileSegment struct {
 	Broadcast  string   `toml:"broadcast"`
 	Learning   bool     `toml:"learning"`
 	MTU        int      `toml:"mtu"`
+	DNS        []string `toml:"dns"`
+	Lease      int      `toml:"lease"`
 }
 
 type filePort struct {

@@ -86,6 +86,8 @@ var keys = map[string]rule{
 	"segments[].broadcast":   {words: []string{dropped, flood}},
 	"segments[].learning":    {},
 	"segments[].mtu":         {least: 576, most: 9000, otherwise: DefaultMTU, derived: "1500; with a vni the uplink's less 50, or 70 if the VTEP has IPv6", unit: "bytes of IP"},
+	"segments[].dns":         {derived: none, form: "at most 8 addresses of hosts"},
+	"segments[].lease":       {least: 60, most: 1 << 21, otherwise: 3600, unit: "seconds"},
 
 	"ports[].name":             {derived: required, form: nameForm},
 	"ports[].driver":           {words: []string{"tap", "auto", "xdp", "packet", "udp", "pcap"}},
