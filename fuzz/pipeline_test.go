@@ -267,7 +267,7 @@ func (m *machine) send(b []byte, port packet.PortID) {
 }
 
 // bounds are the reasons that Explain does not foretell: bounds on all frames.
-var bounds = []drop.Reason{drop.SessionQuota, drop.SessionFull, drop.RateLimited, drop.FloodFull}
+var bounds = []drop.Reason{drop.SessionQuota, drop.SessionFull, drop.RateLimited, drop.FloodFull, drop.NATQuota, drop.NATFull}
 
 // offload is what the next frame leaves to others.
 func (m *machine) offload() packet.Offload {
