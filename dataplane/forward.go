@@ -125,7 +125,7 @@ func (x *walk) findRoute(f *packet.Frame, p *passage) drop.Reason {
 		if !routed {
 			return drop.NoRoute
 		}
-		if ep, found = x.nextHop(&next, f, p); !found {
+		if ep, found = x.nextHop(next, f, p); !found {
 			return drop.NoNeighbour
 		}
 	}

@@ -118,7 +118,7 @@ func TestTableAgainstAScan(t *testing.T) {
 			addr := packet.AddrFrom(a)
 			got, found := table.Lookup(zone, &addr)
 			want, is := list.lookup(zone, a)
-			if found != is || is && got != want {
+			if found != is || is && *got != want {
 				t.Fatalf("%s in VRF %d: %+v, %v; want %+v, %v", a, zone, got, found, want, is)
 			}
 		}
@@ -137,7 +137,7 @@ func TestStaticBeforeConnected(t *testing.T) {
 	}
 	a := packet.AddrFrom4([4]byte{192, 0, 2, 1})
 	want := Next{Segment: 4, Via: packet.AddrFrom4([4]byte{10, 0, 0, 9})}
-	if got, found := table.Lookup(1, &a); !found || got != want {
+	if got, found := table.Lookup(1, &a); !found || *got != want {
 		t.Errorf("%+v, %v; want %+v", got, found, want)
 	}
 }
@@ -237,7 +237,7 @@ func TestHopsAreResilient(t *testing.T) {
 		if !found || next.Hops() != hops {
 			t.Fatalf("%d next hops, %v", next.Hops(), found)
 		}
-		return &next
+		return next
 	}
 	n, again := build(), build()
 	all := func(int) bool { return true }
