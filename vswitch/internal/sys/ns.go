@@ -99,7 +99,11 @@ func (n *Netns) Close() error { return unix.Close(n.fd) }
 // A thread that cannot get back is not given to anybody else: it ends.
 func (n *Netns) Do(f func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- n.do(f) }()
+	go func() {
+		err := fmt.Errorf("in network namespace %q: the goroutine was ended", n.name) // runtime.Goexit, as by a test that fails
+		defer func() { done <- err }()
+		err = n.do(f)
+	}()
 	return <-done
 }
 

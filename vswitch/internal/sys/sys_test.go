@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,9 @@ func TestNetnsDoEntersAndLeaves(t *testing.T) {
 	})
 	if err != failure {
 		t.Errorf("Do returned %v", err)
+	}
+	if err := n.Do(func() error { runtime.Goexit(); return nil }); err == nil || !strings.Contains(err.Error(), "was ended") {
+		t.Errorf("f did not come back, and Do returned %v", err)
 	}
 	for range 50 { // a thread that had not come home would show sooner or later
 		if got := inode(t, ""); got != home {
