@@ -26,8 +26,9 @@ type workload struct{ name, driver, mac, ip string }
 // upSwitch compiles the policy, configures vswitchd and starts it.
 func upSwitch(r *rig.Rig, ports ...workload) error { return upSwitchOf(r, ruleset(), "", ports...) }
 
-// upSwitchOf does so with other rules, and lines of the table [limits].
-func upSwitchOf(r *rig.Rig, rs *policy.Ruleset, limits string, ports ...workload) error {
+// upSwitchOf does so with other rules, and other lines of the configuration before
+// its segments: keys, then tables.
+func upSwitchOf(r *rig.Rig, rs *policy.Ruleset, lines string, ports ...workload) error {
 	if r.VSwitchd == "" {
 		return errors.New("vswitchd is not found; make build makes it beside vsbench, --vswitchd names another")
 	}
@@ -38,16 +39,16 @@ func upSwitchOf(r *rig.Rig, rs *policy.Ruleset, limits string, ports ...workload
 	if _, err := r.Write("policy.bhp", rules); err != nil {
 		return err
 	}
-	file, err := r.Write("bulkhead.toml", []byte(configuration(limits, ports)))
+	file, err := r.Write("bulkhead.toml", []byte(configuration(lines, ports)))
 	if err != nil {
 		return err
 	}
 	return r.Daemon(r.VSwitchd, "run", "-c", file)
 }
 
-func configuration(limits string, ports []workload) string {
+func configuration(lines string, ports []workload) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "policy = \"policy.bhp\"\ncontrol = %q\nmetrics = \"\"\n[limits]\n%s\n", ControlSocket, limits)
+	fmt.Fprintf(&b, "policy = \"policy.bhp\"\ncontrol = %q\nmetrics = \"\"\n%s\n", ControlSocket, lines)
 	b.WriteString("[[segments]]\nname = \"bench\"\ngateways = [\"10.99.0.254/16\"]\n")
 	for _, p := range ports {
 		fmt.Fprintf(&b, "[[ports]]\nname = %q\nsegment = \"bench\"\n%s\nmac = %q\nips = [\"%s\"]\nlabels = { bench = %q }\n", p.name, p.driver, p.mac, p.ip, p.name)

@@ -35,7 +35,7 @@ var (
 )
 
 // million has room for a million sessions that nobody has answered yet, of one port.
-const million = "sessions = 1048576\nsessions_per_port = 1048576\nembryonic_per_port = 1048576"
+const million = "[limits]\nsessions = 1048576\nsessions_per_port = 1048576\nembryonic_per_port = 1048576"
 
 // twoAddresses are TAP ports of which the first has a second address: one has not
 // the ports for a million sessions.

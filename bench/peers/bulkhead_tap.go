@@ -45,6 +45,16 @@ var (
 	}
 )
 
+// bulkheadWorkers has a worker for each of two CPUs, and a queue of every port for
+// each worker.
+var bulkheadWorkers = Peer{
+	Name: "bulkhead-tap-2-workers", Tools: []Tool{toolIP},
+	Up: func(r *rig.Rig) (Link, error) {
+		l := Link{To: addressB.Addr(), Note: "vswitchd, TAP ports, two workers, stateful policy on"}
+		return l, upSwitchOf(r, ruleset(), "workers = 2", taps(r)...)
+	},
+}
+
 // taps are TAP ports in A and B.
 func taps(r *rig.Rig) []workload {
 	tap := func(space string) string { return fmt.Sprintf("netns = %q\ndevice = \"eth0\"", space) }

@@ -16,7 +16,7 @@ var (
 )
 
 // framesForTen is chunks for ten AF_XDP queues, whose rings hold 2048 each.
-const framesForTen = "frames = 24576"
+const framesForTen = "[limits]\nframes = 24576"
 
 // ten makes a peer of a kind's two ports and eight others.
 func ten(kind, note string, two func(*rig.Rig) ([]workload, error), other func(*rig.Rig, int) (string, error)) Peer {

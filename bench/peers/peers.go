@@ -46,7 +46,7 @@ type Link struct {
 
 // All lists the peers by name.
 func All() []Peer {
-	return []Peer{bulkheadTAP, bulkheadXDP, bulkheadPacket, bulkheadReloading, bulkheadRules,
+	return []Peer{bulkheadTAP, bulkheadXDP, bulkheadPacket, bulkheadReloading, bulkheadRules, bulkheadWorkers,
 		tenTAP, tenXDP, tenPacket, bulkheadFull, bulkheadMillion,
 		bridge, nftables, ovsTAP, ovsPacket, ovsXDP, testpmd}
 }
