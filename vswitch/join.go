@@ -8,7 +8,9 @@ import (
 // Joining: TCP segments that came from a wire one by one, as from a tunnel, go
 // to a port that takes superframes as superframes. A TAP costs a system call
 // and a walk of the workload's stack a frame, whatever its length. Only frames
-// of one batch are joined, so nothing waits.
+// of one batch are joined, so nothing waits. TCP from an AF_XDP port to a TAP has
+// 2.9 Gb/s with it and 0.7 without, and 6.0 to 1.7 for a second of everybody's CPU;
+// what comes from a packet port is superframes already, and is as fast either way.
 
 // joinSlots is how many superframes a batch may be joined into at a time; what
 // finds no slot goes as it is.
