@@ -1,10 +1,11 @@
 package vswitch
 
 import (
+	"fmt"
+
 	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/control/api"
-	"fmt"
 )
 
 // Endpoints lists the workloads.

@@ -2,6 +2,7 @@ package vswitch
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -51,6 +52,7 @@ func bigTown(b *testing.B, services, rules, endpoints int) *lab {
 	if err := l.sw.relink(crowd, rulesOf(r, services, rules)); err != nil {
 		b.Fatal(err)
 	}
+	l.sw.local = maps.Clone(crowd) // as the API would have stated them
 	return l
 }
 
