@@ -30,7 +30,7 @@ attack: deps ## a workload turned hostile, against the daemon on real devices: w
 differential: deps ## a policy's meaning by eval, tables, switch and kernel, a million questions, up to 70,000 rules (root)
 	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m ./policyc/internal/oracle
 
-growth: ## what a build takes from 1,000 to 100,000 rules, into docs/growth.svg
+growth: ## what a build takes of time and memory from 1,000 to 100,000 rules, into docs/growth.svg
 	BULKHEAD_PLOT=$(CURDIR)/docs/growth.svg $(GO) test -v -count=1 -timeout 30m -run TestGrowth ./policyc/compile
 
 lint: vet staticcheck ## gofmt, go vet, staticcheck, import table

@@ -20,6 +20,7 @@ func buildCommand() *cobra.Command {
 	var generation uint64
 	var limit budget.Limit
 	var quiet bool
+	var cache string
 	cmd := &cobra.Command{
 		Use:   "build FILE... -o OUT",
 		Short: "Compile policies into the table that vswitchd loads",
@@ -29,10 +30,16 @@ output. The same source gives the same bytes, on any machine, in any folder, in
 any order of the files. A policy over the budget is refused, and the rules are
 named that make it so; policyc stats says what it costs.
 
+With --cache FILE the build keeps FILE, and the next one takes from it all rules
+that are as they were: at 100,000 rules it is done in a fraction of the time. The
+table is the same. A cache that is damaged, of another policyc or of other files is
+not used; it is as much worth guarding as OUT. A policy with warnings keeps none.
+
 Exit codes: 0 built, 1 the policy has mistakes, a test failed, or it is over the
 budget, 2 error.`,
 		Example: `  policyc build policy.toml -o policy.bhp
   policyc build platform.toml shop.toml -o policy.bhp -o json
+  policyc build policy.toml -o policy.bhp --cache policy.cache
   policyc build policy.toml -o policy.bhp --generation 7 --max-touches 31`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -43,16 +50,20 @@ budget, 2 error.`,
 			if err != nil {
 				return err
 			}
-			if err := out.good(namesOf(sources)); err != nil {
+			keep := cacheFile(cache)
+			if err := errors.Join(out.good(namesOf(sources)), keep.check(out.file, namesOf(sources))); err != nil {
 				return err
 			}
 			bar := progress.Start(quiet, "check", 0)
-			rs, findings := compile.Compile(sources, compile.Options{Generation: generation, Step: bar.Step})
+			table, findings, err := build(sources, keep, compile.Options{Generation: generation, Step: bar.Step})
 			bar.End()
+			if err != nil {
+				return err
+			}
 			b := &built{File: out.file, Generation: generation, Findings: findingsJSON(findings)}
 			if !findings.Failed() {
-				b.table = rs
-				err = b.write(cmd.OutOrStdout(), limit)
+				b.table = table
+				err = errors.Join(b.write(cmd.OutOrStdout(), limit), b.keep(keep))
 			}
 			if err != nil {
 				return errors.Join(findings.Render(cmd.ErrOrStderr()), err)
@@ -63,8 +74,20 @@ budget, 2 error.`,
 	out.flag(cmd, "write the table to `OUT`")
 	limitFlags(cmd, &limit)
 	quietFlag(cmd, &quiet)
+	cmd.Flags().StringVar(&cache, "cache", "", "take from `FILE` what is as it was, and keep it for the next build")
 	cmd.Flags().Uint64Var(&generation, "generation", 0, "number the table `N`")
 	return cmd
+}
+
+// build compiles the sources, with what a build before has kept.
+func build(sources []compile.Source, cache cacheFile, o compile.Options) (*compile.Table, compile.Findings, error) {
+	var err, err2 error
+	o.Kept, err = cache.read()
+	o.Tool, err2 = cache.tool()
+	if err := errors.Join(err, err2); err != nil {
+		return nil, compile.Findings{}, err
+	}
+	return compile.Build(sources, o)
 }
 
 // goodGeneration refuses a number that a switch would.
@@ -116,30 +139,40 @@ type built struct {
 	Rules      int           `json:"rules"`
 	Sets       int           `json:"sets"`
 	Bytes      int           `json:"bytes"`
+	Reused     int           `json:"reused,omitempty"`   // rules, from the cache
+	NotKept    string        `json:"not_kept,omitempty"` // why --cache was not written
 	Budget     *overrun      `json:"over_budget,omitempty"`
 	Findings   []findingJSON `json:"findings"`
 
-	table *policy.Ruleset // nil: the policy has mistakes
+	table *compile.Table // nil: the policy has mistakes
 }
 
 // write writes the table, if it is within the budget.
 func (b *built) write(stdout io.Writer, limit budget.Limit) error {
-	over, err := affordable(limit, b.table)
+	rs, data := b.table.Rules, b.table.Bytes
+	over, err := affordable(limit, rs)
 	if b.Budget = over; err != nil || over != nil {
 		return err
 	}
-	data, err := policy.Encode(b.table)
-	if err != nil {
-		return err
-	}
-	b.Source, b.Rules, b.Sets, b.Bytes = fmt.Sprintf("%x", b.table.SourceHash), len(b.table.Rules), len(b.table.Sets)-1, len(data)
+	b.Source, b.Rules, b.Sets, b.Bytes = fmt.Sprintf("%x", rs.SourceHash), len(rs.Rules), len(rs.Sets)-1, len(data)
 	if b.File == "-" {
 		_, err = stdout.Write(data)
 	} else {
 		err = atomicfile.Write(b.File, data, 0o644)
 	}
-	b.Written = err == nil
+	b.Written, b.Reused = err == nil, b.table.Reused
 	return err
+}
+
+// keep keeps what was written for the next build, or notes why it cannot be.
+func (b *built) keep(cache cacheFile) error {
+	if cache == "" || !b.Written {
+		return nil
+	}
+	if b.NotKept = b.table.Why; b.NotKept != "" {
+		return nil
+	}
+	return cache.write(b.table.Kept)
 }
 
 // report says what became of it: no, where nothing was written.
@@ -157,6 +190,13 @@ func (b *built) report(cmd *cobra.Command, out *target, findings compile.Finding
 	if b.Budget != nil {
 		return b.Budget.report(cmd.ErrOrStderr())
 	}
-	_, err := fmt.Fprintf(out.talk(cmd), "%s: %s, %s, %s\n", b.File, count(b.Rules, "rule"), count(b.Sets, "set"), count(b.Bytes, "byte"))
+	if b.NotKept != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "the cache is not written: %s\n", b.NotKept)
+	}
+	reused := ""
+	if b.Reused > 0 {
+		reused = fmt.Sprintf(", %d of the rules from the cache", b.Reused)
+	}
+	_, err := fmt.Fprintf(out.talk(cmd), "%s: %s, %s, %s%s\n", b.File, count(b.Rules, "rule"), count(b.Sets, "set"), count(b.Bytes, "byte"), reused)
 	return err
 }

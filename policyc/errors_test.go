@@ -18,6 +18,7 @@ var neverPrinted = map[string]string{
 	"%s:%d: %q is lost":                                            "as above",
 	"line %d column %d is not read as the TOML parser reads it":    "both readers agree; FuzzFormat looks for where they do not",
 	"rules have %d ranges of ports of protocol %d and %d of its source ports, which cut each other into more than %d pieces: analyse fewer files at once, or use ranges that are alike": "a script of thousands of ranges; package analyze tests it",
+	"--cache needs the build ID of policyc, and this one has none; build it without -buildid":                                                                                           "it takes a policyc that was built in a way of its own",
 	"not a message":                              "it is said to the editor, in a message; package lsp tests it",
 	"%w: %d bytes, more than %d":                 "as above",
 	"%w: a header of more than %d bytes":         "as above",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -97,14 +98,19 @@ func goodFileName(name string) error {
 
 // readBounded reads no more than a policy file may have.
 func readBounded(from io.Reader, name string) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(from, compile.MaxSize+1))
-	if err != nil {
+	var text bytes.Buffer
+	if f, is := from.(*os.File); is { // read into what is grown by doubling it is there twice
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			text.Grow(int(min(info.Size(), compile.MaxSize+1)) + bytes.MinRead)
+		}
+	}
+	if _, err := text.ReadFrom(io.LimitReader(from, compile.MaxSize+1)); err != nil {
 		return nil, err
 	}
-	if len(text) > compile.MaxSize {
+	if text.Len() > compile.MaxSize {
 		return nil, fmt.Errorf("%s has more than the %d bytes a policy file may have", name, compile.MaxSize)
 	}
-	return text, nil
+	return text.Bytes(), nil
 }
 
 func shown(name string) string {

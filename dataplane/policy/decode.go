@@ -118,6 +118,11 @@ func readSections(rs *Ruleset, bodies [sectionEnd - 1][]byte, counts [sectionEnd
 type reader struct {
 	b      []byte
 	failed bool
+	// The lists of rules stand side by side, and so do the names that many have: a
+	// table of 100,000 rules is a few hundred pieces of memory, not a million.
+	sets  []SetID
+	ports []Port
+	names map[string]string
 }
 
 func (r *reader) done(what string) error {
@@ -149,6 +154,30 @@ func (r *reader) string() string {
 	return string(r.take(n))
 }
 
+// often reads a string that other rules have, too, as the name of a file.
+func (r *reader) often() string {
+	n := r.uint()
+	if n == 0 || n > len(r.b) {
+		r.failed = r.failed || n != 0
+		return ""
+	}
+	b := r.take(n)
+	if known, found := r.names[string(b)]; found {
+		return known
+	}
+	if r.names == nil {
+		r.names = map[string]string{}
+	}
+	s := string(b)
+	if len(r.names) < maxNames {
+		r.names[s] = s
+	}
+	return s
+}
+
+// maxNames bounds the strings that are looked for.
+const maxNames = 1 << 12
+
 // list reads n values that take at least size bytes each: so a count that the
 // bytes cannot hold is refused before memory is taken for it.
 func list[T any](r *reader, n, size int, read func() T) []T {
@@ -159,7 +188,7 @@ func list[T any](r *reader, n, size int, read func() T) []T {
 	if n == 0 {
 		return nil
 	}
-	out := make([]T, 0, min(n, 4096))
+	out := make([]T, 0, min(n, 1<<17))
 	for range n {
 		if r.failed {
 			return nil
@@ -167,6 +196,25 @@ func list[T any](r *reader, n, size int, read func() T) []T {
 		out = append(out, read())
 	}
 	return out
+}
+
+// sideBySide is list for small lists, which have room in one slice.
+func sideBySide[T any](r *reader, room *[]T, n, size int, read func() T) []T {
+	if n < 0 || n > len(r.b)/size {
+		r.failed, r.b = true, nil
+		return nil
+	}
+	if n == 0 {
+		return nil
+	}
+	if n > cap(*room)-len(*room) {
+		*room = make([]T, 0, max(n, 1024))
+	}
+	start := len(*room)
+	for range n {
+		*room = append(*room, read())
+	}
+	return (*room)[start:len(*room):len(*room)]
 }
 
 func (r *reader) set() Set {
@@ -196,15 +244,16 @@ func (r *reader) prefix() netip.Prefix {
 
 func (r *reader) rule() Rule {
 	out := Rule{Name: r.string(), Verdict: Verdict(r.byte()), Direction: Direction(r.byte()), Tier: uint32(r.uint()), Precedence: uint32(r.uint())}
-	set := func() SetID { return SetID(r.uint()) }
-	out.From = list(r, r.uint(), 4, set)
-	out.To = list(r, r.uint(), 4, set)
-	out.Ports = list(r, r.uint(), 10, r.port)
-	out.File, out.Line = r.string(), uint32(r.uint())
+	out.From = sideBySide(r, &r.sets, r.uint(), 4, r.setID)
+	out.To = sideBySide(r, &r.sets, r.uint(), 4, r.setID)
+	out.Ports = sideBySide(r, &r.ports, r.uint(), 10, r.port)
+	out.File, out.Line = r.often(), uint32(r.uint())
 	r.marks(&out)
-	out.Owner, out.Reason = r.string(), r.string()
+	out.Owner, out.Reason = r.often(), r.often()
 	return out
 }
+
+func (r *reader) setID() SetID { return SetID(r.uint()) }
 
 // marks reads the flags, and the times that they announce: a time of zero has
 // no flag, so that a rule has one form.

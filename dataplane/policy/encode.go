@@ -7,6 +7,10 @@ import (
 	"net/netip"
 )
 
+// HeadSize is how many bytes an artifact's head has, in which is the checksum of all
+// of it.
+const HeadSize = headerSize
+
 const (
 	magic       = "BHPOLICY"
 	version     = 4
@@ -25,6 +29,12 @@ const (
 // Encode writes a ruleset as a file. It fails if the ruleset breaks one of the
 // rules in the comments on its types.
 func Encode(rs *Ruleset) ([]byte, error) {
+	return EncodeHashed(rs, func() [32]byte { return rs.SourceHash })
+}
+
+// EncodeHashed is Encode, and asks for the hash of the source when all but the head is
+// written: who makes it can do so meanwhile.
+func EncodeHashed(rs *Ruleset, hash func() [32]byte) ([]byte, error) {
 	if err := rs.Validate(); err != nil {
 		return nil, fmt.Errorf("encode policy: %w", err)
 	}
@@ -46,7 +56,8 @@ func Encode(rs *Ruleset) ([]byte, error) {
 	binary.LittleEndian.PutUint32(out[12:], sectionEnd-1)
 	binary.LittleEndian.PutUint64(out[16:], uint64(len(out)))
 	binary.LittleEndian.PutUint64(out[24:], rs.Generation)
-	copy(out[32:], rs.SourceHash[:])
+	source := hash()
+	copy(out[32:], source[:])
 	sum := sha256.Sum256(out)
 	copy(out[sumAt:], sum[:])
 	return out, nil

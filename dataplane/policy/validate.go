@@ -42,6 +42,9 @@ func (rs *Ruleset) Validate() error {
 	return nil
 }
 
+// CompareSet orders sets as a Ruleset has them.
+func CompareSet(a, b *Set) int { return compareSet(*a, *b) }
+
 func compareSet(a, b Set) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 }
@@ -84,9 +87,23 @@ func (s *Set) validate(first bool) error {
 	return nil
 }
 
+// plain tells whether a text is of printing characters of ASCII alone, as nearly all
+// are: that is seen at a glance.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // prints tells whether a name can stand in a line of a table or a log, and moves
 // no terminal's cursor.
 func prints(name string) bool {
+	if plain(name) {
+		return true
+	}
 	return utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
@@ -144,6 +161,9 @@ func (r *Rule) validateMarks() error {
 // GoodRemark tells whether a text can be the owner or the reason of a rule: it
 // stands in a line of a table, a log or a trace.
 func GoodRemark(s string) bool {
+	if s == "" {
+		return true
+	}
 	notPrinted := func(r rune) bool { return !unicode.IsPrint(r) }
 	return len(s) <= MaxRemark && utf8.ValidString(s) && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, notPrinted)
 }

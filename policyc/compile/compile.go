@@ -53,6 +53,12 @@ type Options struct {
 	Generation uint64
 	// Step is told what is done next; nil: nobody asks.
 	Step func(string)
+	// Tool names the policyc that builds, and Kept is what such a one kept of a build
+	// before; for Build alone. An empty Tool keeps nothing.
+	Tool string
+	Kept []byte
+	// partSize is that of what is kept, for tests; 0 is as usual.
+	partSize int
 }
 
 // Policy is a checked policy, for package eval.
@@ -134,6 +140,16 @@ func (o Options) step(name string) {
 // Compile checks the sources and lowers them; the ruleset is nil if something
 // failed.
 func Compile(sources []Source, o Options) (*policy.Ruleset, Findings) {
+	p, list, _ := checked(sources, o)
+	if list.Failed() {
+		return nil, Findings{list}
+	}
+	o.step("lower")
+	return Lower(p, o), Findings{list}
+}
+
+// checked reads and checks the sources and runs their tests.
+func checked(sources []Source, o Options) (*Policy, *diag.List, []*diag.Source) {
 	o.step("check")
 	p, list, texts := read(sources)
 	if !list.Failed() {
@@ -141,11 +157,7 @@ func Compile(sources []Source, o Options) (*policy.Ruleset, Findings) {
 		runTests(p, 0, list)
 	}
 	list.Sort(texts)
-	if list.Failed() {
-		return nil, Findings{list}
-	}
-	o.step("lower")
-	return Lower(p, o), Findings{list}
+	return p, list, texts
 }
 
 // Lower lowers a policy in which nothing failed.

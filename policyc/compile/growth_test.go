@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +19,11 @@ type cost struct {
 	build  float64 // ms of the processors, the least of three, text to bytes: another load on the machine is not in it
 	bytes  float64 // KiB of the artifact
 	memory float64 // KiB allocated on the way
+	peak   float64 // KiB that the process has had at most, the least of three
 }
+
+// mostHeld bounds what a build of 100,000 rules holds at most, in KiB.
+const mostHeld = 400 << 10
 
 // steepest is the growth that is still near linear: the exponent of a power of
 // the rules, fitted. Linear is 1, n log n about 1.1, quadratic 2.
@@ -39,7 +44,10 @@ func TestGrowthIsNearLinear(t *testing.T) {
 	var all []cost
 	for _, n := range sizes {
 		c := measure(t, n)
-		t.Logf("%6d rules: %7.1f ms, artifact %7.0f KiB, %8.0f KiB allocated", c.rules, c.build, c.bytes, c.memory)
+		t.Logf("%6d rules: %7.1f ms, artifact %7.0f KiB, %8.0f KiB allocated, %7.0f held at most", c.rules, c.build, c.bytes, c.memory, c.peak)
+		if n == 100_000 && c.peak > mostHeld {
+			t.Errorf("a build of 100,000 rules holds %.0f KiB at most, more than %d", c.peak, mostHeld)
+		}
 		all = append(all, c)
 	}
 	for i, of := range curves {
@@ -60,9 +68,10 @@ func TestGrowthIsNearLinear(t *testing.T) {
 func measure(t *testing.T, rules int) cost {
 	t.Helper()
 	sources := city(max(100, rules/10), rules)
-	c := cost{rules: rules, build: math.Inf(1)}
+	c := cost{rules: rules, build: math.Inf(1), peak: math.Inf(1)}
 	for range 3 {
-		runtime.GC()
+		debug.FreeOSMemory()
+		forgetPeak(t)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		start := processorTime(t)
@@ -76,18 +85,42 @@ func measure(t *testing.T, rules int) cost {
 		}
 		c.build = min(c.build, processorTime(t)-start)
 		runtime.ReadMemStats(&after)
+		c.peak = min(c.peak, peak(t))
 		c.bytes, c.memory = float64(len(data))/1024, float64(after.TotalAlloc-before.TotalAlloc)/1024
 	}
 	return c
 }
 
 // processorTime is what the process has had of the processors, in ms.
-func processorTime(t *testing.T) float64 {
+func processorTime(t testing.TB) float64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		t.Fatal(err)
 	}
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e6
+}
+
+// forgetPeak has the kernel forget what the process has had of memory (proc(5),
+// clear_refs), and peak is what it has had since, in KiB.
+func forgetPeak(t testing.TB) {
+	t.Helper()
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func peak(t testing.TB) float64 {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kib float64
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		t.Fatal(err)
+	}
+	return kib
 }
 
 // exponent fits value = a * rules^e: the slope of the least squares through the
@@ -110,6 +143,7 @@ var curves = []struct {
 	{"processor time", "ms", "#1f6feb", func(c cost) float64 { return c.build }, 0},
 	{"artifact", "KiB", "#2da44e", func(c cost) float64 { return c.bytes }, 0},
 	{"memory allocated", "KiB", "#bf3989", func(c cost) float64 { return c.memory }, 0},
+	{"memory held at most", "KiB", "#bc4c00", func(c cost) float64 { return c.peak }, 0},
 }
 
 // draw draws the costs, both axes logarithmic: what is linear rises as the grey

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -68,6 +69,32 @@ func BenchmarkCompile(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(size.rules), "ns/rule")
+		})
+	}
+}
+
+// BenchmarkBuildAgain is a build after one rule of 100,000 was edited, whole and from
+// what the build before kept, in one run.
+func BenchmarkBuildAgain(b *testing.B) {
+	sources := city(10_000, 100_000)
+	first, _, err := Build(sources, Options{Tool: "t"})
+	if err != nil || first.Why != "" {
+		b.Fatal(err, first.Why)
+	}
+	edited := []Source{{Name: sources[0].Name, Text: bytes.Replace(sources[0].Text, []byte("[[rules]]\nname = \"r050000\""), []byte("[[rules]]\nowner = \"me\"\nname = \"r050000\""), 1)}}
+	for _, way := range []struct {
+		name string
+		o    Options
+	}{{"whole", Options{}}, {"kept", Options{Tool: "t", Kept: bytes.Join(first.Kept, nil)}}} {
+		b.Run(way.name, func(b *testing.B) {
+			b.ReportAllocs()
+			start := processorTime(b)
+			for b.Loop() {
+				if t, _, err := Build(edited, way.o); err != nil || len(t.Rules.Rules) != 100_000 || way.o.Kept != nil && t.Reused < 99_000 {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric((processorTime(b)-start)/float64(b.N), "cpu-ms/op")
 		})
 	}
 }

@@ -19,18 +19,28 @@ import (
 // umask. A link stays a link: what it points to is written. What is no regular
 // file, as a pipe or /dev/null, cannot be replaced and is written to.
 func Write(path string, data []byte, mode fs.FileMode) error {
-	if err := write(path, data, mode); err != nil {
+	return failed(path, write(path, [][]byte{data}, mode, true))
+}
+
+// WriteLoose is Write, of pieces that follow each other, for what can be made again, and has a checksum: a reader finds
+// the old file or the new one, but a machine that loses power may find a part.
+func WriteLoose(path string, mode fs.FileMode, pieces ...[]byte) error {
+	return failed(path, write(path, pieces, mode, false))
+}
+
+func failed(path string, err error) error {
+	if err != nil {
 		return fmt.Errorf("write %s: %w", path, cause(err))
 	}
 	return nil
 }
 
-func write(path string, data []byte, mode fs.FileMode) error {
+func write(path string, data [][]byte, mode fs.FileMode, sync bool) error {
 	path = target(path)
 	old, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return replace(path, data, mode, nil)
+		return replace(path, data, mode, nil, sync)
 	case err != nil:
 		return err
 	case old.IsDir():
@@ -38,7 +48,7 @@ func write(path string, data []byte, mode fs.FileMode) error {
 	case !old.Mode().IsRegular():
 		return pour(path, data)
 	}
-	return replace(path, data, mode, old)
+	return replace(path, data, mode, old, sync)
 }
 
 // maxLinks is how many links the kernel follows, too.
@@ -68,18 +78,18 @@ func target(path string) string {
 }
 
 // pour writes to something that is no regular file.
-func pour(path string, data []byte) error {
+func pour(path string, data [][]byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
+	return errors.Join(all(f, data), f.Close())
 }
 
 // replace writes the bytes to a file beside path; when they have reached the
-// disk it takes the name; then the directory's entry reaches the disk, too.
-func replace(path string, data []byte, mode fs.FileMode, old fs.FileInfo) (err error) {
+// disk, if they are to, it takes the name; then the directory's entry reaches the
+// disk, too.
+func replace(path string, data [][]byte, mode fs.FileMode, old fs.FileInfo, sync bool) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.OpenFile(filepath.Join(dir, ".policyc-"+rand.Text()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
@@ -90,14 +100,26 @@ func replace(path string, data []byte, mode fs.FileMode, old fs.FileInfo) (err e
 			os.Remove(f.Name())
 		}
 	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, inherit(f, old), f.Sync(), f.Close()); err != nil {
+	err = errors.Join(all(f, data), inherit(f, old))
+	if sync {
+		err = errors.Join(err, f.Sync())
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	if err = os.Rename(f.Name(), path); err != nil || !sync {
 		return err
 	}
 	return syncDir(dir)
+}
+
+func all(f *os.File, pieces [][]byte) error {
+	for _, data := range pieces {
+		if _, err := f.Write(data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // inherit gives a new file the owner and the mode of the one it replaces. The

@@ -16,7 +16,7 @@ import (
 // Files checks the statements of all files together: names are of the policy,
 // not of a file.
 func Files(files []*source.File, list *diag.List) *Policy {
-	c := &checker{p: &Policy{named: map[string]Set{}}, list: list, places: map[string]diag.Span{}, used: map[string]bool{}, holders: map[netip.Addr]holding{}, ranges: map[[2]uint16]bool{}, alone: map[Set][]Set{}, words: map[string][]policy.Port{}}
+	c := &checker{p: &Policy{named: map[string]Set{}, Asked: map[string]bool{}}, list: list, places: map[string]diag.Span{}, used: map[string]bool{}, holders: map[netip.Addr]holding{}, ranges: map[[2]uint16]bool{}, alone: map[Set][]Set{}, words: map[string][]policy.Port{}}
 	c.scopesOf(files)
 	var services []*source.Service
 	for _, f := range files {
@@ -388,6 +388,7 @@ func (c *checker) subject(e *source.Endpoint, whole diag.Span, side string) (Sub
 	}
 	if named, found := c.p.in(c.scope, e.Text.Value); found {
 		c.used[named.Name()] = true
+		c.p.Asked[named.Name()] = true
 	}
 	s, problem := c.p.subjectIn(c.scope, e.Text.Value, c.meant)
 	if problem != nil {
@@ -410,6 +411,6 @@ func (c *checker) unused() {
 	}
 	slices.SortFunc(names, cmp.Compare[string])
 	for _, name := range names {
-		c.list.Warnf(c.places[name], "no rule names %q", name)
+		c.list.Warnf(c.places[name], "no rule names %q", name).NotUsed(name)
 	}
 }

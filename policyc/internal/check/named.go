@@ -19,6 +19,9 @@ import (
 
 // portNames reads the ports that a service names.
 func (c *checker) portNames(table *source.NamedPorts) map[string][]policy.Port {
+	if len(table.Items) == 0 {
+		return nil
+	}
 	out := map[string][]policy.Port{}
 	for _, item := range table.Items {
 		name := item.Name.Value

@@ -26,7 +26,9 @@ type Policy struct {
 	Tests    []*Test
 	// Endpoints are those that questions and tests can name.
 	Endpoints []Subject
-	named     map[string]Set
+	// Asked are the names of services and networks that tests ask about.
+	Asked map[string]bool
+	named map[string]Set
 }
 
 // Service is a set of endpoints: those that have all of its labels, meet all of
@@ -201,12 +203,12 @@ var builtIn = map[string]Set{anyName: {Any: true}, hostName: {Service: Host}, ou
 // others, but for its label, which nobody can write.
 var Host = &Service{Name: hostName, Labels: map[string]string{policy.HostLabel: policy.HostValue}}
 
-// BuiltIn says what a built-in name means; empty: it is none.
-func BuiltIn(name string) string {
-	return map[string]string{
-		anyName: "everybody", hostName: "the endpoints that are hosts", outsideName: "every address that no endpoint has, but for groups and link-local ones",
-	}[name]
+var builtInMeaning = map[string]string{
+	anyName: "everybody", hostName: "the endpoints that are hosts", outsideName: "every address that no endpoint has, but for groups and link-local ones",
 }
+
+// BuiltIn says what a built-in name means; empty: it is none.
+func BuiltIn(name string) string { return builtInMeaning[name] }
 
 // BuiltInNames lists them.
 func BuiltInNames() []string { return []string{anyName, hostName, outsideName} }

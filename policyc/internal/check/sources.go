@@ -17,9 +17,9 @@ import (
 // The ranges of source ports are joined before they are multiplied, so that
 // however they are cut the rule is the same.
 
-// maxSources bounds the ranges of source ports that a policy has: each question
+// MaxSources bounds the ranges of source ports that a policy has: each question
 // about a port is asked of every stretch that they cut.
-const maxSources = 256
+const MaxSources = 256
 
 // maxProduct bounds the ports of a rule, written out: a line of text could stand
 // for a thousand million of them.
@@ -65,8 +65,8 @@ func (c *checker) noteSources(at diag.Span, ranges []policy.Port) {
 	for _, p := range ranges {
 		before := len(c.ranges)
 		c.ranges[[2]uint16{p.SrcLo, p.SrcHi}] = true
-		if before == maxSources && len(c.ranges) > before {
-			c.list.Errorf(at, "the policy has more than %d different ranges of source ports", maxSources).With("use ranges that are alike, as \"1024-65535\"")
+		if before == MaxSources && len(c.ranges) > before {
+			c.list.Errorf(at, "the policy has more than %d different ranges of source ports", MaxSources).With("use ranges that are alike, as \"1024-65535\"")
 		}
 	}
 }

@@ -33,6 +33,8 @@ type Diagnostic struct {
 	Suggest string
 	// Cure says what to write instead, "" where Message says it all.
 	Cure string
+	// Unused is what a warning says that nothing uses, "" of any other finding.
+	Unused string
 	// Notes are other places that matter, such as the first of two
 	// definitions.
 	Notes []Note
@@ -108,6 +110,9 @@ func (d *Diagnostic) Meant(name string) *Diagnostic {
 	d.Suggest = name
 	return d
 }
+
+// NotUsed says what nothing uses.
+func (d *Diagnostic) NotUsed(name string) { d.Unused = name }
 
 // Note adds a second place.
 func (d *Diagnostic) Note(at Span, format string, args ...any) *Diagnostic {

@@ -3,6 +3,7 @@ package diag
 import (
 	"bytes"
 	"slices"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -12,22 +13,31 @@ type Source struct {
 	Name string
 	Text []byte
 
-	lines []int32 // offset of each line's first byte, made by NewSource
+	lines []int32 // offset of each line's first byte, made when the first is asked for
+	once  sync.Once
 }
 
 // NewSource takes a text under the name that diagnostics give it. A UTF-8
 // byte order mark is cut off; the text is not copied.
 func NewSource(name string, text []byte) *Source {
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
-	s := &Source{Name: name, Text: text, lines: make([]int32, 1, 1+bytes.Count(text, newline))}
-	for at := 0; ; {
-		i := bytes.IndexByte(text[at:], '\n')
-		if i < 0 {
-			return s
+	return &Source{Name: name, Text: text}
+}
+
+// starts are where lines begin.
+func (s *Source) starts() []int32 {
+	s.once.Do(func() {
+		s.lines = make([]int32, 1, 1+bytes.Count(s.Text, newline))
+		for at := bytes.IndexByte(s.Text, '\n') + 1; at > 0; {
+			s.lines = append(s.lines, int32(at))
+			i := bytes.IndexByte(s.Text[at:], '\n')
+			if i < 0 {
+				return
+			}
+			at += i + 1
 		}
-		at += i + 1
-		s.lines = append(s.lines, int32(at))
-	}
+	})
+	return s.lines
 }
 
 var newline = []byte{'\n'}
@@ -56,7 +66,7 @@ func (p Span) Line() int {
 	if p.Src == nil {
 		return 0
 	}
-	at, first := slices.BinarySearch(p.Src.lines, p.Off)
+	at, first := slices.BinarySearch(p.Src.starts(), p.Off)
 	if first {
 		at++
 	}
@@ -70,12 +80,12 @@ func (p Span) Col() int {
 	if line == 0 {
 		return 0
 	}
-	return utf8.RuneCount(p.Src.Text[p.Src.lines[line-1]:p.Off]) + 1
+	return utf8.RuneCount(p.Src.Text[p.Src.starts()[line-1]:p.Off]) + 1
 }
 
 // text is the line that holds the span's start, without its end-of-line.
 func (p Span) text() []byte {
-	start := p.Src.lines[p.Line()-1]
+	start := p.Src.starts()[p.Line()-1]
 	line := p.Src.Text[start:]
 	if end := bytes.IndexByte(line, '\n'); end >= 0 {
 		line = line[:end]

@@ -79,16 +79,39 @@ func parts(r *check.Rule) []*check.Rule {
 // written as rules without a scope and without names of ports.
 func eachPlain(p *check.Policy, f func(*check.Rule)) {
 	for _, r := range slices.Concat(p.Rules, p.Defaults[:]) {
-		switch {
-		case r == nil:
-		case r.Scope == nil && len(r.Named) == 0:
-			f(r) // most are
-		default:
-			for _, half := range halves(r) {
-				for _, part := range parts(half) {
-					f(part)
+		if r != nil {
+			plain(r, f)
+		}
+	}
+}
+
+// plain calls f with what a rule is written as.
+func plain(r *check.Rule, f func(*check.Rule)) {
+	if r.Scope == nil && len(r.Named) == 0 {
+		f(r) // most are
+		return
+	}
+	for _, half := range halves(r) {
+		for _, part := range parts(half) {
+			f(part)
+		}
+	}
+}
+
+// Beside are the names of the sets that a rule names beside any: they are among the
+// sets of a table, though no rule of it has them.
+func Beside(r *check.Rule) (names []string) {
+	plain(r, func(r *check.Rule) {
+		for _, side := range [2][]check.Set{r.From, r.To} {
+			if len(side) < 2 || !slices.ContainsFunc(side, func(s check.Set) bool { return s.Any }) {
+				continue
+			}
+			for _, s := range side {
+				if !s.Any {
+					names = append(names, s.Name())
 				}
 			}
 		}
-	}
+	})
+	return names
 }

@@ -3,6 +3,7 @@ package lower
 import (
 	"crypto/sha256"
 	"fmt"
+	"net/netip"
 	"strconv"
 
 	"bulkhead/dataplane/policy"
@@ -13,18 +14,52 @@ import (
 // fmt took a tenth of a build.
 func Hash(rs *policy.Ruleset) [32]byte {
 	h := sha256.New()
-	for _, s := range rs.Sets {
-		fmt.Fprintf(h, "%d %q %q %v %v\n", s.Kind, s.Name, s.Selector, s.Prefixes, s.Except)
-	}
-	line := make([]byte, 0, 1<<16)
-	for i := range rs.Rules {
-		if line = appendRule(line, &rs.Rules[i]); len(line) > 1<<15 {
-			h.Write(line)
-			line = line[:0]
+	room := make([]byte, 0, 1<<16)
+	write := func(text []byte) {
+		if room = text; len(room) > 1<<15 {
+			h.Write(room)
+			room = room[:0]
 		}
 	}
-	h.Write(line)
+	for i := range rs.Sets {
+		write(appendSet(room, &rs.Sets[i]))
+	}
+	for i := range rs.Rules {
+		write(appendRule(room, &rs.Rules[i]))
+	}
+	h.Write(room)
 	return [32]byte(h.Sum(nil))
+}
+
+// appendSet writes who is in a set.
+func appendSet(b []byte, s *policy.Set) []byte {
+	b = append(strconv.AppendUint(b, uint64(s.Kind), 10), ' ')
+	b = append(appendQuoted(b, s.Name), ' ')
+	b = appendList(b, s.Selector, func(b []byte, all policy.Requirements) []byte {
+		return appendList(b, all, appendRequirement)
+	})
+	b = appendList(append(b, ' '), s.Prefixes, appendPrefix)
+	b = appendList(append(b, ' '), s.Except, appendPrefix)
+	return append(b, '\n')
+}
+
+func appendRequirement(b []byte, r policy.Requirement) []byte {
+	b = appendQuoted(append(b, '{'), r.Key)
+	b = strconv.AppendQuoteRune(append(b, ' '), rune(r.Op))
+	return append(appendList(append(b, ' '), r.Values, appendQuoted), '}')
+}
+
+func appendPrefix(b []byte, p netip.Prefix) []byte { return p.AppendTo(b) }
+
+func appendList[T any](b []byte, list []T, one func([]byte, T) []byte) []byte {
+	b = append(b, '[')
+	for i := range list {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = one(b, list[i])
+	}
+	return append(b, ']')
 }
 
 // appendRule writes what a rule says, and the marks of one that has any on a line

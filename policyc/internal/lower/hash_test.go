@@ -23,8 +23,25 @@ func TestHashIsOfTheTextThatFmtWrites(t *testing.T) {
 		}
 		return out
 	}
+	words := func() (out []string) {
+		for range r.IntN(3) {
+			out = append(out, names[r.IntN(len(names))])
+		}
+		return out
+	}
 	for range 3000 {
-		rs := &policy.Ruleset{Sets: []policy.Set{{Kind: policy.KindAny, Name: "any"}, {Kind: policy.KindNetwork, Name: "n", Prefixes: policy.Everywhere()}}}
+		rs := &policy.Ruleset{Sets: []policy.Set{{Kind: policy.KindAny, Name: "any"}, {Kind: policy.KindNetwork, Name: "n", Prefixes: policy.Everywhere(), Except: policy.OnTheLink()}}}
+		for range r.IntN(3) {
+			s := policy.Set{Kind: policy.KindService, Name: names[r.IntN(len(names))]}
+			for range r.IntN(3) {
+				var all policy.Requirements
+				for range r.IntN(3) {
+					all = append(all, policy.Requirement{Key: names[r.IntN(len(names))], Op: policy.Op(r.IntN(4)), Values: words()})
+				}
+				s.Selector = append(s.Selector, all)
+			}
+			rs.Sets = append(rs.Sets, s)
+		}
 		for range 1 + r.IntN(3) {
 			rule := policy.Rule{
 				Name: names[r.IntN(len(names))], Verdict: policy.Verdict(r.IntN(3)), Tier: r.Uint32N(4), Precedence: r.Uint32(), Direction: policy.Direction(r.IntN(3)), From: sets(), To: sets(),

@@ -45,15 +45,49 @@ var lists = [2]string{"rules", "tests"}
 
 // cut finds where the parts of a text begin, the head apart; none if it is small.
 // Parts but the last have size bytes at the least.
-func cut(text []byte, size int) []int {
-	if len(text) < 2*size {
+func cut(src *diag.Source, size int) []int {
+	if first := nextItem(src.Text, 0); first >= 0 && len(src.Text) >= 2*size {
+		return PartsFrom(src, first, size)
+	}
+	return nil
+}
+
+// Parts finds where the parts of a text begin, the head apart, for who keeps what was
+// made of each; parts but the last have size bytes at the least. false: they do not
+// stand each by itself.
+func Parts(src *diag.Source, size int) (starts []int, fine bool) {
+	if first := nextItem(src.Text, 0); first >= 0 {
+		starts = PartsFrom(src, first, size)
+	}
+	return starts, ItemsOnly(src, starts)
+}
+
+// PartsFrom is where the parts of what stands behind an offset would begin, the first
+// there; none if no item begins there.
+func PartsFrom(src *diag.Source, from, size int) (starts []int) {
+	if !beginsItem(src.Text[from:]) {
 		return nil
 	}
-	var starts []int
-	for at := nextItem(text, 0); at >= 0; at = nextItem(text, min(at+size, len(text))) {
+	for at := from; at >= 0; at = nextItem(src.Text, min(at+size, len(src.Text))) {
 		starts = append(starts, at)
 	}
 	return starts
+}
+
+// ItemsOnly tells whether each of some parts of a text is of whole statements and
+// of nothing but rules and tests.
+func ItemsOnly(src *diag.Source, starts []int) bool {
+	var pool syntax.Pool
+	for i, from := range starts {
+		to := len(src.Text)
+		if i+1 < len(starts) {
+			to = starts[i+1]
+		}
+		if tree, bad := pool.Scan(src, from, to); bad != nil || !itemsOnly(tree) {
+			return false
+		}
+	}
+	return true
 }
 
 // nextItem is where the first line that begins an item by its looks begins, behind

@@ -79,7 +79,7 @@ func open(src *diag.Source, whole bool, list *diag.List) *text {
 	if !readable(src, list) {
 		return t
 	}
-	if t.starts = cut(src.Text, partSize); t.starts != nil && !whole {
+	if t.starts = cut(src, partSize); t.starts != nil && !whole {
 		t.root = readHead(src, t.starts[0])
 	}
 	if t.root == nil {
@@ -203,7 +203,7 @@ func readable(src *diag.Source, list *diag.List) bool {
 // treeInParts reads a text in parts and puts them together; nil: it must be read
 // whole.
 func treeInParts(src *diag.Source, size int) *node {
-	starts := cut(src.Text, size)
+	starts := cut(src, size)
 	if starts == nil {
 		return nil
 	}

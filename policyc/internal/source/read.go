@@ -23,7 +23,9 @@ func (r *reader) file(root *node, f *File) {
 	r.keys(root, "a policy file", "version", "include", "vars", "scope", "services", "networks", "endpoints", "tiers", "rules", "tests")
 	r.texts(root, "include", false)
 	f.Scope = r.scope(root)
-	for _, e := range r.named(root, "services") {
+	services := r.named(root, "services")
+	f.Services = slices.Grow(f.Services, len(services))
+	for _, e := range services {
 		f.Services = append(f.Services, r.service(e))
 	}
 	for _, e := range r.named(root, "networks") {

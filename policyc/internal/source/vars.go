@@ -171,6 +171,6 @@ func (v *variables) unused() {
 	slices.Sort(names)
 	for _, full := range names {
 		_, name, _ := strings.Cut(full, "/")
-		v.list.Warnf(at[full], "no string uses variable %q", name)
+		v.list.Warnf(at[full], "no string uses variable %q", name).NotUsed("${" + name + "}")
 	}
 }

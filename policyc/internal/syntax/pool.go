@@ -21,6 +21,9 @@ func (p *Pool) Scan(src *diag.Source, from, to int) (*Tree, *Error) {
 		p.names = words{}
 	}
 	p.lent = 0
+	if p.tree.Statements == nil {
+		p.tree.Statements = make([]Statement, 0, likely(src.Text[from:to]))
+	}
 	p.tree = Tree{Src: src, Statements: p.tree.Statements[:0]}
 	s := &scanner{text: src.Text[:to], off: from, names: p.names, pool: p, parts: p.parts[:0]}
 	err := s.statements(&p.tree)

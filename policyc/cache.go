@@ -1,0 +1,92 @@
+package main
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"bulkhead/policyc/internal/atomicfile"
+)
+
+// cacheFile is --cache: what a build keeps for the next one, "" for nothing.
+type cacheFile string
+
+// maxCache bounds a cache, in bytes: a table has 256 MiB at the most, and what is
+// kept beside it is a small part of that.
+const maxCache = 320 << 20
+
+// check refuses a cache in the place of what the build reads and writes.
+func (c cacheFile) check(out string, sources []string) error {
+	if c == "" {
+		return nil
+	}
+	if c == "-" {
+		return errors.New("--cache - is no file; name one")
+	}
+	for _, name := range append([]string{out}, sources...) {
+		if name == string(c) || sameFile(name, string(c)) {
+			return fmt.Errorf("--cache %s is %s, too; name another file", c, name)
+		}
+	}
+	return nil
+}
+
+// sameFile tells whether two names are of one file that is there.
+func sameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	other, err2 := os.Stat(b)
+	return err == nil && err2 == nil && a != "-" && os.SameFile(one, other)
+}
+
+// read reads what the build before kept; nothing if none has.
+func (c cacheFile) read() ([]byte, error) {
+	if c == "" {
+		return nil, nil
+	}
+	f, err := os.Open(string(c))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxCache) {
+		err = fmt.Errorf("--cache %s is no cache of policyc's; name another file", c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, info.Size())
+	_, err = io.ReadFull(f, data)
+	return data, err
+}
+
+// write keeps a build. One that is damaged is not used, so that it need not have
+// reached the disk.
+func (c cacheFile) write(pieces [][]byte) error {
+	return atomicfile.WriteLoose(string(c), 0o600, pieces...)
+}
+
+// tool is which policyc this is: the build ID that the Go linker gives each binary,
+// by its content. What another one kept may not be what this one would build.
+func (c cacheFile) tool() (string, error) {
+	if c == "" {
+		return "", nil
+	}
+	f, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	note := f.Section(".note.go.buildid")
+	if note == nil {
+		return "", errors.New("--cache needs the build ID of policyc, and this one has none; build it without -buildid")
+	}
+	id, err := note.Data()
+	return string(id), err
+}
