@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"bulkhead/policyc/internal/atomicfile"
 )
@@ -55,8 +56,8 @@ func (c cacheFile) read() ([]byte, error) {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxCache) {
-		err = fmt.Errorf("--cache %s is no cache of policyc's; name another file", c)
+	if err == nil {
+		err = c.trusted(info)
 	}
 	if err != nil {
 		return nil, err
@@ -64,6 +65,19 @@ func (c cacheFile) read() ([]byte, error) {
 	data := make([]byte, info.Size())
 	_, err = io.ReadFull(f, data)
 	return data, err
+}
+
+// trusted refuses what is no cache, and what somebody else may have written: it
+// decides what the table says.
+func (c cacheFile) trusted(info fs.FileInfo) error {
+	if !info.Mode().IsRegular() || info.Size() > maxCache {
+		return fmt.Errorf("--cache %s is no cache of policyc's; name another file", c)
+	}
+	owner, known := info.Sys().(*syscall.Stat_t)
+	if !known || int(owner.Uid) != os.Geteuid() && owner.Uid != 0 || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("--cache %s could have been written by somebody else, who would decide what the table says; remove it, and the build makes it anew", c)
+	}
+	return nil
 }
 
 // write keeps a build. One that is damaged is not used, so that it need not have

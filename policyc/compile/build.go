@@ -26,8 +26,8 @@ type Table struct {
 // something failed.
 func Build(sources []Source, o Options) (*Table, Findings, error) {
 	if o.Tool != "" {
-		if t, err := rebuild(kept.Open(o.Kept, o.Tool), sources, o); t != nil || err != nil {
-			return t, Findings{&diag.List{}}, err
+		if t := rebuild(kept.Open(o.Kept, o.Tool), sources, o); t != nil {
+			return t, Findings{&diag.List{}}, nil
 		}
 	}
 	p, list, texts := checked(sources, o)
@@ -49,9 +49,9 @@ func Build(sources []Source, o Options) (*Table, Findings, error) {
 }
 
 // rebuild builds from a kept build; nil: everything is to be compiled.
-func rebuild(b *kept.Build, sources []Source, o Options) (*Table, error) {
+func rebuild(b *kept.Build, sources []Source, o Options) *Table {
 	if b == nil {
-		return nil, nil
+		return nil
 	}
 	var texts []*diag.Source
 	for _, s := range sources {
@@ -59,7 +59,7 @@ func rebuild(b *kept.Build, sources []Source, o Options) (*Table, error) {
 	}
 	changes, fine := b.Changes(texts)
 	if !fine {
-		return nil, nil
+		return nil
 	}
 	parts := make([]Source, len(changes))
 	for i, c := range changes {
@@ -67,21 +67,24 @@ func rebuild(b *kept.Build, sources []Source, o Options) (*Table, error) {
 	}
 	fresh := &kept.Fresh{}
 	if fresh.Policy, fresh.Found, fresh.Sources = read(parts); fresh.Found.Failed() {
-		return nil, nil
+		return nil
 	}
 	fresh.Rules, fresh.Of = lower.PolicyFrom(fresh.Policy, o.Generation)
 	rs, reused := b.Merge(changes, fresh)
 	if rs == nil {
-		return nil, nil
+		return nil
 	}
 	rs.Generation = o.Generation
 	hash := sync.OnceValue(func() [32]byte { return lower.Hash(rs) })
 	go hash()
 	data, err := policy.EncodeHashed(rs, hash)
 	if rs.SourceHash = hash(); err != nil {
-		return nil, err
+		return nil // a whole build will say what is wrong
 	}
 	b.Renew(data)
 	next, err := b.Bytes()
-	return &Table{Rules: rs, Bytes: data, Kept: next, Reused: reused}, err
+	if err != nil {
+		return nil
+	}
+	return &Table{Rules: rs, Bytes: data, Kept: next, Reused: reused}
 }

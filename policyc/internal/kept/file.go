@@ -99,7 +99,7 @@ func Open(data []byte, tool string) *Build {
 		return nil
 	}
 	b.old = sync.OnceValues(func() (*policy.Ruleset, error) { return policy.Decode(b.table) })
-	go b.old() // while the caller finds out what has changed
+	go b.old() // while the caller finds out what has changed; it ends by itself
 	return b
 }
 

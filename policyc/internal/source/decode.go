@@ -56,9 +56,15 @@ func cut(src *diag.Source, size int) []int {
 // made of each; parts but the last have size bytes at the least. false: they do not
 // stand each by itself.
 func Parts(src *diag.Source, size int) (starts []int, fine bool) {
-	if first := nextItem(src.Text, 0); first >= 0 {
-		starts = PartsFrom(src, first, size)
+	first := nextItem(src.Text, 0)
+	if first < 0 {
+		return nil, true
 	}
+	var pool syntax.Pool
+	if _, bad := pool.Scan(src, 0, first); bad != nil {
+		return nil, false // what looks like a header may be in a string
+	}
+	starts = PartsFrom(src, first, size)
 	return starts, ItemsOnly(src, starts)
 }
 
@@ -74,8 +80,8 @@ func PartsFrom(src *diag.Source, from, size int) (starts []int) {
 	return starts
 }
 
-// ItemsOnly tells whether each of some parts of a text is of whole statements and
-// of nothing but rules and tests.
+// ItemsOnly tells whether each of some parts of a text, of which the first begins where
+// a statement does, is of whole statements and of nothing but rules and tests.
 func ItemsOnly(src *diag.Source, starts []int) bool {
 	var pool syntax.Pool
 	for i, from := range starts {

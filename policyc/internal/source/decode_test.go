@@ -100,3 +100,20 @@ func BenchmarkParse(b *testing.B) {
 		})
 	}
 }
+
+// A line that looks like a rule stands in a string, and what follows can be read out of
+// step with the quotes, to the end: the head, which ends in the string, tells.
+func TestARuleInAStringBeginsNoPart(t *testing.T) {
+	text := "version = 1\n[vars]\na = '''\n[[rules]]\nname = \"x\"\n'''\nb = ''' = 1 # '''\n[[rules]]\nname = \"r\"\n"
+	src := diag.NewSource("p", []byte(text))
+	var list diag.List
+	if f := Parse(src, &list); len(f.Rules) != 1 {
+		t.Fatalf("it has %d rules: %v", len(f.Rules), list.All)
+	}
+	if first := nextItem(src.Text, 0); !ItemsOnly(src, []int{first}) {
+		t.Error("out of step it is not read: this test proves nothing")
+	}
+	if _, fine := Parts(src, 1); fine || treeInParts(src, 1) != nil {
+		t.Error("it is read in parts")
+	}
+}
