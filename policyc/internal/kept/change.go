@@ -28,26 +28,25 @@ type Change struct {
 // Changes finds what has changed since the build, a change for each source, in their
 // order. false: more than parts of rules and tests has.
 func (b *Build) Changes(sources []*diag.Source) ([]Change, bool) {
-	if len(sources) != len(b.Files) {
-		return nil, false
+	numbers := make(map[string]int, len(b.Files))
+	for i := range b.Files {
+		numbers[b.Files[i].Name] = i
 	}
-	seen := map[int]bool{}
 	var out []Change
 	for _, src := range sources {
-		for i := range b.Files {
-			if b.Files[i].Name != src.Name || seen[i] {
-				continue
-			}
-			seen[i] = true
-			c, fine := b.Files[i].change(src, b.Size)
-			if !fine {
-				return nil, false
-			}
-			c.file = i
-			out = append(out, c)
+		i, known := numbers[src.Name]
+		if !known {
+			return nil, false
 		}
+		delete(numbers, src.Name)
+		c, fine := b.Files[i].change(src, b.Size)
+		if !fine {
+			return nil, false
+		}
+		c.file = i
+		out = append(out, c)
 	}
-	return out, len(out) == len(sources)
+	return out, len(numbers) == 0
 }
 
 // change finds what has changed in a file.

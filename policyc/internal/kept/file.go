@@ -160,19 +160,20 @@ func Keep(tool string, size int, sources []*diag.Source, p *check.Policy, rs *po
 		return nil, whyFindings
 	}
 	b = &Build{index: index{Tool: tool, Size: size}, table: table}
-	numbers := map[*diag.Source]uint32{}
+	numbers, names := map[*diag.Source]uint32{}, map[string]bool{}
 	for i, src := range sources {
 		starts, fine := source.Parts(src, size)
 		if !fine {
 			return nil, whyOrder
 		}
-		if b.file(src.Name) != nil {
+		if names[src.Name] {
 			return nil, whyNames
 		}
-		f := file{Name: src.Name, Head: partOf(src.Text[:headOf(src, starts)]), Rest: partsOf(src.Text, starts)}
-		f.beside(p.Rules, src, 0)
-		b.Files = append(b.Files, f)
-		numbers[src] = uint32(i)
+		names[src.Name], numbers[src] = true, uint32(i)
+		b.Files = append(b.Files, file{Name: src.Name, Head: partOf(src.Text[:headOf(src, starts)]), Rest: partsOf(src.Text, starts)})
+	}
+	for _, r := range p.Rules {
+		b.Files[numbers[r.At.Src]].beside(r, 0)
 	}
 	if !eachInTable(p, rs) {
 		return nil, whyOrder
@@ -211,28 +212,21 @@ func partsOf(text []byte, starts []int) []part {
 	return out
 }
 
-// beside notes which sets the rules of a source name beside any, each with the part
-// that it is in; moved is how far the source's text is from where it is in the file,
-// behind its head.
-func (f *file) beside(rules []*check.Rule, src *diag.Source, moved int) {
-	var ends []int // of the parts
-	end := f.Head.Size
-	for _, p := range f.Rest {
-		end += p.Size
-		ends = append(ends, end)
+// beside notes which sets a rule names beside any, with the part that it is in; moved
+// is how far the text that it was compiled of is from where it is in the file, behind
+// the head.
+func (f *file) beside(r *check.Rule, moved int) {
+	names := lower.Beside(r)
+	if len(names) == 0 || int(r.At.Off) < f.Head.Size {
+		return // most; a rule of a head is compiled each time
 	}
-	for _, r := range rules {
-		if r.At.Src != src {
-			continue
-		}
-		names := lower.Beside(r)
-		if at := int(r.At.Off); len(names) > 0 && at >= f.Head.Size {
-			i, first := slices.BinarySearch(ends, at+moved)
-			if first {
-				i++
-			}
+	left := int(r.At.Off) + moved - f.Head.Size
+	for i := range f.Rest {
+		if left < f.Rest[i].Size {
 			f.Rest[i].Beside = append(f.Rest[i].Beside, names...)
+			return
 		}
+		left -= f.Rest[i].Size
 	}
 }
 
@@ -250,15 +244,6 @@ func eachInTable(p *check.Policy, rs *policy.Ruleset) bool {
 		}
 	}
 	return len(names) == n
-}
-
-// file finds a file by its name.
-func (b *Build) file(name string) *file {
-	i := slices.IndexFunc(b.Files, func(f file) bool { return f.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return &b.Files[i]
 }
 
 // numberOf is which file states a rule of the table.

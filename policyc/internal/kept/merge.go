@@ -245,9 +245,11 @@ func (m *merger) renew(of []uint32) {
 			m.b.Of = binary.LittleEndian.AppendUint32(m.b.Of, file)
 		}
 	}
-	for i := range m.changes {
-		c := &m.changes[i]
-		c.now.beside(m.fresh.Policy.Rules, m.fresh.Sources[i], c.moved)
+	for _, r := range m.fresh.Policy.Rules {
+		c := &m.changes[m.files[r.At.Src]]
+		c.now.beside(r, c.moved)
+	}
+	for _, c := range m.changes {
 		m.b.Files[c.file] = c.now
 	}
 }
