@@ -43,10 +43,13 @@ const partSize = 1 << 16
 // lists are the names of what may be cut.
 var lists = [2]string{"rules", "tests"}
 
+// smallText is how many bytes a text has that is not worth cutting.
+const smallText = 1 << 12
+
 // cut finds where the parts of a text begin, the head apart; none if it is small.
 // Parts but the last have size bytes at the least.
 func cut(src *diag.Source, size int) []int {
-	if first := nextItem(src.Text, 0); first >= 0 && len(src.Text) >= 2*size {
+	if first := nextItem(src.Text, 0); first >= 0 && len(src.Text) >= min(2*size, smallText) {
 		return PartsFrom(src, first, size)
 	}
 	return nil
@@ -121,8 +124,7 @@ func beginsItem(text []byte) bool {
 	return false
 }
 
-// partReader reads parts of a text, one after the other. It belongs to one
-// goroutine.
+// partReader reads parts of texts, one after the other. It belongs to one goroutine.
 type partReader struct {
 	src   *diag.Source
 	scan  syntax.Pool
@@ -130,33 +132,48 @@ type partReader struct {
 	known shapes
 }
 
+// partReaders are as many as read side by side. What they have for one text they have
+// for the next: a policy may be of a thousand small files.
+type partReaders []*partReader
+
+// newReaders makes them; keep has them make trees that last.
+func newReaders(keep bool) partReaders {
+	out := make(partReaders, runtime.GOMAXPROCS(0))
+	for i := range out {
+		out[i] = &partReader{known: shapes{of: map[string]bool{}}}
+		if !keep {
+			out[i].nodes, out[i].known.words = &pool{}, words{}
+		}
+	}
+	return out
+}
+
 // inParts reads the parts of a text that begin at starts, side by side, and hands
-// each with its number to take, which must not keep it unless keep says that trees
-// last. false: the text must be read whole.
-func inParts(src *diag.Source, starts []int, keep bool, take func(i int, root *node)) bool {
+// each with its number to take, which must not keep it unless trees last. false: the
+// text must be read whole.
+func (readers partReaders) inParts(src *diag.Source, starts []int, take func(i int, root *node)) bool {
 	var next atomic.Int32
 	var failed atomic.Bool
 	var all sync.WaitGroup
-	for range min(len(starts), runtime.GOMAXPROCS(0)) {
-		all.Go(func() {
-			r := &partReader{src: src}
-			if !keep {
-				r.nodes = &pool{}
+	read := func(r *partReader) {
+		r.src = src
+		for i := int(next.Add(1)) - 1; i < len(starts) && !failed.Load(); i = int(next.Add(1)) - 1 {
+			end := len(src.Text)
+			if i+1 < len(starts) {
+				end = starts[i+1]
 			}
-			for i := int(next.Add(1)) - 1; i < len(starts) && !failed.Load(); i = int(next.Add(1)) - 1 {
-				end := len(src.Text)
-				if i+1 < len(starts) {
-					end = starts[i+1]
-				}
-				root := r.part(starts[i], end)
-				if root == nil {
-					failed.Store(true)
-					return
-				}
-				take(i, root)
+			root := r.part(starts[i], end)
+			if root == nil {
+				failed.Store(true)
+				return
 			}
-		})
+			take(i, root)
+		}
 	}
+	for _, r := range readers[1:min(len(starts), len(readers))] {
+		all.Go(func() { read(r) })
+	}
+	read(readers[0])
 	all.Wait()
 	return !failed.Load()
 }
@@ -196,9 +213,6 @@ func itemsOnly(tree *syntax.Tree) bool {
 // fill fills the nodes of a part: those of items of a known shape from the text,
 // the others from what the TOML parser makes of them.
 func (r *partReader) fill(tree *syntax.Tree, root *node, to int) bool {
-	if r.known.of == nil {
-		r.known.of = map[string]bool{}
-	}
 	var strange []byte
 	var nodes [2][]*node
 	var count [2]int

@@ -52,11 +52,12 @@ func readTexts(sources []*diag.Source, whole []bool, list *diag.List) (files []*
 			v.define(texts[i].root)
 		}
 	}
+	readers := newReaders(false)
 	files, fine = make([]*File, len(sources)), true
 	for i, src := range sources {
 		files[i] = &File{Src: src}
 		if texts[i].root != nil {
-			whole[i] = !texts[i].read(v, files[i], list)
+			whole[i] = !texts[i].read(readers, v, files[i], list)
 			fine = fine && !whole[i]
 			files[i].Whole = !v.bad.Load()
 		}
@@ -90,7 +91,7 @@ func open(src *diag.Source, whole bool, list *diag.List) *text {
 
 // read reads the statements of a text: those of its head, and of the parts behind
 // it. false: the text must be read whole, and what was read is not to be used.
-func (t *text) read(v *variables, f *File, list *diag.List) bool {
+func (t *text) read(readers partReaders, v *variables, f *File, list *diag.List) bool {
 	v.replace(t.root)
 	(&reader{list: list}).file(t.root, f)
 	if t.starts == nil {
@@ -102,7 +103,7 @@ func (t *text) read(v *variables, f *File, list *diag.List) bool {
 		list diag.List
 	}
 	parts := make([]part, len(t.starts))
-	if !inParts(t.src, t.starts, false, func(i int, root *node) {
+	if !readers.inParts(t.src, t.starts, func(i int, root *node) {
 		p := &parts[i]
 		v.to(&p.list).in(root, scope)
 		(&reader{list: &p.list}).lists(root, &p.File)
@@ -208,7 +209,7 @@ func treeInParts(src *diag.Source, size int) *node {
 		return nil
 	}
 	root, parts := readHead(src, starts[0]), make([]*node, len(starts))
-	if root == nil || !inParts(src, starts, true, func(i int, part *node) { parts[i] = part }) {
+	if root == nil || !newReaders(true).inParts(src, starts, func(i int, part *node) { parts[i] = part }) {
 		return nil
 	}
 	for _, part := range parts {
