@@ -3,6 +3,7 @@ package vswitch
 import (
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/conntrack"
+	"bulkhead/dataplane/nat"
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/control/api"
 )
@@ -20,6 +21,9 @@ func (o *Operator) Sessions(limit int) (*api.Sessions, error) {
 			out.Total += t.Stats().Sessions
 			_, done := t.Range(0, limit-len(out.Sessions), now, func(s *conntrack.Session, left dataplane.Time) {
 				out.Sessions = append(out.Sessions, describeSession(l, s, left))
+				if tag := nat.Tag(t.Tag(s)); tag != 0 {
+					out.Sessions[len(out.Sessions)-1].Outside = w.lane.State.NAT.Of(tag).Outside.String()
+				}
 			})
 			out.More = out.More || !done
 		})

@@ -23,10 +23,15 @@ const (
 
 // Waiting holds frames that are ready to leave but for the MAC of their next hop,
 // until that has been answered for. Any goroutine may call its methods.
+//
+// Whose each row is lies apart from what waits there: who floods an address that
+// nobody has makes every frame of his look through the rows, and that is 2 KiB then,
+// not 150.
 type Waiting struct {
-	mu    sync.Mutex // guards what follows
-	rows  []waiting
-	stats WaitingStats
+	mu      sync.Mutex // guards what follows
+	rows    []waiting
+	parcels []parcel // by row
+	stats   WaitingStats
 }
 
 // WaitingStats are totals since the start, and what waits now.
@@ -37,13 +42,18 @@ type WaitingStats struct {
 	Evicted uint64 // made room for a later one to the same address
 }
 
-// waiting is one frame; until zero: the row is free.
+// waiting says for whom a frame waits, and who sent it; until zero: the row is free.
 type waiting struct {
-	hop        packet.Addr
-	until      Time
+	hop     packet.Addr
+	until   Time
+	order   uint64 // counts frames, since those of one batch have one time
+	ingress packet.PortID
+}
+
+// parcel is the frame.
+type parcel struct {
 	generation uint32
 	length     uint32
-	ingress    packet.PortID
 	outer      uint16
 	rule       uint32
 	offload    packet.Offload
@@ -52,7 +62,9 @@ type waiting struct {
 }
 
 // NewWaiting makes an empty one. Its memory is all it will ever have.
-func NewWaiting() *Waiting { return &Waiting{rows: make([]waiting, MaxWaiting)} }
+func NewWaiting() *Waiting {
+	return &Waiting{rows: make([]waiting, MaxWaiting), parcels: make([]parcel, MaxWaiting)}
+}
 
 // Room tells whether a frame of a port could wait.
 func (w *Waiting) Room(f *packet.Frame, overhead int, now Time) bool {
@@ -73,34 +85,29 @@ func (w *Waiting) Hold(f *packet.Frame, hop *packet.Addr, generation uint32, now
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	row := w.place(hop)
-	if row == nil {
+	i := w.place(hop)
+	if i < 0 {
 		return false
 	}
-	row.hop, row.until, row.generation = *hop, now+int64(patience), generation
-	row.length = uint32(copy(row.bytes[:], f.Bytes()))
-	row.ingress, row.outer, row.rule, row.offload, row.headers = f.Ingress, f.Outer, f.Rule, f.Offload, f.Headers
+	w.rows[i] = waiting{*hop, now + int64(patience), w.stats.Held, f.Ingress}
+	p := &w.parcels[i]
+	p.length = uint32(copy(p.bytes[:], f.Bytes()))
+	p.generation, p.outer, p.rule, p.offload, p.headers = generation, f.Outer, f.Rule, f.Offload, f.Headers
 	w.stats.Waiting++
 	w.stats.Held++
 	return true
 }
 
 // place finds a row for a frame to an address: a free one, or that of the oldest
-// to the same address where these are as many as may be.
-func (w *Waiting) place(hop *packet.Addr) (free *waiting) {
-	var oldest *waiting
-	n := 0
+// to the same address where these are as many as may be; -1: there is none.
+func (w *Waiting) place(hop *packet.Addr) int {
+	free, n := -1, 0
 	for i := range w.rows {
 		switch row := &w.rows[i]; {
 		case row.until == 0:
-			if free == nil {
-				free = row
-			}
+			free = i
 		case row.hop == *hop:
 			n++
-			if oldest == nil || row.until < oldest.until {
-				oldest = row
-			}
 		}
 	}
 	if n < waitingPerHop {
@@ -108,7 +115,19 @@ func (w *Waiting) place(hop *packet.Addr) (free *waiting) {
 	}
 	w.stats.Waiting--
 	w.stats.Evicted++
-	return oldest
+	return w.oldest(hop)
+}
+
+// oldest returns the row of the frame that has waited longest for an address; -1:
+// none does.
+func (w *Waiting) oldest(hop *packet.Addr) int {
+	at := -1
+	for i := range w.rows {
+		if row := &w.rows[i]; row.until != 0 && row.hop == *hop && (at < 0 || row.order < w.rows[at].order) {
+			at = i
+		}
+	}
+	return at
 }
 
 // Take writes the oldest frame that waits for an address into c, whose memory is
@@ -117,21 +136,17 @@ func (w *Waiting) Take(hop *packet.Addr, c *packet.Frame, buf []byte, now Time) 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.expire(now)
-	var oldest *waiting
-	for i := range w.rows {
-		if row := &w.rows[i]; row.until != 0 && row.hop == *hop && (oldest == nil || row.until < oldest.until) {
-			oldest = row
-		}
-	}
-	if oldest == nil {
+	i := w.oldest(hop)
+	if i < 0 {
 		return 0, false
 	}
-	copy(buf[packet.Headroom:], oldest.bytes[:oldest.length])
-	c.Begin(buf, packet.Headroom, packet.Headroom+oldest.length, oldest.ingress)
-	c.Outer, c.Rule, c.Offload, c.Headers = oldest.outer, oldest.rule, oldest.offload, oldest.headers
-	oldest.until = 0
+	p := &w.parcels[i]
+	copy(buf[packet.Headroom:], p.bytes[:p.length])
+	c.Begin(buf, packet.Headroom, packet.Headroom+p.length, w.rows[i].ingress)
+	c.Outer, c.Rule, c.Offload, c.Headers = p.outer, p.rule, p.offload, p.headers
+	w.rows[i].until = 0
 	w.stats.Waiting--
-	return oldest.generation, true
+	return p.generation, true
 }
 
 // expire gives the rows of frames back that have waited in vain.

@@ -6,8 +6,8 @@ import (
 	"bulkhead/dataplane/packet"
 )
 
-// parcel is a frame of a port whose last byte is its number.
-func parcel(port packet.PortID, length, n int) *packet.Frame {
+// framed is a frame of a port whose last byte is its number.
+func framed(port packet.PortID, length, n int) *packet.Frame {
 	f := packet.NewFrame(make([]byte, length), port)
 	f.Bytes()[length-1] = byte(n)
 	return f
@@ -35,8 +35,8 @@ func (w *Waiting) numbers(t *testing.T, hop *packet.Addr, now Time) (list []int)
 func TestWaitingInOrder(t *testing.T) {
 	w, a, b := NewWaiting(), packet.Addr{15: 1}, packet.Addr{15: 2}
 	for i := range 3 {
-		w.Hold(parcel(3, 100, i), &a, 7, Time(i+1))
-		w.Hold(parcel(3, 100, i+10), &b, 7, Time(i+1))
+		w.Hold(framed(3, 100, i), &a, 7, Time(i+1))
+		w.Hold(framed(3, 100, i+10), &b, 7, Time(i+1))
 	}
 	if got := w.numbers(t, &a, 5); len(got) != 3 || got[0] != 0 || got[1] != 1 || got[2] != 2 {
 		t.Errorf("%v", got)
@@ -53,7 +53,7 @@ func TestWaitingInOrder(t *testing.T) {
 func TestWaitingIsBounded(t *testing.T) {
 	w, a := NewWaiting(), packet.Addr{15: 1}
 	for i := range 20 {
-		if !w.Hold(parcel(3, 100, i), &a, 7, Time(i+1)) {
+		if !w.Hold(framed(3, 100, i), &a, 7, Time(i+1)) {
 			t.Fatal("refused")
 		}
 	}
@@ -65,32 +65,32 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 	for i := range waitingPerPort {
 		hop := packet.Addr{15: byte(i)}
-		if !w.Room(parcel(3, 100, 0), 0, 50) || !w.Hold(parcel(3, 100, 0), &hop, 7, 50) {
+		if !w.Room(framed(3, 100, 0), 0, 50) || !w.Hold(framed(3, 100, 0), &hop, 7, 50) {
 			t.Fatalf("no room for %d of a port", i)
 		}
 	}
-	if w.Room(parcel(3, 100, 0), 0, 50) || !w.Room(parcel(4, 100, 0), 0, 50) {
+	if w.Room(framed(3, 100, 0), 0, 50) || !w.Room(framed(4, 100, 0), 0, 50) {
 		t.Error("a port is not bounded, or another one is by it")
 	}
 	for i := range MaxWaiting - waitingPerPort {
-		w.Hold(parcel(packet.PortID(10+i), 100, 0), &packet.Addr{14: 1, 15: byte(i)}, 7, 50)
+		w.Hold(framed(packet.PortID(10+i), 100, 0), &packet.Addr{14: 1, 15: byte(i)}, 7, 50)
 	}
-	if w.Room(parcel(5, 100, 0), 0, 50) || w.Hold(parcel(5, 100, 0), &packet.Addr{13: 1}, 7, 50) {
+	if w.Room(framed(5, 100, 0), 0, 50) || w.Hold(framed(5, 100, 0), &packet.Addr{13: 1}, 7, 50) {
 		t.Error("there is no bound")
 	}
-	if !w.Room(parcel(5, 100, 0), 0, 50+int64(patience)) || w.Stats().Waiting != 0 || w.Stats().Expired != MaxWaiting {
+	if !w.Room(framed(5, 100, 0), 0, 50+int64(patience)) || w.Stats().Waiting != 0 || w.Stats().Expired != MaxWaiting {
 		t.Errorf("nothing has expired: %+v", w.Stats())
 	}
 }
 
 func TestWaitingTakesNoLongOnes(t *testing.T) {
 	w, a := NewWaiting(), packet.Addr{15: 1}
-	super := parcel(3, 100, 0)
+	super := framed(3, 100, 0)
 	super.Offload.GSO = packet.GSOTCP4
-	if w.Room(parcel(3, MaxWaitingLen-69, 0), 70, 1) || w.Room(super, 0, 1) || w.Hold(parcel(3, MaxWaitingLen+1, 0), &a, 7, 1) {
+	if w.Room(framed(3, MaxWaitingLen-69, 0), 70, 1) || w.Room(super, 0, 1) || w.Hold(framed(3, MaxWaitingLen+1, 0), &a, 7, 1) {
 		t.Error("taken")
 	}
-	if !w.Room(parcel(3, MaxWaitingLen-70, 0), 70, 1) {
+	if !w.Room(framed(3, MaxWaitingLen-70, 0), 70, 1) {
 		t.Error("what fits is refused")
 	}
 }

@@ -171,6 +171,7 @@ done
 # --- bounds ------------------------------------------------------------------
 say "5. What is translated now, and how much may be"
 vsctl status | grep -E '^(sessions|address)'
+vsctl sessions --limit 6 | awk 'NF > 9 {printf "%-7s %-26s %-26s %-24s %s\n", $1, $2, $3, $4, $6}'
 
 # --- speed -------------------------------------------------------------------
 say "6. TCP throughput web -> world, translated, policy on"

@@ -149,7 +149,7 @@ func sessionsCommand(v *view) *cobra.Command {
 	limit := 100
 	cmd := &cobra.Command{
 		Use: "sessions", Short: "The open connections, and the rule that allowed each", Args: cli.NoArgs,
-		Long:    "A session without a rule was judged by an earlier policy: its next packet asks\nagain.",
+		Long:    "A session without a rule was judged by an earlier policy: its next packet asks\nagain. OUTSIDE is the address that the end inside has there, where it is translated.",
 		Example: "  vsctl sessions\n  vsctl sessions --limit 10000 -o json\n  vsctl sessions --watch 1s",
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -157,9 +157,9 @@ func sessionsCommand(v *view) *cobra.Command {
 			return fmt.Errorf("--limit %d: at least one session is shown", limit)
 		}
 		return show(cmd, v, fmt.Sprintf("/v1/sessions?limit=%d", limit), func(w io.Writer, s *api.Sessions) {
-			columns(w, "PROTO\tSOURCE\tDESTINATION\tSTATE\tRULE\tFRAMES\tBYTES\tBACK\tBYTES\tLEFT", func(row func(...any)) {
+			columns(w, "PROTO\tSOURCE\tDESTINATION\tOUTSIDE\tSTATE\tRULE\tFRAMES\tBYTES\tBACK\tBYTES\tLEFT", func(row func(...any)) {
 				for _, x := range s.Sessions {
-					row(x.Proto, x.Source, x.Destination, x.State, x.Rule, x.Frames, x.Bytes, x.ReplyFrames, x.ReplyBytes, fmt.Sprintf("%.0fs", x.ExpiresAfter))
+					row(x.Proto, x.Source, x.Destination, x.Outside, x.State, x.Rule, x.Frames, x.Bytes, x.ReplyFrames, x.ReplyBytes, fmt.Sprintf("%.0fs", x.ExpiresAfter))
 				}
 			})
 			if s.More {

@@ -20,6 +20,9 @@ type Session struct {
 	Source string `json:"source"`
 	// To whom.
 	Destination string `json:"destination"`
+	// The address and port outside that the one end that is translated has there;
+	// empty: none is.
+	Outside string `json:"outside,omitempty"`
 	// How far the connection is, by its protocol.
 	State string `json:"state"`
 	// The rule that allowed it; empty if an earlier policy did: the next
