@@ -139,7 +139,7 @@ func (r *Endpoint) check(p Place) error {
 		return fmt.Errorf("speaks for endpoint %.70q of host %.70q", r.Name, r.Host)
 	case !GoodName(r.Segment):
 		return fmt.Errorf("segment %.70q is no name", r.Segment)
-	case r.Epoch == 0 || r.Epoch > maxEpoch:
+	case r.Epoch == 0 || r.Epoch > MaxEpoch:
 		return fmt.Errorf("epoch %d is not from 1 to 2^53", r.Epoch)
 	case r.CededTo != "" && (!GoodHost(r.CededTo) || r.CededTo == r.Host):
 		return fmt.Errorf("is ceded to %.70q, which can be no other host", r.CededTo)
@@ -166,7 +166,7 @@ func (r *Placement) check(p Place) error {
 		return fmt.Errorf("speaks for endpoint %.70q", r.Name)
 	case !GoodHost(r.Host):
 		return fmt.Errorf("host %.70q is no host's name", r.Host)
-	case r.Epoch == 0 || r.Epoch > maxEpoch:
+	case r.Epoch == 0 || r.Epoch > MaxEpoch:
 		return fmt.Errorf("epoch %d is not from 1 to 2^53", r.Epoch)
 	}
 	return nil
@@ -211,7 +211,7 @@ func (r *Policy) check() error {
 		return fmt.Errorf("size %d is not from 1 to %d", r.Size, MaxPolicy)
 	case r.Parts != PartsOf(r.Size):
 		return fmt.Errorf("%d parts, and %d bytes have %d", r.Parts, r.Size, PartsOf(r.Size))
-	case r.Generation > maxEpoch:
+	case r.Generation > MaxEpoch:
 		return fmt.Errorf("generation %d is above 2^53", r.Generation)
 	}
 	return nil

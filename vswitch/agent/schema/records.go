@@ -81,8 +81,11 @@ const (
 	maxLabel    = 253 // bytes
 	maxGateways = 8
 	maxVNI      = 1<<24 - 1
-	maxGrants   = 1024    // entries of each list of a grant
-	maxEpoch    = 1 << 53 // what every reader of JSON holds exactly
+	maxGrants   = 1024 // entries of each list of a grant
+
+	// MaxEpoch bounds epochs: what every reader of JSON holds exactly. Who states it
+	// is followed by nobody of a higher one, only by an administrator's placement.
+	MaxEpoch = 1 << 53
 
 	// PartSize is the most bytes of a part of a policy, MaxPolicy of all of it: what
 	// the switch reads.

@@ -71,7 +71,7 @@ func Place(ctx context.Context, c *clientv3.Client, name, host string) (epoch ui
 				epoch = max(epoch, old.(*schema.Placement).Epoch)
 			}
 		}
-		epoch++
+		epoch = min(epoch+1, schema.MaxEpoch)
 		p := schema.Placement{Schema: schema.Version, Name: name, Host: host, Epoch: epoch}
 		resp, err := c.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", rev)).
 			Then(clientv3.OpPut(key, string(schema.Encode(&p)))).Commit()

@@ -13,9 +13,8 @@ import (
 // owners weighs the claims of each endpoint, remembers who owns it, and states
 // those that are behind peers.
 func (s *step) owners() {
-	s.wasMe, s.known = map[string]bool{}, map[string]string{}
+	s.wasMe = map[string]bool{}
 	for name, o := range s.Memory.Owners {
-		s.known[name] = o.Host
 		s.wasMe[name] = o.Host == s.Me
 	}
 	s.release()
@@ -92,13 +91,14 @@ func (s *step) forget() {
 // that was there before stays, else the one that was claimed first.
 func (s *step) state(won []Claim) {
 	slices.SortStableFunc(won, func(a, b Claim) int {
-		return cmp.Or(compareBool(s.known[a.Name] != a.Host, s.known[b.Name] != b.Host), cmp.Compare(a.Create, b.Create))
+		return cmp.Or(compareBool(!s.Memory.Stated[a.Name], !s.Memory.Stated[b.Name]), cmp.Compare(a.Create, b.Create))
 	})
 	vrfs := map[string]string{}
 	for i := range s.out.Segments {
 		vrfs[s.out.Segments[i].Name] = vrfOf(s.out.Segments[i].VRF)
 	}
-	taken := map[string]string{}
+	taken, stated := map[string]string{}, map[string]bool{}
+	s.takeOwn(taken, vrfs, won)
 	for i := range won {
 		c := &won[i]
 		vrf, has := vrfs[c.Segment]
@@ -110,12 +110,29 @@ func (s *step) state(won []Claim) {
 			s.alarm("endpoint %s of host %s is refused: it has the MAC or an address of %s", c.Name, c.Host, who)
 			continue
 		}
+		stated[c.Name] = true
 		if c.Host == s.Me {
 			continue
 		}
 		s.out.Endpoints = append(s.out.Endpoints, api.StateEndpoint{Name: c.Name, Segment: c.Segment, Peer: c.Host, MAC: c.MAC, IPs: c.IPs, Labels: c.Labels})
 	}
+	s.Memory.Stated = stated
 	slices.SortFunc(s.out.Endpoints, func(a, b api.StateEndpoint) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// takeOwn takes what the endpoints on ports here have, but for those that others
+// own: our switch would refuse another with it, whatever the store says of ours.
+func (s *step) takeOwn(taken, vrfs map[string]string, won []Claim) {
+	owner := map[string]string{}
+	for i := range won {
+		owner[won[i].Name] = won[i].Host
+	}
+	for i := range s.local.Here {
+		e := &s.local.Here[i]
+		if vrf, has := vrfs[e.Segment]; has && e.Port != "" && (owner[e.Name] == "" || owner[e.Name] == s.Me) {
+			s.take(taken, vrf, &Claim{Endpoint: schema.Endpoint{Name: e.Name, Segment: e.Segment, MAC: e.MAC, IPs: e.IPs}})
+		}
+	}
 }
 
 // take takes a claim's MAC and addresses, or says who has one of them.
@@ -125,8 +142,8 @@ func (s *step) take(taken map[string]string, vrf string, c *Claim) (who string) 
 		keys = append(keys, "ip "+vrf+" "+ip)
 	}
 	for _, k := range keys {
-		if taken[k] != "" {
-			return taken[k]
+		if who := taken[k]; who != "" && who != c.Name {
+			return who
 		}
 	}
 	for _, k := range keys {
@@ -205,6 +222,7 @@ func (s *step) ownRecord(e *api.StateEndpoint) *schema.Endpoint {
 	default:
 		r.Epoch = max(1, s.Memory.Epochs[e.Name])
 	}
+	r.Epoch = min(r.Epoch, schema.MaxEpoch)
 	if r.CededTo != "" {
 		s.alarm("endpoint %s has gone to host %s and is still on port %s here: stop it", e.Name, r.CededTo, e.Port)
 	}
@@ -220,7 +238,7 @@ func (s *step) away(r *schema.Endpoint, e *api.StateEndpoint, mine *Claim, owner
 	case mine.CededTo != "":
 		r.Epoch, r.CededTo = mine.Epoch, mine.CededTo
 	case schema.GoodHost(e.Peer) && e.Peer != s.Me:
-		r.Epoch, r.CededTo = max(owner.Epoch, mine.Epoch)+1, e.Peer
+		r.Epoch, r.CededTo = min(max(owner.Epoch, mine.Epoch)+1, schema.MaxEpoch), e.Peer
 	default:
 		return nil
 	}

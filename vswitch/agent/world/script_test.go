@@ -30,6 +30,7 @@ import (
 //	place NAME H              an administrator says where NAME is
 //	put KEY JSON | del KEY    somebody writes to the store
 //	wait SECONDS              time passes
+//	grace SECONDS             hosts that join keep lost ones for so long; at first 60
 //	is NAME WHERE [H...]      each host that lives, or those named, has it there
 //	arrived H NAME            the last lines had it come to H
 //	alarm H TEXT | quiet H    H raises an alarm with the text, or none
@@ -37,6 +38,7 @@ type play struct {
 	t       *testing.T
 	at      string // file:line
 	now     time.Time
+	grace   time.Duration
 	rev     int64
 	entries map[string]Entry
 	hosts   map[string]*actor
@@ -67,7 +69,7 @@ func TestScripts(t *testing.T) {
 }
 
 func run(t *testing.T, file, text string) {
-	p := &play{t: t, now: time.Unix(1e9, 0), entries: map[string]Entry{}, hosts: map[string]*actor{}}
+	p := &play{t: t, now: time.Unix(1e9, 0), grace: time.Minute, entries: map[string]Entry{}, hosts: map[string]*actor{}}
 	p.put(schema.ClusterKey, schema.Encode(&schema.Cluster{Schema: 1, ID: strings.Repeat("00", 16)}))
 	p.put(schema.SegmentKey("s"), schema.Encode(&schema.Segment{Schema: 1, Name: "s", VNI: 7, Gateways: []string{"10.0.0.254/24"}}))
 	for i, line := range strings.Split(text, "\n") {
@@ -105,7 +107,7 @@ func (p *play) host(name string) *actor {
 func (p *play) do(f []string, line string) (changed bool) {
 	switch f[0] {
 	case "host":
-		a := &actor{w: World{Me: f[1], Grace: time.Minute}}
+		a := &actor{w: World{Me: f[1], Grace: p.grace}}
 		for _, v := range f[2:] {
 			a.local.VTEPs = append(a.local.VTEPs, netip.MustParseAddr(v))
 		}
@@ -135,15 +137,20 @@ func (p *play) do(f []string, line string) (changed bool) {
 		for _, a := range p.hosts {
 			epoch = max(epoch, a.w.Memory.Owners[f[1]].Epoch+1)
 		}
+		epoch = min(epoch, schema.MaxEpoch)
 		p.put(schema.PlacementKey(f[1]), schema.Encode(&schema.Placement{Schema: 1, Name: f[1], Host: f[2], Epoch: epoch}))
 	case "put":
 		_, value, _ := strings.Cut(line, f[1])
 		p.put(schema.Prefix+f[1], []byte(strings.TrimSpace(value)))
 	case "del":
 		p.del(schema.Prefix + f[1])
-	case "wait":
+	case "wait", "grace":
 		var n int
 		_, _ = fmt.Sscan(f[1], &n)
+		if f[0] == "grace" {
+			p.grace = time.Duration(n) * time.Second
+			return false
+		}
 		p.now = p.now.Add(time.Duration(n) * time.Second)
 	default:
 		p.check(f, line)

@@ -16,6 +16,11 @@ import (
 type Memory struct {
 	Owners map[string]Owner    // by endpoint
 	Lost   map[string]LostHost // by host
+	// Believed are the hosts that were believed at the last step, and their VTEPs.
+	Believed map[string][]string
+	// Stated are the endpoints that were somewhere after the last step: their MACs and
+	// addresses are theirs.
+	Stated map[string]bool
 	// Mine are the endpoints that were on ports of this host, and on which.
 	Mine map[string]string
 	// Epochs are those that this host has stated of endpoints of its own.
@@ -62,6 +67,7 @@ type Result struct {
 const (
 	maxOwners = 1 << 18
 	forgetIn  = 24 * 3600 // seconds without a claim
+	vtepKept  = 600       // seconds
 )
 
 // Start prepares a world for its first step: before is what the store said when
@@ -70,6 +76,8 @@ func (w *World) Start(before *Records) {
 	w.last = before
 	made(&w.Memory.Owners)
 	made(&w.Memory.Lost)
+	made(&w.Memory.Stated)
+	made(&w.Memory.Believed)
 	made(&w.Memory.Mine)
 	made(&w.Memory.Epochs)
 	made(&w.Unfit)
@@ -91,7 +99,6 @@ type step struct {
 	hosts  map[string]HostRecord // alive and lost, those that are believed
 	claims map[string][]Claim    // of these, those that are granted
 	wasMe  map[string]bool       // endpoints whose owner we were before
-	known  map[string]string     // owner of each before this step
 }
 
 // Step works out what is to be done by what the store says now.
@@ -143,7 +150,8 @@ func (s *step) loseHosts() {
 }
 
 // gatherHosts believes the hosts whose VTEPs are nobody else's: those that were
-// there before come first, then in the order in which they came.
+// there before come first, then in the order in which they came. One that is lost
+// keeps its VTEP against others for vtepKept; then another machine may have it.
 func (s *step) gatherHosts() {
 	all := maps.Clone(s.r.Hosts)
 	for name, l := range s.Memory.Lost {
@@ -154,7 +162,7 @@ func (s *step) gatherHosts() {
 		taken[a.String()] = s.Me
 	}
 	list := slices.SortedFunc(maps.Values(all), func(a, b HostRecord) int {
-		return cmp.Or(compareBool(!s.before(a), !s.before(b)), cmp.Compare(a.Create, b.Create), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(compareBool(s.longLost(a.Name), s.longLost(b.Name)), compareBool(!s.before(a), !s.before(b)), cmp.Compare(a.Create, b.Create), cmp.Compare(a.Name, b.Name))
 	})
 	s.hosts = map[string]HostRecord{}
 	for _, h := range list {
@@ -171,15 +179,22 @@ func (s *step) gatherHosts() {
 		}
 		s.hosts[h.Name] = h
 	}
+	s.Memory.Believed = map[string][]string{}
+	for name, h := range s.hosts {
+		s.Memory.Believed[name] = h.VTEPs
+	}
 }
 
-// before tells whether a host was there with the same VTEPs at the last step.
+// longLost tells whether a host has been lost for longer than its VTEP is kept.
+func (s *step) longLost(name string) bool {
+	l, lost := s.Memory.Lost[name]
+	return lost && s.now-l.Since > vtepKept
+}
+
+// before tells whether a host was believed at the last step, with the same VTEPs.
 func (s *step) before(h HostRecord) bool {
-	if s.last == nil {
-		return false
-	}
-	old, there := s.last.Hosts[h.Name]
-	return there && slices.Equal(old.VTEPs, h.VTEPs)
+	old, there := s.Memory.Believed[h.Name]
+	return there && slices.Equal(old, h.VTEPs)
 }
 
 func (s *step) refuseHost(h *HostRecord, taken map[string]string) string {

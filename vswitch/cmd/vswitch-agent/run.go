@@ -48,7 +48,7 @@ h1=http://10.0.0.1:2380,h2=http://10.0.0.2:2380,h3=http://10.0.0.3:2380.`,
 	f.StringVar(&c.Socket, "socket", "/run/bulkhead/vswitchd.sock", "the switch's control `SOCKET`")
 	f.StringVar(&c.Dir, "dir", "/var/lib/bulkhead/agent", "`DIR` for what is remembered; the policy is written there as policy.bhp")
 	f.DurationVar(&c.TTL, "ttl", 10*time.Second, "how long the host's keys live without the agent")
-	f.DurationVar(&c.Grace, "grace", 10*time.Minute, "how long what a lost host had is kept")
+	f.DurationVar(&c.Grace, "grace", 24*time.Hour, "how long what a lost host had is kept")
 	f.BoolVar(&c.NewStore, "new-store", false, "the store is another than before, and that is meant")
 	f.BoolVar(&e.on, "embedded-store", false, "run a member of the store in this process")
 	f.StringVar(&e.m.Name, "store-name", "", "the member's `NAME`; left out: the host's")
