@@ -207,18 +207,21 @@ func namesOf[T any](list []T, name func(*T) string) (names []string) {
 }
 
 // refused makes one error of everything that is wrong with an endpoint.
-func refused(name string, err error) error {
+func refused(name string, err error) error { return refusedAs(fmt.Sprintf("endpoint %q", name), err) }
+
+// refusedAs is refused of anything: who says what it is.
+func refusedAs(who string, err error) error {
 	var mistakes config.Mistakes
 	if !errors.As(err, &mistakes) {
 		return err
 	}
 	if len(mistakes) == 1 {
-		return api.Invalid(fmt.Sprintf("endpoint %q: %s: %s", name, mistakes[0].Key, mistakes[0].Text), mistakes[0].Cure)
+		return api.Invalid(fmt.Sprintf("%s: %s: %s", who, mistakes[0].Key, mistakes[0].Text), mistakes[0].Cure)
 	}
 	var texts, cures []string
 	for _, m := range mistakes {
 		texts = append(texts, m.Key+": "+m.Text)
 		cures = append(cures, m.Key+": "+m.Cure)
 	}
-	return api.Invalid(fmt.Sprintf("endpoint %q: %s", name, strings.Join(texts, "; ")), strings.Join(cures, "; "))
+	return api.Invalid(fmt.Sprintf("%s: %s", who, strings.Join(texts, "; ")), strings.Join(cures, "; "))
 }

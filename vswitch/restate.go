@@ -39,7 +39,7 @@ func (o *Operator) ChangeState(c *api.StateChange) (*api.Done, error) {
 	cfg := sw.cfg
 	if touched {
 		if cfg, err = next.overlay(sw.file); err != nil {
-			return nil, refused(c.Source, err)
+			return nil, refusedAs("source "+c.Source, err)
 		}
 	}
 	said, err := sw.saidOf(c, cfg)
