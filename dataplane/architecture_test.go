@@ -32,8 +32,9 @@ var allowed = map[string][]string{
 	"dataplane/fragment":  {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
 	"dataplane/nat":       {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
 	"dataplane/route":     {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
-	"dataplane/vlan":      {"dataplane/drop", "dataplane/packet"}, // tags of a trunk and their segments
-	"dataplane/meter":     {},                                     // rates of ports
+	"dataplane/group":     {"dataplane/packet", "dataplane/internal/..."}, // who listens to multicast
+	"dataplane/vlan":      {"dataplane/drop", "dataplane/packet"},         // tags of a trunk and their segments
+	"dataplane/meter":     {},                                             // rates of ports
 	"dataplane/vxlan":     {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "dataplane/internal/..."},
 	// 3, 4
 	"dataplane/policy":   {"dataplane/drop", "dataplane/packet", "dataplane/identity"},

@@ -10,7 +10,8 @@ import (
 // and to every peer of the segment (head-end replication) unless it came from
 // a peer: split horizon, for the peers are a full mesh. Each is a copy; the
 // frame received is the last of them, so that a flood to one place copies
-// nothing.
+// nothing. Of a group's packets, where the segment snoops, only those who listen
+// get one.
 func (x *walk) flood(f *packet.Frame, p *passage) drop.Reason {
 	if uint32(packet.WireLen(f)) > p.seg.MTU {
 		return drop.TooBig
@@ -23,15 +24,21 @@ func (x *walk) flood(f *packet.Frame, p *passage) drop.Reason {
 		}
 		last, any = w, true
 	}
+	who := audienceOf(f, p)
 	for _, port := range p.seg.Ports {
-		if port != f.Ingress {
+		if port != f.Ingress && (who == everybody || x.portHears(who, f, p, port)) {
 			emit(way{kind: wayBridge, segment: p.segment, port: port, peer: NoPeer})
 		}
 	}
 	if p.peer == NoPeer && x.s.Tunnels != nil {
 		for _, peer := range x.s.Tunnels.Peers(p.segment) {
-			emit(way{kind: wayBridge, segment: p.segment, port: packet.NoPort, peer: peer})
+			if who == everybody || x.peerHears(who, f, p, peer) {
+				emit(way{kind: wayBridge, segment: p.segment, port: packet.NoPort, peer: peer})
+			}
 		}
+	}
+	if !any && who != everybody {
+		return drop.NoListener
 	}
 	if !any {
 		return drop.Hairpin

@@ -10,10 +10,11 @@ import (
 type wayKind uint8
 
 const (
-	wayBridge  wayKind = iota // to another port or peer of the segment
-	wayRoute                  // through the gateway, to an endpoint of any segment of the VRF
-	wayFlood                  // to every port of the segment
-	wayGateway                // to the gateway itself
+	wayBridge     wayKind = iota // to another port or peer of the segment
+	wayRoute                     // through the gateway, to an endpoint of any segment of the VRF
+	wayFlood                     // to every port of the segment
+	wayGateway                   // to the gateway itself
+	wayMembership                // to the switch: who listens to a group
 )
 
 // way is where a packet is to go. It is found before the packet is judged,
@@ -86,6 +87,10 @@ func (x *walk) findFlood(f *packet.Frame, p *passage) drop.Reason {
 	}
 	if !p.seg.FloodBroadcast {
 		return drop.FloodOff
+	}
+	if p.seg.Snooping && packet.IsMembership(f) {
+		p.way = way{kind: wayMembership, segment: p.segment, port: packet.NoPort, peer: NoPeer}
+		return drop.None
 	}
 	return x.mayFlood(f, p, stormOf(f.Headers.Dst))
 }

@@ -92,16 +92,22 @@ func rogueAnswer(h *packet.Headers) drop.Reason {
 // no session, so it ends here by a reason that says so.
 func (x *walk) quietSource(f *packet.Frame, p *passage) bool {
 	h := &f.Headers
-	if h.Key.Src == (packet.Addr{}) {
+	switch h.Key.Src {
+	case packet.Addr{}:
 		return h.Key.Proto == packet.ProtoICMPv6 && h.ICMPType == mldv2Report
+	case zero4:
+		return p.seg.Snooping && h.Key.Proto == packet.ProtoIGMP // RFC 3376 4.2.13
 	}
 	return x.s.Identity.BoundLinkLocal(f.Ingress, p.segment, h.Src, &h.Key.Src)
 }
 
 // quietRemote is the same of a host behind a peer, whose MAC is held against
 // the peer besides.
-func quietRemote(f *packet.Frame) bool {
+func quietRemote(f *packet.Frame, p *passage) bool {
 	h := &f.Headers
+	if h.Key.Src == zero4 {
+		return p.seg.Snooping && h.Key.Proto == packet.ProtoIGMP
+	}
 	if h.Key.Src == (packet.Addr{}) {
 		return h.Key.Proto == packet.ProtoICMPv6 && h.ICMPType == mldv2Report
 	}
@@ -115,8 +121,11 @@ func quietRemote(f *packet.Frame) bool {
 // frame says.
 func (x *walk) identifyRemote(f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
+	if p.seg.Snooping && h.Src == p.seg.GatewayMAC && packet.IsMembership(f) {
+		return drop.None // another host's gateway asks who listens
+	}
 	id, known, bound := x.s.Identity.RemoteSource(p.peer, p.segment, h.Src, h.Src == p.seg.GatewayMAC, p.seg.Zone, &h.Key.Src)
-	if !bound && (known || p.seg.isGateway(&h.Key.Src) || !p.seg.Learning && !quietRemote(f)) {
+	if !bound && (known || p.seg.isGateway(&h.Key.Src) || !p.seg.Learning && !quietRemote(f, p)) {
 		return drop.SpoofedRemote
 	}
 	grouped := p.group != 0 && !known && !bound

@@ -13,6 +13,9 @@ type L2 struct {
 	// VLANs says which segment a tagged frame is in; nil: the port's own
 	// segment, and no tag is taken.
 	VLANs *vlan.Map
+	// Router: a multicast router is on the port, which hears every group and may ask
+	// who listens.
+	Router bool
 	// Storm bounds what the port may have flooded, by kind, before it is copied.
 	Storm [storms]Bound
 	// In bounds what comes in by the port, Out what goes out. What comes in by

@@ -22,6 +22,9 @@ func Run(w *Worker, s *Snapshot, now Time, b *packet.Batch) {
 	for i := 0; i < x.received; i += stride {
 		x.stretch(i, min(i+stride, x.received))
 	}
+	if len(s.Snooped) > 0 {
+		x.ask()
+	}
 	for i := 0; i < b.Len(); i++ {
 		w.Counters.end(b.Frame(i))
 	}
@@ -65,6 +68,7 @@ type passage struct {
 	src, dst identity.ID // who sent it, whom it is for
 	stranger bool        // its source MAC is nobody's, and is to be learned
 	way      way         // where it is to go
+	hearing  audience    // of a group message: who is told of it
 
 	hash uint64 // of the flow; of the one that an ICMP error is about
 	row  uint32 // of the session table: where its session was seen, perhaps
@@ -151,8 +155,11 @@ func (x *walk) ip(f *packet.Frame, p *passage) drop.Reason {
 	if reason := x.find(f, p); reason != drop.None {
 		return reason
 	}
-	if p.way.kind == wayGateway {
+	switch p.way.kind {
+	case wayGateway:
 		return x.toGateway(f, p)
+	case wayMembership:
+		return x.membership(f, p)
 	}
 	if reason := x.judge(f, p); reason != drop.None {
 		return reason

@@ -160,6 +160,8 @@ func (x *writing) spec() packet.Spec {
 		x.arp(&s)
 	case "nd":
 		x.nd(&s)
+	case "group":
+		x.group(&s)
 	default:
 		x.ip(&s, kind)
 	}

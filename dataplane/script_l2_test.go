@@ -15,7 +15,7 @@ import (
 //	vlans=10:front,20.30:back  priority-tags  provider
 //	in=100pps  out=1000Bps,50pps  broadcast=10pps  multicast=10pps  unknown=10pps
 func (w *world) l2(l *line, native uint16) (*dataplane.L2, []uint16) {
-	out := dataplane.L2{In: bound(l, "in"), Out: bound(l, "out")}
+	out := dataplane.L2{In: bound(l, "in"), Out: bound(l, "out"), Router: l.flag("router")}
 	out.Storm[dataplane.StormBroadcast] = bound(l, "broadcast")
 	out.Storm[dataplane.StormMulticast] = bound(l, "multicast")
 	out.Storm[dataplane.StormUnknown] = bound(l, "unknown")

@@ -179,6 +179,8 @@ func (r *scriptRun) look() counters {
 	c.fields("waiting", reflect.ValueOf(r.worker.State.Waiting.Stats()))
 	c.fields("nat", reflect.ValueOf(r.worker.State.NAT.Stats()))
 	c.fields("macs", reflect.ValueOf(r.worker.State.FDB.Stats()))
+	c.fields("groups", reflect.ValueOf(r.worker.State.Groups.Stats()))
+	delete(c, "groups max")
 	c["neighbours known-or-asked"] = uint64(r.worker.State.Neighbours.Len())
 	return c
 }
@@ -230,7 +232,7 @@ func (r *scriptRun) moved(before, after counters) []string {
 			left[name] = n - before[name]
 		}
 	}
-	for _, account := range append(accounts, "rules", "audits", "journal", "sessions", "waiting", "nat", "macs", "neighbours") {
+	for _, account := range append(accounts, "rules", "audits", "journal", "sessions", "waiting", "nat", "macs", "groups", "neighbours") {
 		if text := left.take(account); text != "" {
 			lines = append(lines, "count "+account+text)
 		}

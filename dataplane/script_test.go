@@ -18,6 +18,7 @@ import (
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/fdb"
 	"bulkhead/dataplane/fragment"
+	members "bulkhead/dataplane/group"
 	"bulkhead/dataplane/internal/hashtab"
 	"bulkhead/dataplane/nat"
 	"bulkhead/dataplane/packet"
@@ -125,6 +126,7 @@ func (r *scriptRun) tables(cfg conntrack.Config, names nat.Config) {
 		Sessions:  cfg,
 		Fragments: fragment.Config{Packets: 32, Held: 12, Secret: scriptSecret},
 		FDB:       fdb.Config{Entries: 1024, PeerQuota: 8, Secret: scriptSecret},
+		Groups:    members.Config{Rows: 256, PortQuota: 8, Secret: scriptSecret},
 		NAT:       names,
 	})
 	if err != nil {
@@ -332,7 +334,7 @@ func (r *scriptRun) foretell(s *sent, ingress packet.PortID) ending {
 // bounds are the reasons that Explain does not foretell: what the frame meets
 // when it is a bound on all frames, not a judgement of this one.
 var bounds = []drop.Reason{drop.SessionQuota, drop.SessionFull, drop.RateLimited, drop.FloodFull, drop.NATQuota, drop.NATFull,
-	drop.RateIn, drop.RateOut, drop.StormBroadcast, drop.StormMulticast, drop.StormUnknown}
+	drop.RateIn, drop.RateOut, drop.StormBroadcast, drop.StormMulticast, drop.StormUnknown, drop.GroupFull}
 
 // holdTo holds the frame that Run carried to what Explain said of it.
 func (r *scriptRun) holdTo(foretold ending) {
@@ -368,11 +370,15 @@ func (r *scriptRun) balance(before counters, times int) {
 func (r *scriptRun) wait(d time.Duration) []string {
 	before := r.look()
 	r.now += int64(d)
+	var lines []string
 	for range 64 {
 		r.batch.Reset()
 		dataplane.Run(r.worker, r.snapshot, r.now, &r.batch)
+		for n := range r.batch.Len() { // what the switch says by itself
+			lines = append(lines, r.show(r.batch.Frame(n), false))
+		}
 	}
-	return r.moved(before, r.look())
+	return append(fold(lines), r.moved(before, r.look())...)
 }
 
 func (r *scriptRun) explain(s *sent, ingress packet.PortID) []string {

@@ -171,6 +171,7 @@ func (w *world) declareSegment(l *line) {
 	s := segment{name: l.word()}
 	s.Zone = uint16(l.number("vrf", 1))
 	s.MTU, s.VNI = uint32(l.number("mtu", 1500)), uint32(l.number("vni", 0))
+	s.Snooping = l.flag("snooping")
 	s.Learning, s.FloodUnknown, s.FloodBroadcast = l.flag("learning"), l.flag("flood-unknown"), l.flag("flood-broadcast")
 	for _, a := range l.list("dns") {
 		s.DNS = append(s.DNS, packet.AddrFrom(l.addr(a)))
@@ -390,8 +391,11 @@ func (w *world) endpoint(l *line, name string) *endpoint {
 // snapshot builds what was declared.
 func (w *world) snapshot(generation uint32) (*dataplane.Snapshot, error) {
 	s := &dataplane.Snapshot{Generation: generation, Underlay: w.underlay}
-	for _, g := range w.segments {
+	for i, g := range w.segments {
 		s.Segments = append(s.Segments, g.Segment)
+		if g.Snooping {
+			s.Snooped = append(s.Snooped, uint16(i))
+		}
 	}
 	for i, p := range w.ports {
 		if p.closed || p.name == "" {

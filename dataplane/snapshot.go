@@ -42,6 +42,8 @@ type Snapshot struct {
 	Underlay Underlay
 	// Arrivals are endpoints that have come with open connections; nil: none.
 	Arrivals *Arrivals
+	// Snooped are the segments with Snooping.
+	Snooped []uint16
 	// Names are what traces call ports, segments and peers.
 	Names Names
 }
@@ -86,6 +88,8 @@ type Segment struct {
 	FloodUnknown, FloodBroadcast bool
 	// Learning lets MACs that no endpoint is bound to be learned, from peers.
 	Learning bool
+	// Snooping gives multicast to those who asked for it only (group.go).
+	Snooping bool
 	// Ports are the segment's own ports, for flooding.
 	Ports []packet.PortID
 }

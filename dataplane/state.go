@@ -7,6 +7,7 @@ import (
 	"bulkhead/dataplane/conntrack"
 	"bulkhead/dataplane/fdb"
 	"bulkhead/dataplane/fragment"
+	"bulkhead/dataplane/group"
 	"bulkhead/dataplane/nat"
 	"bulkhead/dataplane/route"
 )
@@ -20,7 +21,8 @@ type State struct {
 	Neighbours *route.Neighbours
 	Waiting    *route.Waiting
 	NAT        *nat.Table // its mappings end with the sessions that go by them
-	Links      *Links     // what the ports' own bounds have seen
+	Groups     *group.Table
+	Links      *Links // what the ports' own bounds have seen
 }
 
 // StateConfig bounds the tables; zero fields are each table's defaults.
@@ -28,6 +30,7 @@ type StateConfig struct {
 	Sessions  conntrack.Config
 	Fragments fragment.Config
 	FDB       fdb.Config
+	Groups    group.Config
 	NAT       nat.Config
 	Workers   int // that share the state; 0: one
 }
@@ -36,6 +39,9 @@ type StateConfig struct {
 func NewState(cfg StateConfig) (*State, error) {
 	s := &State{Neighbours: route.NewNeighbours(), Waiting: route.NewWaiting(), Links: new(Links)}
 	var err error
+	if s.Groups, err = group.New(cfg.Groups); err != nil {
+		return nil, err
+	}
 	if s.NAT, err = nat.New(cfg.NAT); err != nil {
 		return nil, err
 	}

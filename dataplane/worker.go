@@ -16,6 +16,7 @@ type Worker struct {
 
 	ahead   ahead  // what the first look at a stretch of frames found
 	copies  []byte // memory for the copies of one batch
+	asking  asking // of who listens to multicast
 	answers []bucket
 	reports []bucket
 	turn    uint32 // which shard of the sessions to expire next

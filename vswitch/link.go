@@ -71,7 +71,10 @@ func (l *linker) linkSegments() {
 		l.s.Names.Segments = append(l.s.Names.Segments, c.Name)
 		seg := dataplane.Segment{
 			Zone: l.zones[c.VRF], VNI: c.VNI, MTU: uint32(c.MTU),
-			Lease: uint32(c.Lease), FloodUnknown: c.FloodUnknown(), FloodBroadcast: c.FloodBroadcast(), Learning: c.Learning,
+			Lease: uint32(c.Lease), FloodUnknown: c.FloodUnknown(), FloodBroadcast: c.FloodBroadcast(), Learning: c.Learning, Snooping: c.Snooping,
+		}
+		if c.Snooping {
+			l.s.Snooped = append(l.s.Snooped, uint16(i))
 		}
 		if len(c.Gateways) > 0 {
 			seg.GatewayMAC = c.GatewayMAC

@@ -13,7 +13,7 @@ import (
 // linkL2 makes what a port has beside: nil where the configuration asks for
 // nothing, so that its frames are not held up.
 func (l *linker) linkL2(c *config.Port, native uint16) (*dataplane.L2, error) {
-	out := dataplane.L2{In: boundOf(c.L2.RateIn), Out: boundOf(c.L2.RateOut)}
+	out := dataplane.L2{In: boundOf(c.L2.RateIn), Out: boundOf(c.L2.RateOut), Router: c.L2.MulticastRouter}
 	out.Storm[dataplane.StormBroadcast] = boundOf(c.L2.StormBroadcast)
 	out.Storm[dataplane.StormMulticast] = boundOf(c.L2.StormMulticast)
 	out.Storm[dataplane.StormUnknown] = boundOf(c.L2.StormUnknown)

@@ -51,18 +51,22 @@ func begins(list, with []string) bool {
 	return len(list) >= len(with) && slices.Equal(list[:len(with)], with)
 }
 
-// forgetLearned forgets every MAC that was learned, and has no worker learn one
+// forgetLearned forgets every MAC that was learned and who listens to which
+// group, and has no worker learn any
 // before it goes by another snapshot.
 func (sw *Switch) forgetLearned() {
 	old := sw.live.Load()
 	deaf := *old.snapshot
-	deaf.Segments = slices.Clone(deaf.Segments)
+	deaf.Segments, deaf.Snooped = slices.Clone(deaf.Segments), nil
 	for i := range deaf.Segments {
-		deaf.Segments[i].Learning = false
+		seg := &deaf.Segments[i]
+		seg.Learning, seg.FloodBroadcast = false, seg.FloodBroadcast && !seg.Snooping // nor is a group's packet given to all
+		seg.Snooping = false
 	}
 	again := *old
 	again.snapshot = &deaf
 	sw.live.Store(&again)
 	sw.settle()
 	sw.state.FDB.Flush(func(fdb.Dest) bool { return true })
+	sw.state.Groups.Flush()
 }

@@ -191,4 +191,7 @@ func (w *worker) tick() {
 	w.batch.Reset()
 	dataplane.Run(w.lane, w.live.snapshot, w.sw.now(), &w.batch)
 	w.report()
+	if w.batch.Len() > 0 { // what the switch says by itself
+		w.send()
+	}
 }

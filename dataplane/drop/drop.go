@@ -69,6 +69,7 @@ const (
 	Martian         // source or destination address that no host may use
 	RogueRA         // router advertisement from a workload
 	RogueRedirect   // redirect from a workload
+	RogueQuery      // multicast query from a port that is no router's
 	RogueDHCP       // DHCP server's answer from a workload
 	BadDHCP         // a DHCP question that is malformed or relayed
 	DHCPUnknown     // a DHCP question of whom no address in a gateway's prefix is bound
@@ -106,6 +107,9 @@ const (
 	UnknownUnicast // destination MAC unknown, and the segment does not flood
 	Misdirected    // the destination IP is not bound to the owner of the destination MAC
 	FloodOff       // broadcast or multicast, and the segment does not flood
+	BadMembership  // malformed IGMP or MLD, or not as its RFC has it sent
+	GroupFull      // the port or peer has used up its share of multicast groups
+	NoListener     // multicast to a group that nobody listens to
 	FloodFull      // no memory for a copy of a flooded frame
 	ARPUnknown     // ARP for an address nobody here is known to hold
 	NDPUnknown     // neighbour solicitation for an address nobody here is known to hold

@@ -15,14 +15,15 @@ const maxVID = 4094
 // l2 checks what a port has beside: tags, and how much may pass.
 func (c *checker) l2(key func(string) string, f *filePort) PortL2 {
 	return PortL2{
-		VLANs:          c.vlans(key("vlans"), f),
-		Provider:       c.word(key("vlan_type"), f.VLANType) == "802.1ad",
-		PriorityTags:   f.PriorityTags,
-		StormBroadcast: c.bound(key("storm_broadcast"), f.StormBroadcast),
-		StormMulticast: c.bound(key("storm_multicast"), f.StormMulticast),
-		StormUnknown:   c.bound(key("storm_unknown"), f.StormUnknown),
-		RateIn:         c.bound(key("rate_in"), f.RateIn),
-		RateOut:        c.bound(key("rate_out"), f.RateOut),
+		VLANs:           c.vlans(key("vlans"), f),
+		Provider:        c.word(key("vlan_type"), f.VLANType) == "802.1ad",
+		MulticastRouter: f.MulticastRouter,
+		PriorityTags:    f.PriorityTags,
+		StormBroadcast:  c.bound(key("storm_broadcast"), f.StormBroadcast),
+		StormMulticast:  c.bound(key("storm_multicast"), f.StormMulticast),
+		StormUnknown:    c.bound(key("storm_unknown"), f.StormUnknown),
+		RateIn:          c.bound(key("rate_in"), f.RateIn),
+		RateOut:         c.bound(key("rate_out"), f.RateOut),
 	}
 }
 

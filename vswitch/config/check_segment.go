@@ -13,7 +13,7 @@ import (
 func (c *checker) segment(i int, f *fileSegment) Segment {
 	key := func(k string) string { return fmt.Sprintf("segments[%d].%s", i, k) }
 	s := Segment{
-		Name: f.Name, VRF: c.vrf(key("vrf"), f.VRF), Learning: f.Learning,
+		Name: f.Name, VRF: c.vrf(key("vrf"), f.VRF), Learning: f.Learning, Snooping: f.Snooping,
 		VNI:       uint32(c.number(key("vni"), f.VNI)),
 		Unknown:   c.word(key("unknown"), f.Unknown),
 		Broadcast: c.word(key("broadcast"), f.Broadcast),
@@ -28,6 +28,9 @@ func (c *checker) segment(i int, f *fileSegment) Segment {
 				c.wrong(key("vni"), "a VNI is one segment's", "%d is also that of segment %q", s.VNI, other.Name)
 			}
 		}
+	}
+	if s.Snooping && s.Broadcast != flood {
+		c.wrong(key("snooping"), `set broadcast = "flood"`, "a segment that floods no multicast has nothing to snoop for")
 	}
 	s.Lease = c.number(key("lease"), f.Lease)
 	if len(f.DNS) > packet.MaxDNS {

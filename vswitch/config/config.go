@@ -64,6 +64,7 @@ type Segment struct {
 	Unknown    string       // "drop" or "flood": unicast to an unknown MAC
 	Broadcast  string       // "drop" or "flood": broadcast and multicast
 	Learning   bool         // learn MACs that peers speak for
+	Snooping   bool         // multicast goes to who asked for it
 	MTU        int          // bytes of IP; in the overlay a tunnel's headers less than the uplink's
 	DNS        []netip.Addr // name servers that workloads are told of
 	Lease      int          // seconds that an address given by DHCP holds

@@ -41,6 +41,7 @@ type fileSegment struct {
 	Unknown    string   `toml:"unknown"`
 	Broadcast  string   `toml:"broadcast"`
 	Learning   bool     `toml:"learning"`
+	Snooping   bool     `toml:"snooping"`
 	MTU        int      `toml:"mtu"`
 	DNS        []string `toml:"dns"`
 	Lease      int      `toml:"lease"`
@@ -68,11 +69,12 @@ type filePort struct {
 	VLANType     string            `toml:"vlan_type"`
 	PriorityTags bool              `toml:"priority_tags"`
 
-	StormBroadcast []string `toml:"storm_broadcast"`
-	StormMulticast []string `toml:"storm_multicast"`
-	StormUnknown   []string `toml:"storm_unknown"`
-	RateIn         []string `toml:"rate_in"`
-	RateOut        []string `toml:"rate_out"`
+	MulticastRouter bool     `toml:"multicast_router"`
+	StormBroadcast  []string `toml:"storm_broadcast"`
+	StormMulticast  []string `toml:"storm_multicast"`
+	StormUnknown    []string `toml:"storm_unknown"`
+	RateIn          []string `toml:"rate_in"`
+	RateOut         []string `toml:"rate_out"`
 }
 
 type fileEndpoint struct {

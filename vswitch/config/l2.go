@@ -16,6 +16,8 @@ type PortL2 struct {
 	Provider bool
 	// PriorityTags: a tag with VID 0 is taken off, instead of refused.
 	PriorityTags bool
+	// MulticastRouter: a router is on the port, which hears every group.
+	MulticastRouter bool
 	// What the port may have flooded, and what may come in and go out.
 	StormBroadcast, StormMulticast, StormUnknown Bound
 	RateIn, RateOut                              Bound

@@ -43,6 +43,7 @@ type Switch interface {
 	Workers() ([]api.Worker, error)
 	Ports() ([]api.Port, error)
 	FDB() ([]api.FDBEntry, error)
+	Groups() ([]api.Group, error)
 	Sessions(limit int) (*api.Sessions, error)
 	Endpoints() ([]api.Endpoint, error)
 	Policy() (*api.Policy, error)

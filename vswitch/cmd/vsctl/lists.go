@@ -145,6 +145,22 @@ func fdbCommand(v *view) *cobra.Command {
 		})
 }
 
+func groupsCommand(v *view) *cobra.Command {
+	return list(v, "groups", "Who listens to which multicast group", `In segments that snoop: listeners, routers, who hear every group, and where
+somebody other than the switch asks who listens (querier).`,
+		"  vsctl groups\n  vsctl groups -o json\n  vsctl groups --watch 5s", "/v1/groups", func(w io.Writer, groups *[]api.Group) {
+			columns(w, "SEGMENT\tKIND\tGROUP\tPORT\tPEER\tLEFT", func(row func(...any)) {
+				for _, g := range *groups {
+					left := ""
+					if g.SecondsLeft > 0 {
+						left = fmt.Sprintf("%.0fs", g.SecondsLeft)
+					}
+					row(g.Segment, g.Kind, g.Group, g.Port, g.Peer, left)
+				}
+			})
+		})
+}
+
 func sessionsCommand(v *view) *cobra.Command {
 	limit := 100
 	cmd := &cobra.Command{
