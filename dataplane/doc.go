@@ -9,7 +9,8 @@
 // named [drop.Reason]. The files stand in that order: parse is in package
 // packet, then decap.go, identify.go, resolve.go (ARP and ND, which end there),
 // judge.go (known? and decide; stateless.go, journal.go), translate.go (outside
-// addresses: first and last), forward.go (bridge and route), flood.go,
+// addresses: first and last), autoconf.go (DHCP and router solicitations, which
+// end there), forward.go (bridge and route), flood.go,
 // encap.go; answer.go makes the frames that the switch says itself.
 //
 // The package does no I/O: no goroutine, lock held across a call, system call,
@@ -20,8 +21,8 @@
 //
 // What rarely changes is in a [Snapshot]: immutable, built off the path,
 // published by one pointer store. A batch is judged by one snapshot, whole.
-// What packets change is in [State]: sessions, learned MACs, neighbours, all
-// of fixed size. What one worker owns is in [Worker]: counters, memory for
+// What packets change is in [State]: sessions, translations, fragments, learned
+// MACs, neighbours and what waits for them, all of fixed size. What one worker owns is in [Worker]: counters, memory for
 // copies, rate limits, the queue to the slow path.
 //
 // # Accounts
@@ -38,10 +39,12 @@
 // registered at the peer it came from, and the policy allows it here, too.
 // Without a policy nothing is allowed. Doubt is a drop.
 //
-// Two things pass without a rule because they are no connection between
+// Three things pass without a rule because they are no connection between
 // workloads: address resolution (ARP, ND), answered here from known bindings,
 // to workloads and to peers, and never passed on where the segment neither
-// floods nor learns; and ICMP echo to the workload's own gateway, answered here.
+// floods nor learns; what a workload asks about itself (DHCP, router
+// solicitations), answered here and never passed on; and ICMP echo to the
+// workload's own gateway, answered here.
 //
 // # Between hosts
 //

@@ -110,10 +110,14 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Ses
 		table.Remove(over)
 	}
 	s, reason := table.Open(f, hash, x.now)
-	if tag != 0 && (reason != drop.None || !table.SetTag(s, uint32(tag))) {
-		x.State.NAT.Release(uint32(tag))
+	if reason == drop.None && tag != 0 && !table.SetTag(s, uint32(tag)) {
+		table.Remove(s) // a table that takes no tags is none to translate by
+		reason = drop.NATFull
 	}
 	if reason != drop.None {
+		if tag != 0 {
+			x.State.NAT.Release(uint32(tag))
+		}
 		return reason
 	}
 	s.Generation, s.Rule = x.s.Generation, f.Rule

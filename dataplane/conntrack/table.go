@@ -105,7 +105,7 @@ func (t *Table) reserve(n int, populate bool) (err error) {
 	if !populate {
 		return nil
 	}
-	return errors.Join(t.sessions.Populate(), t.linked.Populate(), t.index.Populate())
+	return errors.Join(t.sessions.Populate(), t.linked.Populate(), t.index.Populate(), t.populateTags())
 }
 
 // Close frees the memory. Neither the table nor a session of it may be used

@@ -20,6 +20,13 @@ func (t *Table) reserveTags(n int) (err error) {
 	return nil
 }
 
+func (t *Table) populateTags() error {
+	if t.tagged == nil {
+		return nil
+	}
+	return t.tagged.Populate()
+}
+
 // SetTag ties a tag, which is not zero, to a session that has none. It returns
 // false, and the caller keeps the tag, if the table takes none.
 func (t *Table) SetTag(s *Session, tag uint32) bool {
