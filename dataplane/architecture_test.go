@@ -73,6 +73,8 @@ var allowed = map[string][]string{
 	"vswitch/agent/storetest":   {"vswitch/agent/member", "vswitch/agent/store"},
 	"vswitch/agent":             {"vswitch/agent/schema", "vswitch/agent/world", "vswitch/agent/store", "vswitch/control", "vswitch/control/api"},
 	"vswitch/cmd/vswitch-agent": {"vswitch/agent/...", "vswitch/cli", "dataplane/policy"},
+	// the privileged process beside it, and the switch's way there; drivers are wired in
+	"vswitch/helper": {"dataplane/packet", "vswitch", "vswitch/port", "vswitch/config", "vswitch/internal/sys"},
 	// 9: commands wire it together
 	"vswitch/cmd/vswitchd": {"dataplane/...", "vswitch/...", "vswitch/cli"},
 	"vswitch/cmd/vsctl":    {"vswitch/control", "vswitch/control/api", "dataplane/drop", "vswitch/cli"},

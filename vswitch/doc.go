@@ -62,6 +62,14 @@
 // tries by itself; the other ports, and changes of the policy, do not wait for
 // it.
 //
+// # Who opens them
+//
+// The process that parses strangers' frames has no privileges. It has ports opened by
+// another (Apart; package vswitch/helper), by the configuration file that this one
+// reads itself, and gets their descriptors. Frame memory is a memory file that both
+// have mapped; it lies in small pages where the kernel gives shared memory no huge
+// ones. In one process (New) all is as if there were no other.
+//
 // # Times, and what is logged
 //
 // Rules may have times. A goroutine of its own reads the clock of the wall, and

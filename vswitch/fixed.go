@@ -57,6 +57,11 @@ func queuesFor(inForce, wanted *config.Config) []config.Port {
 // holds mu.
 func (sw *Switch) warnings() []string {
 	var list []string
+	if sw.helper != nil {
+		if why := sw.helper.Away(); why != "" {
+			list = append(list, why)
+		}
+	}
 	if len(sw.fixed) > 0 {
 		list = append(list, fmt.Sprintf("changed in the configuration, in force at the next start: %s", strings.Join(sw.fixed, ", ")))
 	}

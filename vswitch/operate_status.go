@@ -21,7 +21,7 @@ func (o *Operator) Status() (*api.Status, error) {
 	sw := o.sw
 	sw.mu.Lock()
 	s := &api.Status{
-		Version: o.version, PID: os.Getpid(), Started: sw.started, SingleProcess: true,
+		Version: o.version, PID: os.Getpid(), Started: sw.started, SingleProcess: sw.helper == nil,
 		Policy: "none: everything is denied", PolicyFile: sw.rulesFrom, PolicyError: sw.rulesErr,
 		Generation: l.snapshot.Generation, Workers: sw.workerCount, Segments: len(l.snapshot.Segments),
 		Endpoints: l.snapshot.Identity.Len(), Frames: sw.region.Chunks(), FramesFree: sw.region.Free(),

@@ -86,13 +86,13 @@ func build(t *testing.T) string {
 
 // start runs the daemon, in a network namespace if one is named, until it is
 // ready.
-func start(t *testing.T, bin, config, netns string) *exec.Cmd {
+func start(t *testing.T, bin, config, netns string, more ...string) *exec.Cmd {
 	t.Helper()
 	log, err := os.Create(filepath.Join(filepath.Dir(config), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{bin, "run", "-c", config}
+	args := append([]string{bin, "run", "-c", config}, more...)
 	if netns != "" {
 		// Not ip netns exec: bpffs must be the host's, to outlive the daemon.
 		args = append([]string{"nsenter", "--net=/run/netns/" + netns}, args...)
@@ -121,7 +121,8 @@ func connects(netns, ip string) bool {
 }
 
 // Without a policy everything is denied, and the status says so; the device
-// goes with the daemon, killed or stopped; and it starts again after a kill.
+// goes with a daemon of one process, killed or stopped; and it starts again after
+// a kill.
 func TestSmokeDeniesAndLeavesNothing(t *testing.T) {
 	root(t)
 	t.Parallel()
@@ -135,7 +136,7 @@ func TestSmokeDeniesAndLeavesNothing(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	daemon := start(t, bin, config, "")
+	daemon := start(t, bin, config, "", "--single-process")
 	server := exec.Command("ip", "netns", "exec", b, "nc", "-lk", "5100")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -170,7 +171,7 @@ func TestSmokeDeniesAndLeavesNothing(t *testing.T) {
 	if exec.Command("ip", "-n", a, "link", "show", "eth0").Run() == nil {
 		t.Error("the device outlived the daemon")
 	}
-	daemon = start(t, bin, config, "")
+	daemon = start(t, bin, config, "", "--single-process")
 	_ = daemon.Process.Signal(os.Interrupt)
 	if err := daemon.Wait(); err != nil {
 		t.Errorf("stopped with %v", err)

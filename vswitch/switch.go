@@ -21,9 +21,11 @@ import (
 
 // Opening is what a driver is told besides the port's own configuration.
 type Opening struct {
-	ID      packet.PortID
-	Region  *port.Region
-	Loans   *port.Loans
+	ID     packet.PortID
+	Region *port.Region
+	Loans  *port.Loans
+	// Lent: another process is to run the port, and gives its queues their memory.
+	Lent    bool
 	Segment *config.Segment // nil for an uplink
 	VTEP    *config.VTEP    // nil without an overlay
 	Workers int
@@ -40,6 +42,7 @@ type Opener func(*config.Port, Opening) (port.Port, error)
 type Switch struct {
 	log         *slog.Logger
 	open        Opener
+	helper      Helper // nil: this process opens ports
 	started     time.Time
 	workerCount int
 	workers     []*worker
@@ -96,10 +99,30 @@ type Switch struct {
 	closed      bool
 }
 
+// Helper is another process that opens the ports.
+type Helper interface {
+	// Away says why it cannot open any now; "" while it can.
+	Away() string
+}
+
+// Apart is what a switch needs whose ports another process opens.
+type Apart struct {
+	Helper Helper
+	// Memory is the frame region, which both have mapped: Limits.Frames chunks. It
+	// is the switch's, which unmaps it.
+	Memory []byte
+}
+
 // New makes a switch of a configuration: tables, workers and the policy, but
 // no port yet. Start opens the ports.
 func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
+	return NewApart(cfg, open, Apart{}, log)
+}
+
+// NewApart is New for a switch whose ports another process opens.
+func NewApart(cfg *config.Config, open Opener, apart Apart, log *slog.Logger) (*Switch, error) {
 	sw := &Switch{
+		helper: apart.Helper, memory: apart.Memory,
 		log: log, open: open, started: time.Now(), workerCount: cfg.Workers,
 		cfg: cfg, file: cfg, stated: stated{endpoints: map[string]ownedEndpoint{}}, tellers: map[string]*teller{}, arrivals: map[string]dataplane.Time{},
 		version: uint64(time.Now().UnixMilli()), // another process's is another
@@ -128,8 +151,10 @@ func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
 // makeTables allocates everything whose size does not depend on traffic, once.
 func (sw *Switch) makeTables(cfg *config.Config) error {
 	var err error
-	if sw.memory, err = sys.MapAnonymous(cfg.Limits.Frames * port.ChunkSize); err != nil {
-		return fmt.Errorf("frame region of %d frames: %w", cfg.Limits.Frames, err)
+	if sw.memory == nil {
+		if sw.memory, err = sys.MapAnonymous(cfg.Limits.Frames * port.ChunkSize); err != nil {
+			return fmt.Errorf("frame region of %d frames: %w", cfg.Limits.Frames, err)
+		}
 	}
 	if sw.region, err = port.NewRegion(sw.memory); err != nil {
 		return err

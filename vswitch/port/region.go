@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/internal/sys"
 )
 
 // ChunkSize is the size of one chunk of the frame region, in bytes: a page, as
@@ -21,6 +22,17 @@ type Region struct {
 	free   []uint32   // chunk numbers
 	chunks int
 }
+
+// NewMemory maps memory for a region of so many chunks. FreeMemory undoes it.
+func NewMemory(chunks int) ([]byte, error) { return sys.MapAnonymous(chunks * ChunkSize) }
+
+// SharedMemory is NewMemory in a memory file, which another process may map as well.
+func SharedMemory(chunks int) (mem []byte, fd int, err error) {
+	return sys.MapShared("bulkhead-frames", chunks*ChunkSize)
+}
+
+// FreeMemory unmaps a region's memory. No port may be open over it.
+func FreeMemory(mem []byte) { _ = sys.Unmap(mem) }
 
 // NewRegion makes a region of mem, whose length is a multiple of ChunkSize.
 // The memory must stay mapped for as long as any port is open.

@@ -56,7 +56,7 @@ func statusCommand(v *view) *cobra.Command {
 				fmt.Fprintf(t, "%s\t%d of %d\n", table.Name, table.Used, table.Max)
 			}
 			fmt.Fprintf(t, "workers\t%d\nframe memory\t%d of %d free\n", s.Workers, s.FramesFree, s.Frames)
-			fmt.Fprintf(t, "huge pages\t%s\nprocesses\tone: the dataplane has the daemon's privileges\n", yesNo(s.HugePages))
+			fmt.Fprintf(t, "huge pages\t%s\nprocesses\t%s\n", yesNo(s.HugePages), processes(s))
 			_ = t.Flush()
 			if s.PolicyError != "" {
 				fmt.Fprintln(w, "warning:", s.PolicyError)
@@ -65,6 +65,14 @@ func statusCommand(v *view) *cobra.Command {
 				fmt.Fprintln(w, "warning:", warning)
 			}
 		})
+}
+
+// processes says who opens ports, and with whose privileges frames are parsed.
+func processes(s *api.Status) string {
+	if s.SingleProcess {
+		return "one: the dataplane has the daemon's privileges"
+	}
+	return "two: the dataplane has no privileges, the port helper opens ports"
 }
 
 // ofFile says where a loaded policy is from.

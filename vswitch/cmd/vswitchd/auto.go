@@ -98,6 +98,17 @@ func (p *chosen) Info() port.Info {
 	return i
 }
 
+// Hand implements port.Giver.
+func (p *chosen) Hand() (port.Handed, error) {
+	g, is := p.Port.(port.Giver)
+	if !is {
+		return port.Handed{}, fmt.Errorf("a port of driver %s cannot be handed over", p.Port.Info().Driver)
+	}
+	h, err := g.Hand()
+	h.Info = p.Info()
+	return h, err
+}
+
 // results are what trying a driver out has shown, by driver, mode and MTU. What
 // has worked works: the host's kernel does not change under us. A failure may be
 // a busy moment's, or frame memory's that was used up: it is tried again, but not
@@ -134,14 +145,37 @@ func try(k candidate, c *config.Port, o vswitch.Opening) (tested string, err err
 		return k.driver + ", " + k.why, nil
 	}
 	err = tried(fmt.Sprint(k.driver, k.mode, c.MTU), time.Now(), func() error {
+		region, done, err := testRegion(o)
+		if err != nil {
+			return err
+		}
+		defer done()
 		return selftest.Run(func(device string, id packet.PortID) (port.Port, error) {
 			opening := o
 			opening.ID, opening.Loans = id, nil // no worker's: the test receives by itself
+			opening.Region, opening.Lent = region, false
 			return openPort(k.on(&config.Port{Name: "self-test", Device: device, MTU: c.MTU, Queues: 1}), opening)
-		}, o.Region, c.MTU)
+		}, region, c.MTU)
 	})
 	if errors.Is(err, selftest.ErrBench) {
 		return fmt.Sprintf("%s, %s, not tested: %v", k.driver, k.why, err), nil
 	}
 	return fmt.Sprintf("%s, %s, tested", k.driver, k.why), err
+}
+
+// testFrames is the frame memory of a test in the port helper, in chunks.
+const testFrames = 8192
+
+// testRegion is the frame memory that a test receives into: the switch's, but of its
+// own where that belongs to another process.
+func testRegion(o vswitch.Opening) (region *port.Region, done func(), err error) {
+	if !o.Lent {
+		return o.Region, func() {}, nil
+	}
+	mem, err := port.NewMemory(testFrames)
+	if err != nil {
+		return nil, nil, err
+	}
+	region, err = port.NewRegion(mem)
+	return region, func() { port.FreeMemory(mem) }, err
 }

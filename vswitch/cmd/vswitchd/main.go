@@ -69,31 +69,38 @@ Exit codes: 0 done, 1 the switch failed, 2 the call or the configuration is wron
   kill -HUP $(pidof vswitchd)`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(runCommand(), checkCommand())
+	root.AddCommand(runCommand(), checkCommand(), portsCommand())
 	cli.Finish(root)
 	return root
 }
 
 func runCommand() *cobra.Command {
-	var file string
+	var s start
 	cmd := &cobra.Command{
 		Use: "run -c FILE", DisableFlagsInUseLine: true,
 		Short: "Run the switch in the foreground",
 		Long: `Runs until SIGTERM or SIGINT. Tells systemd when it is ready (Type=notify).
-Logs to stderr: JSON where that is no terminal.`,
+Logs to stderr: JSON where that is no terminal.
+
+Ports are opened by a second process, 'vswitchd ports', which is started if none
+listens yet; this one then gives all its privileges up, for good. With
+--single-process it keeps them and opens ports itself.`,
 		Example: `  vswitchd run -c /etc/bulkhead/bulkhead.toml
+  vswitchd run -c /etc/bulkhead/bulkhead.toml --user bulkhead
   vswitchd run -c bulkhead.toml 2>switch.log &
   systemd-run -p Type=notify vswitchd run -c /etc/bulkhead/bulkhead.toml`,
 		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(file)
-			if err != nil {
+			var err error
+			if s.cfg, err = config.Load(s.file); err != nil {
 				return badConfig{err}
 			}
-			return run(cmd.Context(), file, cfg)
+			return run(cmd.Context(), &s)
 		},
 	}
-	cmd.Flags().StringVarP(&file, "config", "c", "/etc/bulkhead/bulkhead.toml", "the configuration `FILE`")
+	cmd.Flags().StringVarP(&s.file, "config", "c", "/etc/bulkhead/bulkhead.toml", "the configuration `FILE`")
+	cmd.Flags().BoolVar(&s.single, "single-process", false, "open ports in this process, and keep its privileges")
+	cmd.Flags().StringVar(&s.user, "user", "", "become this `USER` once the sockets are open (default: stay who you are)")
 	return cmd
 }
 

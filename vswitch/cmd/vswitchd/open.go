@@ -36,7 +36,7 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 		if err := xdp.Forget(c.Device); err != nil {
 			return nil, fmt.Errorf("open packet port %q: %w", c.Name, err)
 		}
-		return packet.Open(packet.Config{Name: c.Name, Device: c.Device, MTU: c.MTU, Queues: c.Queues, Port: o.ID, Loans: o.Loans})
+		return packet.Open(packetConfig(c, o))
 	case "udp":
 		return udp.Open(udpConfig(c, o))
 	case "pcap":
@@ -73,11 +73,45 @@ func takesDevice(c *config.Port) bool {
 	return false
 }
 
+// takePort makes the running half of a port that the port helper has opened.
+func takePort(c *config.Port, o vswitch.Opening, h port.Handed) (port.Port, error) {
+	switch h.Info.Driver {
+	case "tap":
+		return tap.Take(tapConfig(c, o), h)
+	case "xdp":
+		return xdp.Take(xdpConfig(c, o), h)
+	case "packet":
+		return packet.Take(packetConfig(c, o), h)
+	case "udp":
+		return udp.Take(udpConfig(c, o), h)
+	}
+	return nil, fmt.Errorf("a port of driver %q cannot be taken over", h.Info.Driver)
+}
+
+// keepPort makes the privileged half of a port anew that a helper before had opened.
+func keepPort(c *config.Port, o vswitch.Opening, h port.Handed) (port.Port, error) {
+	switch c.Driver {
+	case "tap":
+		return tap.Keep(tapConfig(c, o), h)
+	case "xdp":
+		return xdp.Keep(xdpConfig(c, o), h)
+	case "packet":
+		return packet.Keep(packetConfig(c, o), h)
+	case "udp":
+		return udp.Keep(udpConfig(c, o), h)
+	}
+	return nil, fmt.Errorf("a port of driver %q cannot be taken over", c.Driver)
+}
+
+func packetConfig(c *config.Port, o vswitch.Opening) packet.Config {
+	return packet.Config{Name: c.Name, Device: c.Device, MTU: c.MTU, Queues: c.Queues, Port: o.ID, Loans: o.Loans}
+}
+
 // xdpConfig leaves to the host what an uplink brings besides the tunnel: an
 // uplink that is not the VTEP's takes nothing.
 func xdpConfig(c *config.Port, o vswitch.Opening) xdp.Config {
 	out := xdp.Config{
-		Name: c.Name, Device: c.Device, Mode: c.Mode, MTU: c.MTU, Queues: c.Queues, Port: o.ID, Region: o.Region,
+		Name: c.Name, Device: c.Device, Mode: c.Mode, MTU: c.MTU, Queues: c.Queues, Port: o.ID, Region: o.Region, Lent: o.Lent,
 	}
 	if c.Role != config.RoleUplink {
 		return out

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -18,21 +19,35 @@ import (
 	"bulkhead/vswitch/metrics"
 )
 
+// start is how the daemon was asked to run.
+type start struct {
+	file   string // the configuration
+	single bool   // one process, which keeps its privileges
+	user   string // whom the switch becomes; empty: it stays who it is
+	cfg    *config.Config
+}
+
 // run is the daemon's life: the control socket first, because it is also the
-// lock against a second daemon; then the switch; then the news that it is
+// lock against a second daemon; then the process that opens ports, after which
+// this one gives its privileges up; then the switch; then the news that it is
 // ready. It goes down in the opposite order.
-func run(ctx context.Context, file string, cfg *config.Config) error {
+func run(ctx context.Context, s *start) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // from now on it does not end us
 	defer signal.Stop(hup)
-	log := newLog()
-	sw, err := vswitch.New(cfg, openPort, log)
+	log, cfg := newLog(), s.cfg
+	ports, err := s.opener(log)
 	if err != nil {
 		return err
 	}
+	sw, err := vswitch.NewApart(cfg, ports.Open, ports.apart(), log)
+	if err != nil {
+		return err
+	}
+	defer ports.Close()
 	defer sw.Close() // nothing is left of a start that fails half-way
 	reload := func() error {
-		return sw.ReloadFrom(func() (*config.Config, error) { return config.Load(file) })
+		return sw.ReloadFrom(func() (*config.Config, error) { return config.Load(s.file) })
 	}
 	operator := sw.Control(version(), reload)
 	ctl, err := control.Listen(control.Options{Path: cfg.Control, Group: cfg.ControlGroup, Log: log, Switch: operator})
@@ -47,7 +62,7 @@ func run(ctx context.Context, file string, cfg *config.Config) error {
 		}
 		defer gauge.Close()
 	}
-	if err := silence(cfg); err != nil {
+	if err := ports.begin(); err != nil {
 		return err
 	}
 	if err := sw.Start(); err != nil {
@@ -57,13 +72,13 @@ func run(ctx context.Context, file string, cfg *config.Config) error {
 	if gauge != nil {
 		go gauge.Serve()
 	}
-	log.Info("ready", "config", file, "ports", len(cfg.Ports), "control", cfg.Control, "version", version())
+	log.Info("ready", "config", s.file, "ports", len(cfg.Ports), "control", cfg.Control, "single_process", s.single, "version", version())
 	notify(daemon.SdNotifyReady)
 	d := &life{log: log, sw: sw, reload: reload, hup: hup}
 	d.wait(ctx)
 	notify(daemon.SdNotifyStopping)
 	log.Info("stopping")
-	return sw.Close()
+	return errors.Join(sw.Close(), ports.Close())
 }
 
 // life is the daemon between its start and its end.

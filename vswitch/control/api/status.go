@@ -12,7 +12,8 @@ type Status struct {
 	PID int `json:"pid"`
 	// When the switch started.
 	Started time.Time `json:"started"`
-	// The dataplane runs in one process with the daemon, with its privileges.
+	// The process that carries frames opens ports, too, and has the privileges for it.
+	// Otherwise it has none, and a port helper opens them.
 	SingleProcess bool `json:"single_process"`
 	// Whether a policy is in force.
 	Policy string `json:"policy" enum:"loaded,none: everything is denied"`

@@ -58,6 +58,32 @@ func MapShared(name string, size int) (mem []byte, fd int, err error) {
 	return mem, fd, nil
 }
 
+// MapDescriptor maps the whole memory file of a descriptor, as MapShared made it, and
+// closes the descriptor. The file must be sealed against shrinking.
+func MapDescriptor(fd int) ([]byte, error) {
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, fmt.Errorf("size of a memory file: %w", err)
+	}
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err != nil || seals&unix.F_SEAL_SHRINK == 0 {
+		return nil, fmt.Errorf("what was handed over is no memory file that keeps its size (seals %#x: %v)", seals, err)
+	}
+	if st.Size <= 0 || st.Size > maxShared {
+		return nil, fmt.Errorf("memory file of %d bytes: must be 1 to %d", st.Size, maxShared)
+	}
+	mem, err := unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map %d bytes of a memory file: %w", st.Size, err)
+	}
+	advise(mem)
+	return mem, nil
+}
+
+// maxShared bounds a memory file that somebody else has made.
+const maxShared = 64 << 30
+
 // advise asks for huge pages, and keeps frames, which are other people's data,
 // out of core dumps. Both are hints: a kernel that knows neither still works.
 func advise(mem []byte) {

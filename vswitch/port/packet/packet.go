@@ -25,6 +25,7 @@ type Port struct {
 	dumped  atomic.Int64 // when the guard's filters were last seen, in ns since began
 	mu      sync.RWMutex // guards closed and last: Status and Stats may meet Close
 	closed  bool
+	lent    bool       // another process looks after guard and link
 	last    port.Stats // what was counted when it was closed
 }
 
@@ -119,10 +120,14 @@ func (p *Port) describe(c *Config, dev netlink.Link) {
 // of one that comes up.
 func (p *Port) watch() (err error) {
 	p.watcher, err = netdev.Watch(p.index, func(s netdev.State) {
-		if p.see(s); !s.Gone {
+		if p.see(s); !s.Gone && !p.lent {
 			p.look() // a bridge may have taken it in
 		}
-	}, p.look)
+	}, func() {
+		if !p.lent {
+			p.look()
+		}
+	})
 	return err
 }
 
@@ -224,7 +229,10 @@ func (p *Port) Status() port.Status {
 	case s.Err != nil:
 		return port.Status{Err: s.Err.Error()}
 	}
-	if p.lookAgain(s.Link); p.exposed.Load() {
+	if !p.lent {
+		p.lookAgain(s.Link)
+	}
+	if p.exposed.Load() {
 		return port.Status{Gone: true, Err: exposed}
 	}
 	if !s.Up {
@@ -264,9 +272,11 @@ func (p *Port) Close() error {
 	p.closed = true
 	var errs []error
 	p.watcher.Close()
-	down := true
-	if err := netdev.Down(p.index); err != nil {
-		errs, down = append(errs, err), false
+	down := !p.lent
+	if !p.lent {
+		if err := netdev.Down(p.index); err != nil {
+			errs, down = append(errs, err), false
+		}
 	}
 	p.last = p.sum()
 	for _, q := range p.queues {

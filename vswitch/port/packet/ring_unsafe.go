@@ -51,6 +51,12 @@ func mapRing(fd int) (*ring, error) {
 	if err := unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
 		return nil, fmt.Errorf("receive ring of %d bytes: %w", RxRing, err)
 	}
+	return mapMemory(fd)
+}
+
+// mapMemory maps the ring that a socket has. Reading begins at its first slot, which
+// is the kernel's next if nothing has been read of it yet.
+func mapMemory(fd int) (*ring, error) {
 	mem, err := unix.Mmap(fd, 0, RxRing, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	if err != nil {
 		return nil, fmt.Errorf("map the receive ring: %w", err)

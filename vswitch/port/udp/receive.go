@@ -32,8 +32,18 @@ type queue struct {
 	superframes atomic.Uint64 // tunnels around one
 }
 
-func openQueue(c *Config, a netip.Addr, l *[2]*lanes) (q *queue, err error) {
-	q = &queue{fd: -1, port: c.Port, own: netip.AddrPortFrom(a, c.UDPPort), outer: outerLen(family(a))}
+func openQueue(c *Config, a netip.Addr, l *[2]*lanes) (*queue, error) {
+	fd, err := openReceiver(a, c.UDPPort)
+	if err != nil {
+		return nil, err
+	}
+	return takeQueue(c, a, l, fd)
+}
+
+// takeQueue makes a queue of a socket, which is its own from now on, also on an
+// error.
+func takeQueue(c *Config, a netip.Addr, l *[2]*lanes, fd int) (q *queue, err error) {
+	q = &queue{fd: fd, port: c.Port, own: netip.AddrPortFrom(a, c.UDPPort), outer: outerLen(family(a))}
 	q.room = c.MTU - q.outer - vxlanLen
 	q.out.lanes, q.out.limit = l, c.MTU
 	defer func() {
@@ -48,11 +58,7 @@ func openQueue(c *Config, a netip.Addr, l *[2]*lanes) (q *queue, err error) {
 	if err = q.in.init(); err != nil {
 		return q, err
 	}
-	if err = q.out.init(); err != nil {
-		return q, err
-	}
-	q.fd, err = openReceiver(a, c.UDPPort)
-	return q, err
+	return q, q.out.init()
 }
 
 func (q *queue) close() error {

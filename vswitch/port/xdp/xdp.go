@@ -37,6 +37,8 @@ type Config struct {
 	Queues int    // sockets; the device must have as many queues, and no more
 	Port   packet.PortID
 	Region *port.Region
+	// Lent: another process runs the queues, and gives them memory to receive into.
+	Lent bool
 	// Uplink says which frames are the switch's on a device that it shares with
 	// the host. Nil is a workload's port: every frame is.
 	Uplink *Filter
@@ -50,6 +52,7 @@ type Port struct {
 	info    port.Info
 	index   int
 	shared  bool     // with the host: an uplink
+	lent    bool     // another process looks after program and link
 	hearing *os.File // open while frames for others are to be heard
 	program *axdp.Program
 	attach  *attachment
@@ -163,12 +166,10 @@ func (p *Port) openQueues(c *Config) error {
 		}
 		q := newQueue(s, c)
 		p.queues = append(p.queues, q)
-		q.mu.Lock()
-		q.refill()
-		missing := q.fill.space()
-		q.mu.Unlock()
-		if missing > 0 {
-			return fmt.Errorf("frame memory is used up: a queue receives into %d frames and %d are left; raise limits.frames, by 2048 for each queue of an xdp port", ringSize, ringSize-missing)
+		if !c.Lent {
+			if err := q.fillUp(); err != nil {
+				return err
+			}
 		}
 		if err := s.bind(p.index, i, c.jumbo()); err != nil {
 			return err
@@ -176,6 +177,17 @@ func (p *Port) openQueues(c *Config) error {
 		if err := p.program.Sockets.Put(uint32(i), uint32(s.fd)); err != nil {
 			return fmt.Errorf("register the socket of queue %d: %w", i, err)
 		}
+	}
+	return nil
+}
+
+// fillUp gives the kernel all the memory to receive into that its ring has room for.
+func (q *queue) fillUp() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.refill()
+	if missing := q.fill.space(); missing > 0 {
+		return fmt.Errorf("frame memory is used up: a queue receives into %d frames and %d are left; raise limits.frames, by 2048 for each queue of an xdp port", ringSize, ringSize-missing)
 	}
 	return nil
 }
@@ -305,7 +317,7 @@ func (p *Port) Close() error {
 	p.mu.Unlock()
 	var errs []error
 	shut := true
-	if !p.shared { // before the program goes: nothing passes by
+	if !p.shared && !p.lent { // before the program goes: nothing passes by
 		if err := netdev.Down(p.index); err != nil {
 			errs, shut = append(errs, err), false
 		}

@@ -1,0 +1,229 @@
+package helper
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch"
+	"bulkhead/vswitch/config"
+	"bulkhead/vswitch/port"
+)
+
+// Taker makes the running half of a port of what its driver has handed over: by the
+// driver's Take.
+type Taker func(*config.Port, vswitch.Opening, port.Handed) (port.Port, error)
+
+// Client is a switch's way to its port helper.
+type Client struct {
+	path string
+	take Taker
+	log  *slog.Logger
+	done chan struct{}
+	lost chan struct{} // tells the caller-back that the talk has broken
+	gone chan struct{} // closed by it as its last act
+
+	mu     sync.Mutex // one call at a time; guards what follows
+	conn   conn
+	away   error // why there is no helper; nil: there is one
+	memory int   // descriptor of the frame memory
+	ports  map[packet.PortID]*lent
+	closed bool
+	// closing are running halves that must not close before the helper's: see lent.Close.
+	closing []port.Port
+}
+
+// again is how often a helper that is away is called.
+const again = 100 * time.Millisecond
+
+// Dial waits until a helper answers at a path, and says hello with the frame memory
+// of this descriptor, which stays the caller's.
+func Dial(path string, within time.Duration, memory int, take Taker, log *slog.Logger) (*Client, error) {
+	c := &Client{
+		path: path, take: take, log: log, memory: memory, ports: map[packet.PortID]*lent{},
+		done: make(chan struct{}), lost: make(chan struct{}, 1), gone: make(chan struct{}),
+	}
+	deadline := time.Now().Add(within)
+	for {
+		err := c.connect(false)
+		if err == nil {
+			go c.callBack()
+			return c, nil
+		}
+		var refused refusal
+		if errors.As(err, &refused) || time.Now().After(deadline) {
+			return nil, fmt.Errorf("port helper: %w", err)
+		}
+		time.Sleep(again / 5)
+	}
+}
+
+// refusal is what a helper has said: to ask again is no use.
+type refusal struct{ error }
+
+// connect connects and says hello. A helper that comes after one that died is told
+// what is open.
+func (c *Client) connect(resume bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	u, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: c.path, Net: "unixpacket"})
+	if err != nil {
+		return err
+	}
+	c.conn, c.away = conn{u}, nil
+	hello := &request{Op: opHello, Layout: layout, Resume: resume, Ports: slices.Collect(maps.Keys(c.ports))}
+	if _, _, err := c.call(hello, []int{c.memory}); err != nil {
+		return err
+	}
+	for _, p := range c.closing {
+		_ = p.Close()
+	}
+	c.closing = nil
+	for id, p := range c.ports {
+		h := p.handed
+		if _, _, err := c.call(&request{Op: opKeep, ID: id, Want: &p.want, Handed: &h}, h.FDs); err != nil {
+			if c.away != nil {
+				return err
+			}
+			c.log.Error("helper-keep", "port", p.want.Port.Name, "error", err, "effect", "it goes on; its link and guard are not looked after")
+		}
+	}
+	return nil
+}
+
+// callBack connects again whenever the talk has broken, until Close.
+func (c *Client) callBack() {
+	defer close(c.gone)
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-look.C:
+			_ = c.Away() // looks
+			continue
+		case <-c.lost:
+		}
+		for c.connect(true) != nil {
+			select {
+			case <-c.done:
+				return
+			case <-time.After(again):
+			}
+		}
+		c.log.Info("helper-back", "effect", "ports can be opened again")
+	}
+}
+
+// call asks, and waits for the answer. The caller holds mu. If the talk breaks the
+// helper is away from then on.
+func (c *Client) call(r *request, fds []int) (*answer, []int, error) {
+	if c.away != nil {
+		return nil, nil, c.away
+	}
+	if c.conn.UnixConn == nil {
+		return nil, nil, net.ErrClosed
+	}
+	_ = c.conn.SetDeadline(time.Now().Add(callTime))
+	r.Parts = parts(fds)
+	var a answer
+	err := c.conn.send(r, fds)
+	var got []int
+	if err == nil {
+		got, err = c.conn.receive(&a, func() int { return a.Parts })
+	}
+	if err != nil {
+		c.breakOff(err)
+		return nil, nil, c.away
+	}
+	if a.Error != "" {
+		closeAll(got)
+		return nil, nil, refusal{errors.New(a.Error)}
+	}
+	return &a, got, nil
+}
+
+// breakOff notes that there is no helper. The caller holds mu.
+func (c *Client) breakOff(why error) {
+	c.conn.Close()
+	c.away = fmt.Errorf("the port helper is away (%w): what is open goes on, ports cannot be opened, set up or taken away until it is back", why)
+	c.log.Error("helper-away", "error", why, "effect", "ports cannot be opened, set up or taken away", "cure", "it is started again by itself, or by systemd: see bulkhead-ports.service")
+	select {
+	case c.lost <- struct{}{}:
+	default:
+	}
+}
+
+// ask is call for those who do not hold mu.
+func (c *Client) ask(r *request) (*answer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a, fds, err := c.call(r, nil)
+	closeAll(fds)
+	return a, err
+}
+
+// Away says why there is no helper; "" while there is one. It looks: a helper that
+// has died shows by its end of the talk.
+func (c *Client) Away() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away == nil && !c.closed && c.conn.ended() {
+		c.breakOff(io.EOF)
+	}
+	if c.away != nil {
+		return c.away.Error()
+	}
+	return ""
+}
+
+// Open has the helper open a port, and makes queues of what it hands over. It is a
+// vswitch.Opener.
+func (c *Client) Open(cfg *config.Port, o vswitch.Opening) (port.Port, error) {
+	p := &lent{client: c, id: o.ID, want: wantOf(cfg, o.Segment, o.VTEP)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a, fds, err := c.call(&request{Op: opOpen, ID: o.ID, Want: &p.want}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if a.Handed == nil {
+		closeAll(fds)
+		return nil, errors.New("the port helper has opened nothing")
+	}
+	p.handed = *a.Handed
+	p.handed.FDs = fds
+	if p.Port, err = c.take(cfg, o, p.handed); err != nil {
+		_, _, undo := c.call(&request{Op: opClose, ID: o.ID}, nil)
+		return nil, errors.Join(err, undo)
+	}
+	c.ports[o.ID] = p
+	return p, nil
+}
+
+// Close says good-bye: what the helper still holds is closed, and one that is there
+// for this switch only ends.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	var err error
+	if c.away == nil {
+		_, _, err = c.call(&request{Op: opBye}, nil)
+	}
+	c.closed = true
+	c.conn.Close()
+	c.mu.Unlock()
+	close(c.done)
+	<-c.gone
+	return err
+}

@@ -1,0 +1,60 @@
+package helper
+
+import (
+	"errors"
+	"fmt"
+
+	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/port"
+)
+
+// lent is a port that the helper opened and this process runs: Port is its running
+// half, the rest is asked of the helper.
+type lent struct {
+	port.Port
+	client *Client
+	id     packet.PortID
+	want   want
+	handed port.Handed
+}
+
+// Info implements port.Port.
+func (p *lent) Info() port.Info { return p.handed.Info }
+
+// Up implements port.Port.
+func (p *lent) Up() error {
+	_, err := p.client.ask(&request{Op: opUp, ID: p.id})
+	return err
+}
+
+// Status implements port.Port: what the running half sees, and of a port with a
+// guard what the helper does. While that is away nobody looks after guards, and a
+// device that somebody else lays hands on is not shut.
+func (p *lent) Status() port.Status {
+	s := p.Port.Status()
+	if s.Gone || p.handed.Info.Driver != "packet" {
+		return s
+	}
+	a, err := p.client.ask(&request{Op: opStatus, ID: p.id})
+	if err != nil {
+		return port.Status{Up: s.Up, Err: fmt.Sprintf("its guard is not looked after: %v", err)}
+	}
+	return a.Status
+}
+
+// Close implements port.Port. The helper goes first: as long as it holds an AF_XDP
+// socket the kernel may write to the frames that the running half gives back. So if
+// it is away, that waits until one is back, which holds nothing of the port. A TAP
+// goes with its descriptors; any other device is left as it is, behind its guard.
+func (p *lent) Close() error {
+	c := p.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.ports, p.id)
+	_, _, err := c.call(&request{Op: opClose, ID: p.id}, nil)
+	if err != nil && p.handed.Info.Driver == "xdp" {
+		c.closing = append(c.closing, p.Port)
+		return err
+	}
+	return errors.Join(err, p.Port.Close())
+}
