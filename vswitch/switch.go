@@ -58,6 +58,8 @@ type Switch struct {
 	ill         chan struct{}    // tells the mender that a device has gone
 	done        chan struct{}    // closed by Close: the mender ends
 	mended      chan struct{}    // closed by the mender as its last act
+	watched     chan struct{}    // closed by the watchdog as its last act
+	stuck       func(worker int) // what it does when a worker hangs; nil: nothing
 	timed       chan struct{}    // closed by the keeper of the time as its last act
 	reported    chan struct{}    // closed by the reporter as its last act
 	wall        func() time.Time // the clock that rules with times go by
@@ -127,7 +129,8 @@ func NewApart(cfg *config.Config, open Opener, apart Apart, log *slog.Logger) (*
 		cfg: cfg, file: cfg, stated: stated{endpoints: map[string]ownedEndpoint{}}, tellers: map[string]*teller{}, arrivals: map[string]dataplane.Time{},
 		version: uint64(time.Now().UnixMilli()), // another process's is another
 		ports:   map[string]packet.PortID{}, ruleTotals: map[countedRule]uint64{}, auditTotals: map[countedRule]uint64{}, retired: retired{},
-		timed: make(chan struct{}), reported: make(chan struct{}), wall: time.Now, journal: newJournal(),
+		watched: make(chan struct{}),
+		timed:   make(chan struct{}), reported: make(chan struct{}), wall: time.Now, journal: newJournal(),
 		mendEvery: mendEvery, ill: make(chan struct{}, 1), done: make(chan struct{}), mended: make(chan struct{}),
 	}
 	if err := sw.makeTables(cfg); err != nil {
@@ -201,6 +204,7 @@ func (sw *Switch) Start() error {
 		return err
 	}
 	go sw.mend()
+	go sw.watch()
 	go sw.keepTime()
 	go sw.report()
 	return nil
@@ -217,6 +221,7 @@ func (sw *Switch) Close() error {
 		return nil
 	}
 	<-sw.mended
+	<-sw.watched
 	<-sw.timed
 	sw.mu.Lock()
 	defer sw.mu.Unlock()

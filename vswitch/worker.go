@@ -33,6 +33,7 @@ type worker struct {
 	lostTold uint64 // of the lane's journal: how many lost events have been told
 	stopped  chan struct{}
 	stop     atomic.Bool
+	rounds   atomic.Uint64 // for the watchdog
 }
 
 // load is what a worker did with its time since it began.
@@ -92,6 +93,7 @@ func (w *worker) run() {
 	runtime.LockOSThread()
 	w.load.began = time.Now()
 	for round := 0; !w.stop.Load(); round++ {
+		w.rounds.Store(uint64(round) + 1)
 		w.obey()
 		if live := w.sw.live.Load(); live != w.live {
 			w.adopt(live)

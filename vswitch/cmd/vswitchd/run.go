@@ -65,6 +65,7 @@ func run(ctx context.Context, s *start) error {
 	if err := ports.begin(); err != nil {
 		return err
 	}
+	sw.AbortWhenStuck()
 	if err := sw.Start(); err != nil {
 		return err
 	}
