@@ -118,7 +118,7 @@ func (p *twoProcs) unprivileged(uid string) {
 		if err != nil {
 			continue
 		}
-		for _, want := range []string{"CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Uid:\t" + uid + "\t"} {
+		for _, want := range []string{"CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "Uid:\t" + uid + "\t"} {
 			if !strings.Contains(string(text), want) {
 				p.t.Errorf("%s has no %q", path, want)
 			}

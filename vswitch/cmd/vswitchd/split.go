@@ -93,6 +93,9 @@ func (o *opener) begin() error {
 	if err := sys.Unprivileged(); err != nil {
 		return errors.Join(fmt.Errorf("privileges are left, and the switch does not run with any: %w", err), o.stopHelper())
 	}
+	if err := sys.Forbid(); err != nil {
+		return errors.Join(err, o.stopHelper())
+	}
 	if o.client, err = helper.Dial(portsPath(o.cfg), startTime, o.fd, takePort, o.log); err != nil {
 		return errors.Join(err, o.stopHelper())
 	}
