@@ -39,7 +39,10 @@ func (q *faulty) Recv(b *packet.Batch) error {
 var faults = map[string]func(){
 	"panics": func() { panic("injected") },
 	"loops": func() {
-		for {
+		for spins := 0; ; spins++ { // the scheduler can interrupt it, and does not end it
+			if spins < 0 {
+				return
+			}
 		}
 	},
 	"waits": func() { select {} },
