@@ -6,7 +6,7 @@ T     ?= 5m
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit race attack differential growth lint vet staticcheck vuln fuzz fuzz-all bench report compare demo smoke deps install clean
+.PHONY: help build test test-unit race attack fault differential growth lint vet staticcheck vuln fuzz fuzz-all bench report compare demo smoke deps install clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ race: ## all tests with the race detector
 
 attack: deps ## a workload turned hostile, against the daemon on real devices: what was sent, what got through (root)
 	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestAttack' ./vswitch
+
+fault: deps ## the switch under faults, on real devices: what was done to it, what its neighbours lost, what leaked (root)
+	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestFault' ./vswitch
 
 differential: deps ## a policy's meaning by eval, tables, switch and kernel, a million questions, up to 70,000 rules (root)
 	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m ./policyc/internal/oracle

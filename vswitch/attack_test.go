@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,6 +93,8 @@ type scene struct {
 	mallory, alice, bob string // namespaces
 	client              *control.Client
 	pid                 int
+	own, bin, config    string // the switch's namespace, binary and configuration
+	daemon              *exec.Cmd
 }
 
 const scenePolicy = `version = 1
@@ -145,9 +148,9 @@ func stage(t *testing.T, driver, limits string) *scene {
 		sh(t, fmt.Sprintf("ip link add %s netns %s type veth peer name eth0 netns %s address %s", host, own, netns, sceneMACs[i]))
 		text += fmt.Sprintf("device = %q\n", host)
 	}
-	config := filepath.Join(dir, "bulkhead.toml")
-	write(t, config, text)
-	s.pid = start(t, bin, config, own).Process.Pid
+	s.own, s.bin, s.config = own, bin, filepath.Join(dir, "bulkhead.toml")
+	write(t, s.config, text)
+	s.run()
 	// Mallory's own kernel is silent: what its port counts is the attack. alice and
 	// bob have what they are given.
 	for i, netns := range []string{s.mallory, s.alice, s.bob} {
@@ -164,6 +167,13 @@ func stage(t *testing.T, driver, limits string) *scene {
 	pings(t, s.bob, sceneIP(alice, 0))
 	pings(t, s.bob, sceneIP(alice, 1))
 	return s
+}
+
+// run starts the scene's daemon.
+func (s *scene) run() {
+	s.t.Helper()
+	s.daemon = start(s.t, s.bin, s.config, s.own)
+	s.pid = s.daemon.Process.Pid
 }
 
 // shot is one frame of an attack, and the reason that it must be dropped for.

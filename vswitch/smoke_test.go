@@ -48,6 +48,7 @@ func namespace(t *testing.T, name string) string {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	printAttacks()
+	printFaults()
 	if dir, err := built(); err == nil && buildAsked.Load() {
 		os.RemoveAll(dir)
 	}

@@ -1,0 +1,187 @@
+package vswitch_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"bulkhead/dataplane/packet"
+)
+
+// The faults. The scene is the attacks' (attack_test.go), but it is the switch that
+// something happens to: it is killed, overloaded, reconfigured without pause, its
+// devices are taken away. Two things are held for all of it. What the policy allows
+// between neighbours who have no part in the fault arrives, and what it denies does
+// not, both counted to the frame by packet sockets of the test's own.
+//
+// Each fault is a row of a table that is printed at the end. `make fault` runs them
+// with their whole numbers, go test with fewer.
+
+// faultRow is one line of the report: events is how often the fault was made, lost
+// what of sent did not arrive, leaked what arrived and should not.
+type faultRow struct {
+	id, what                   string
+	events, sent, lost, leaked int
+	figures                    string
+}
+
+var faults struct {
+	sync.Mutex
+	rows []faultRow
+}
+
+// report adds a row to the table, and fails the test if anything was lost or leaked
+// beyond what the fault itself must cost.
+func (r faultRow) report(t *testing.T, mayLose int) {
+	t.Helper()
+	faults.Lock()
+	faults.rows = append(faults.rows, r)
+	faults.Unlock()
+	if r.lost > mayLose || r.leaked != 0 {
+		t.Errorf("%s %s: %d of %d were lost, %d may be; %d leaked (%s)", r.id, r.what, r.lost, r.sent, mayLose, r.leaked, r.figures)
+	}
+}
+
+// printFaults writes the table.
+func printFaults() {
+	faults.Lock()
+	defer faults.Unlock()
+	if len(faults.rows) == 0 || !testing.Verbose() {
+		return
+	}
+	slices.SortStableFunc(faults.rows, func(a, b faultRow) int { return strings.Compare(a.id, b.id) })
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nFAULT\tWHAT\tTIMES\tSENT\tLOST\tLEAKED\tFIGURES")
+	for _, r := range faults.rows {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\n", r.id, r.what, r.events, r.sent, r.lost, r.leaked, r.figures)
+	}
+	_ = w.Flush()
+}
+
+// steady sends numbered datagrams from one of the scene to another, one in each
+// pace, and notes which of them arrive.
+type steady struct {
+	s      *scene
+	marker []byte
+	end    func() // of the capture
+	stop   atomic.Bool
+	done   chan struct{}
+
+	mu    sync.Mutex
+	sent  []time.Time
+	found []bool
+	got   int
+	twice int
+}
+
+// steady begins to send to a port of UDP. The datagrams carry a mark, so that two
+// who send at a time are told apart.
+func (s *scene) steady(from, to int, port uint16, mark string, pace time.Duration) *steady {
+	s.t.Helper()
+	f := &steady{s: s, marker: []byte(fmt.Sprintf("steady/%-8s", mark)), done: make(chan struct{})}
+	spaces := []string{s.mallory, s.alice, s.bob}
+	f.end = capture(s.t, spaces[to], f.note)
+	g := gunIn(s.t, spaces[from])
+	spec := packet.Spec{
+		SrcMAC: sceneMACs[from], DstMAC: sceneMACs[to], Src: addr(sceneIP(from, 0)), Dst: addr(sceneIP(to, 0)),
+		Proto: packet.ProtoUDP, SrcPort: 4444, DstPort: port,
+	}
+	go f.send(g, spec, pace)
+	s.t.Cleanup(func() { f.stop.Store(true); <-f.done; f.end() })
+	return f
+}
+
+// send sends until stop. A send that the kernel refuses is none: the sender's own
+// queue was full, or its device was away.
+func (f *steady) send(g *gun, spec packet.Spec, pace time.Duration) {
+	defer close(f.done)
+	for !f.stop.Load() {
+		f.mu.Lock()
+		n := len(f.sent)
+		f.sent, f.found = append(f.sent, time.Now()), append(f.found, false)
+		f.mu.Unlock()
+		spec.Payload = binary.BigEndian.AppendUint64(slices.Clone(f.marker), uint64(n))
+		b, err := packet.Build(spec)
+		if err != nil {
+			panic(err) // the test's own mistake
+		}
+		if unix.Sendto(g.fd, b, 0, &g.addr) != nil {
+			f.mu.Lock()
+			f.sent, f.found = f.sent[:n], f.found[:n]
+			f.mu.Unlock()
+		}
+		time.Sleep(pace)
+	}
+}
+
+// note is given each frame that the receiver got. ICMP errors quote datagrams of
+// ours, to another: the mark must be where a datagram's payload is.
+func (f *steady) note(b []byte) {
+	const payload = 14 + 20 + 8
+	if len(b) < payload+len(f.marker)+8 || !bytes.Equal(b[payload:payload+len(f.marker)], f.marker) {
+		return
+	}
+	n := binary.BigEndian.Uint64(b[payload+len(f.marker):])
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n >= uint64(len(f.found)) || f.found[n] {
+		f.twice++
+		return
+	}
+	f.found[n], f.got = true, f.got+1
+}
+
+// ends stops the sender, gives what is under way a second, and tells how many were
+// sent and how many of them did not arrive. One that came twice fails the test.
+func (f *steady) ends() (sent, lost int) {
+	f.s.t.Helper()
+	f.stop.Store(true)
+	<-f.done
+	for range 100 {
+		if sent, got := f.counts(); sent == got {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	f.end()
+	if f.twice != 0 {
+		f.s.t.Errorf("%s: %d came twice", f.marker, f.twice)
+	}
+	return len(f.sent), len(f.sent) - f.got
+}
+
+func (f *steady) counts() (sent, got int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.sent), f.got
+}
+
+// held is what the daemon holds of the system: descriptors, threads and memory.
+type held struct{ files, threads, bytes int }
+
+func (h held) String() string {
+	return fmt.Sprintf("%d files, %d threads, %d MB", h.files, h.threads, h.bytes>>20)
+}
+
+func (s *scene) held() held {
+	s.t.Helper()
+	count := func(kind string) int {
+		all, err := filepath.Glob(fmt.Sprintf("/proc/%d/%s/*", s.pid, kind))
+		if err != nil || len(all) == 0 {
+			s.t.Fatalf("/proc/%d/%s: %v", s.pid, kind, err)
+		}
+		return len(all)
+	}
+	return held{files: count("fd"), threads: count("task"), bytes: s.resident()}
+}
