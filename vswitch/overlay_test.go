@@ -36,6 +36,7 @@ type overlay struct {
 	v6     bool
 	routed bool   // a router stands between the hosts
 	driver string // of the uplink: xdp, tap, udp
+	under  int    // the underlay's MTU; 0: 1500
 	vxlan  string // more words for ip link add type vxlan
 	groups bool   // nobody is registered: the Group Policy extension says who it is
 	fdb    bool   // remote by bridge fdb append, not by the device's own remote
@@ -55,12 +56,19 @@ func (o *overlay) addresses() (h, k, hGate, kGate string, bits int) {
 	return "192.0.2.1", "192.0.2.2", "", "", 24
 }
 
-// mtu is what an inner packet may have, under an underlay of 1500.
+// mtu is what an inner packet may have.
 func (o *overlay) mtu() int {
 	if o.v6 {
-		return 1430
+		return o.underlayMTU() - 70
 	}
-	return 1450
+	return o.underlayMTU() - 50
+}
+
+func (o *overlay) underlayMTU() int {
+	if o.under == 0 {
+		return 1500
+	}
+	return o.under
 }
 
 // site is an overlay that runs.
@@ -160,6 +168,9 @@ func (s *site) wire(t *testing.T) {
 		}
 		sh(t, fmt.Sprintf("ip link add %s netns %s type veth peer name %s netns %s", s.up, s.h, name, far))
 	}
+	if s.driver != "tap" && s.under != 0 && !s.routed {
+		sh(t, fmt.Sprintf("ip -n %s link set %s mtu %d", s.h, s.up, s.under), fmt.Sprintf("ip -n %s link set under mtu %d", s.k, s.under))
+	}
 	if s.driver == "udp" {
 		h, _, gate, _, bits := s.addresses()
 		sh(t, fmt.Sprintf("ip -n %s addr add %s/%d dev %s nodad", s.h, h, bits, s.up), fmt.Sprintf("ip -n %s link set %s up", s.h, s.up))
@@ -192,6 +203,7 @@ gateways = ["10.66.0.254/24", "fd66::fe/64"]
 name = "up"
 driver = %q
 role = "uplink"
+mtu = %d
 %s
 [[ports]]
 name = "web"
@@ -216,7 +228,7 @@ segments = ["s"]
 addresses = ["%s/%d"]
 uplink = "up"
 %s
-`, s.driver, device, s.web, webMAC, dbMAC, k, h, bits, s.extra)
+`, s.driver, s.underlayMTU(), device, s.web, webMAC, dbMAC, k, h, bits, s.extra)
 	if gate != "" && s.driver != "udp" {
 		text += fmt.Sprintf("gateways = [%q]\n", gate)
 	}
@@ -244,6 +256,7 @@ func (s *site) kernel(t *testing.T) {
 	}
 	sh(t, "ip -n "+s.k+" link add br0 type bridge mcast_snooping 0", "ip -n "+s.k+" link set vxlan100 master br0",
 		fmt.Sprintf("ip link add p0 netns %s type veth peer name eth0 netns %s", s.k, s.db), "ip -n "+s.k+" link set p0 master br0",
+		fmt.Sprintf("ip -n %s link set p0 mtu %d", s.k, s.mtu()),
 		fmt.Sprintf("ip -n %s link set eth0 address %s mtu %d", s.db, dbMAC, s.mtu()),
 		"ip -n "+s.db+" addr add 10.66.0.2/24 dev eth0", "ip -n "+s.db+" addr add fd66::2/64 dev eth0 nodad",
 		"ip -n "+s.db+" link set eth0 up")
@@ -285,6 +298,8 @@ func carry(t *testing.T, from, to, address string, n int) {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
+	server.WaitDelay = time.Second
+	defer time.AfterFunc(15*time.Second, func() { _ = server.Process.Kill() }).Stop() // it would wait for ever for what was lost
 	listening(t, to)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -341,6 +356,11 @@ func TestSmokeOverlayWithTheKernels(t *testing.T) {
 		{name: "ipv4, udp, through a router", driver: "udp", routed: true},
 		{name: "ipv6, udp", driver: "udp", v6: true},
 		{name: "ipv6, udp, no checksums", driver: "udp", v6: true, vxlan: "udp6zerocsumtx udp6zerocsumrx"},
+		{name: "ipv4, MTU 1400", driver: "xdp", under: 1400},
+		{name: "ipv4, MTU 9000", driver: "xdp", under: 9000},
+		{name: "ipv4, udp, MTU 9000", driver: "udp", under: 9000},
+		{name: "ipv6, udp, MTU 1400", driver: "udp", v6: true, under: 1400},
+		{name: "ipv6, MTU 9000", driver: "xdp", v6: true, under: 9000},
 		{name: "ipv6", driver: "xdp", v6: true},
 		{name: "ipv6, through a router", driver: "xdp", v6: true, routed: true},
 		{name: "ipv6, no checksums", driver: "xdp", v6: true, vxlan: "udp6zerocsumtx udp6zerocsumrx", extra: "udp6_zero_checksum = true"},
@@ -380,8 +400,9 @@ func (s *site) traffic(t *testing.T) {
 	carry(t, s.db, s.web, "10.66.0.1", size)
 	carry(t, s.web, s.db, "fd66::2", size)
 	carry(t, s.db, s.web, "fd66::1", size)
-	datagrams(t, s.web, s.db, "10.66.0.2", s.mtu()-28, 10)
-	datagrams(t, s.db, s.web, "fd66::1", s.mtu()-48, 10)
+	n := min(10, 60000/s.mtu())
+	datagrams(t, s.web, s.db, "10.66.0.2", s.mtu()-28, n)
+	datagrams(t, s.db, s.web, "fd66::1", s.mtu()-48, n)
 	s.denied(t)
 	s.tooBig(t)
 	s.attacks(t)
@@ -411,10 +432,11 @@ func (s *site) denied(t *testing.T) {
 // tooBig gives web's device an MTU that does not fit the tunnel, and db's TCP
 // one that invites it: web is told what fits, and its TCP keeps to it.
 func (s *site) tooBig(t *testing.T) {
-	sh(t, "ip -n "+s.web+" link set eth0 mtu 1500", "ip -n "+s.db+" route change 10.66.0.0/24 dev eth0 advmss 1460",
-		"ip -n "+s.db+" -6 route add fd66::/64 dev eth0 metric 1 advmss 1440")
+	under := s.underlayMTU()
+	sh(t, fmt.Sprintf("ip -n %s link set eth0 mtu %d", s.web, under), fmt.Sprintf("ip -n %s route change 10.66.0.0/24 dev eth0 advmss %d", s.db, under-40),
+		fmt.Sprintf("ip -n %s -6 route add fd66::/64 dev eth0 metric 1 advmss %d", s.db, under-60))
 	for _, to := range []string{"10.66.0.2", "fd66::2"} {
-		out, _ := exec.Command("ip", "netns", "exec", s.web, "ping", "-c", "1", "-W", "1", "-M", "do", "-s", "1452", to).CombinedOutput()
+		out, _ := exec.Command("ip", "netns", "exec", s.web, "ping", "-c", "1", "-W", "1", "-M", "do", "-s", fmt.Sprint(under-48), to).CombinedOutput()
 		if want := fmt.Sprintf("mtu = %d", s.mtu()); !strings.Contains(strings.ReplaceAll(string(out), "mtu=", "mtu = "), want) {
 			t.Errorf("a packet too big to %s: %s", to, out)
 		}

@@ -29,6 +29,11 @@ func upSwitch(r *rig.Rig, ports ...workload) error { return upSwitchOf(r, rulese
 // upSwitchOf does so with other rules, and other lines of the configuration before
 // its segments: keys, then tables.
 func upSwitchOf(r *rig.Rig, rs *policy.Ruleset, lines string, ports ...workload) error {
+	return startSwitch(r, rs, configuration(lines, ports))
+}
+
+// startSwitch starts vswitchd with rules and a configuration.
+func startSwitch(r *rig.Rig, rs *policy.Ruleset, config string) error {
 	if r.VSwitchd == "" {
 		return errors.New("vswitchd is not found; make build makes it beside vsbench, --vswitchd names another")
 	}
@@ -39,7 +44,7 @@ func upSwitchOf(r *rig.Rig, rs *policy.Ruleset, lines string, ports ...workload)
 	if _, err := r.Write("policy.bhp", rules); err != nil {
 		return err
 	}
-	file, err := r.Write("bulkhead.toml", []byte(configuration(lines, ports)))
+	file, err := r.Write("bulkhead.toml", []byte(config))
 	if err != nil {
 		return err
 	}

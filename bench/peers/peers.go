@@ -48,7 +48,8 @@ type Link struct {
 func All() []Peer {
 	return []Peer{bulkheadTAP, bulkheadXDP, bulkheadPacket, bulkheadReloading, bulkheadRules, bulkheadWorkers,
 		tenTAP, tenXDP, tenPacket, bulkheadFull, bulkheadMillion,
-		bridge, nftables, ovsTAP, ovsPacket, ovsXDP, testpmd}
+		bridge, nftables, ovsTAP, ovsPacket, ovsXDP, testpmd,
+		bulkheadUDP, bulkheadUplinkXDP, ovsVXLAN, vxlanBridge, vxlanNFTables}
 }
 
 // Find returns the peers of these names, in this order.
