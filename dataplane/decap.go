@@ -14,8 +14,8 @@ const NoPeer = 0xffff
 // it belongs to and the peer that sent it. It does so once: a tunnel inside
 // the tunnel is a workload's own affair, and is judged as UDP.
 //
-// What else may come by an uplink is address resolution for our own VTEP: it
-// is in no segment, and left to underlay. The rest is dropped: where the host shares the
+// What else may come by an uplink is address resolution for our own VTEP, and
+// errors about what it sent: they are in no segment, and left to underlay. The rest is dropped: where the host shares the
 // uplink, the port's own filter has left the host's traffic to the host.
 //
 // left is what the sender left to others, which may be about the inner packet;
@@ -34,6 +34,10 @@ func (x *walk) decap(f *packet.Frame, p *passage, left packet.Offload) drop.Reas
 	case packet.KindFragment:
 		return drop.Fragment // no VTEP may make one (RFC 7348 4.3)
 	case packet.KindARP, packet.KindND:
+		p.segment = NoSegment
+		return drop.None
+	}
+	if f.Headers.ICMPError {
 		p.segment = NoSegment
 		return drop.None
 	}

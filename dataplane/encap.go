@@ -181,10 +181,14 @@ func (x *walk) solicit(f *packet.Frame, hop *packet.Addr) {
 	c.Send(u.Port)
 }
 
-// underlay is the walk of address resolution on the uplink.
+// underlay is the walk of what the uplink brings beside tunnels: address
+// resolution, and errors about tunnels of ours.
 func (x *walk) underlay(f *packet.Frame, p *passage) drop.Reason {
 	if f.Headers.Kind == packet.KindARP {
 		return x.underlayARP(f, p)
+	}
+	if f.Headers.ICMPError {
+		return x.underlayError(f)
 	}
 	return x.underlayND(f, p)
 }
@@ -226,6 +230,28 @@ func (x *walk) underlayND(f *packet.Frame, p *passage) drop.Reason {
 		return x.say(f, p, func(c *packet.Frame) bool { return packet.AnswerND(c, p.port.MAC, false) })
 	}
 	return drop.UplinkOther
+}
+
+// underlayError is an ICMP error on an uplink. One that says that a tunnel of ours
+// was too big for a link on its way narrows the path to that peer: the next frame
+// that is too big is answered to who sent it. The rest is told to nobody.
+func (x *walk) underlayError(f *packet.Frame) drop.Reason {
+	u, h := &x.s.Underlay, &f.Headers
+	own := u.Addrs[family(&h.Key.Dst)]
+	mtu, tooBig := packet.TooBig(f)
+	if !tooBig || f.Ingress != u.Port || h.VLANs != 0 || own == (packet.Addr{}) || h.Key.Dst != own || h.Inner.Src != own || !x.s.Tunnels.IsOurs(&h.Inner) {
+		return drop.UplinkOther
+	}
+	if !packet.VerifyChecksum(f) {
+		return drop.BadChecksum
+	}
+	if x.rec != nil {
+		x.rec.note("decap", "the path to %s carries %d bytes, says %s", h.Inner.Dst, mtu, h.Key.Src)
+	} else {
+		x.State.Paths.Learn(&h.Inner.Dst, mtu, x.now)
+	}
+	f.Consumed = true
+	return drop.None
 }
 
 // learnNeighbour keeps the answer to a question of ours, and sends what waited for

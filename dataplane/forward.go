@@ -246,6 +246,7 @@ func (x *walk) mtu(w *way) uint32 {
 	}
 	room := out.MTU
 	if w.peer != NoPeer && x.s.Tunnels != nil {
+		room = x.path(w.peer, room)
 		room -= min(room, x.s.Tunnels.Overhead(w.peer))
 	}
 	return min(most, room)
@@ -261,6 +262,15 @@ func (x *walk) clampMSS(f *packet.Frame, p *passage) {
 	if packet.ClampMSS(f, mtu) && x.rec != nil {
 		x.rec.note("forward", "its segments are held to an MTU of %d", mtu)
 	}
+}
+
+// path returns how many bytes of IP get to a peer by an uplink that takes so many.
+func (x *walk) path(peer uint16, room uint32) uint32 {
+	remote, _ := x.s.Tunnels.PeerAddr(peer)
+	if learned := x.State.Paths.MTU(&remote, x.now); learned != 0 {
+		return min(room, learned)
+	}
+	return room
 }
 
 // isMulticast tells whether the address is a multicast group's.

@@ -20,7 +20,8 @@ type State struct {
 	FDB        *fdb.Table
 	Neighbours *route.Neighbours
 	Waiting    *route.Waiting
-	NAT        *nat.Table // its mappings end with the sessions that go by them
+	Paths      route.Paths // to peers, that are narrower than the uplink
+	NAT        *nat.Table  // its mappings end with the sessions that go by them
 	Groups     *group.Table
 	Links      *Links // what the ports' own bounds have seen
 }

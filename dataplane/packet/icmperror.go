@@ -118,3 +118,23 @@ func writeError(p []byte, kind ErrorKind, mtu uint32, v6 bool, from, to *Addr) {
 	binary.BigEndian.PutUint32(icmp[4:], min(mtu, 0xffff)) // RFC 1191 4: the low 16 bits
 	binary.BigEndian.PutUint16(icmp[icmpChecksum:], checksum.Of(icmp, 0))
 }
+
+// TooBig reads an ICMP error that says that a packet was too big for a link: what
+// the link takes, in bytes of IP. f is parsed. One that cannot be true is none:
+// that the link takes nothing (RFC 1191 4), or as much as the packet was that it
+// quotes (RFC 5927 7.2).
+func TooBig(f *Frame) (mtu uint32, is bool) {
+	h := &f.Headers
+	if !h.ICMPError {
+		return 0, false
+	}
+	b := f.Bytes()[h.L4:h.PacketEnd]
+	quoted := uint32(0)
+	switch {
+	case h.V6 && h.ICMPType == ICMPv6TooBig:
+		mtu, quoted = binary.BigEndian.Uint32(b[4:]), ipv6Len+uint32(binary.BigEndian.Uint16(b[icmpLen+4:]))
+	case !h.V6 && h.ICMPType == ICMPUnreachable && h.ICMPCode == 4:
+		mtu, quoted = uint32(binary.BigEndian.Uint16(b[6:])), uint32(binary.BigEndian.Uint16(b[icmpLen+2:]))
+	}
+	return mtu, mtu != 0 && mtu < quoted
+}

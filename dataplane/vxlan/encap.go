@@ -78,7 +78,9 @@ func writeUDP(p []byte, src, dst uint16, vni uint32) {
 }
 
 // sourcePort spreads hashes over the dynamic ports (RFC 6335).
-func sourcePort(hash uint32) uint16 { return uint16(49152 + (hash^hash>>16)&0x3fff) }
+func sourcePort(hash uint32) uint16 { return uint16(firstSourcePort + (hash^hash>>16)&0x3fff) }
+
+const firstSourcePort = 49152
 
 // innerTOS is the outer packet's type of service: the inner one's (RFC 6040
 // 4.1, normal mode), or none for what is not IP.

@@ -109,6 +109,12 @@ func (t *Table) Overhead(peer uint16) uint32 {
 // Speaks tells whether the Group Policy extension is spoken with a peer.
 func (t *Table) Speaks(peer uint16) bool { return int(peer) < len(t.speaks) && t.speaks[peer] }
 
+// IsOurs tells whether a packet of our VTEP is a tunnel to a peer.
+func (t *Table) IsOurs(k *packet.Key) bool {
+	_, known := t.remotes[k.Dst]
+	return known && k.Proto == packet.ProtoUDP && k.DstPort == t.port && k.SrcPort >= firstSourcePort
+}
+
 // MaySpeak tells whether a peer may speak for a group.
 func (t *Table) MaySpeak(peer, group uint16) bool { return t.may[uint32(peer)<<16|uint32(group)] }
 

@@ -85,6 +85,7 @@ func (q *queue) Recv(b *packet.Batch) error {
 		q.next, q.at = 0, 0
 		q.in.receive(q.fd)
 	}
+	q.deliverErrors(b, &t)
 	for b.Room() > 0 && q.next < q.in.count {
 		if !q.deliver(b, &t) {
 			break

@@ -34,6 +34,9 @@ type outgoing struct {
 	byLane  [2 * Lanes][]entry
 	busy    []int // lanes that have some
 
+	errors  pathErrors
+	waiting atomic.Int32 // of these
+
 	trains atomic.Uint64 // datagrams that are several
 	called atomic.Uint64 // system calls
 }
@@ -130,7 +133,7 @@ func (o *outgoing) putTrain(list []entry) (n int) {
 			break
 		}
 	}
-	o.calls.end(nil, list[:n], size, true)
+	o.calls.end(list[:n], size)
 	if n > 1 {
 		o.trains.Add(1)
 	}
@@ -166,7 +169,7 @@ func (o *outgoing) putSuperframe(fd int, e *entry, t *vnet.Tally) {
 		}
 		o.calls.begin(&e.t)
 		o.calls.add(o.scratch[from:o.used])
-		o.calls.end(f, nil, size, cut.NextLen() == 0)
+		o.calls.endPart(e, size, cut.NextLen() == 0)
 		o.trains.Add(1)
 	}
 }
@@ -203,6 +206,9 @@ func (o *outgoing) flush(fd int, t *vnet.Tally) {
 				o.calls.book(from, drop.TxFull, t)
 			}
 		default:
+			if errno == unix.EMSGSIZE || errno == unix.EINVAL {
+				o.tooLong(o.calls.first(from))
+			}
 			o.calls.book(from, failed(errno), t)
 			from++
 		}

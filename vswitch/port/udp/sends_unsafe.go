@@ -36,7 +36,7 @@ type sends struct {
 // superframe that it is a part of.
 type message struct {
 	frames []entry
-	super  *packet.Frame
+	super  *entry
 	last   bool // its last part
 }
 
@@ -89,8 +89,15 @@ func (s *sends) add(b []byte) {
 	s.msgs[s.count].hdr.Iovlen++
 }
 
-// end ends the message: frames or a part of a superframe, in pieces of a size.
-func (s *sends) end(super *packet.Frame, frames []entry, size int, last bool) {
+// end ends a message of frames, each of a size, the last perhaps shorter.
+func (s *sends) end(frames []entry, size int) { s.endOf(message{frames: frames}, size) }
+
+// endPart ends a message that is a part of a superframe, in pieces of a size.
+func (s *sends) endPart(super *entry, size int, last bool) {
+	s.endOf(message{super: super, last: last}, size)
+}
+
+func (s *sends) endOf(whose message, size int) {
 	m := &s.msgs[s.count]
 	total := uint64(0)
 	for i := range m.hdr.Iovlen {
@@ -99,7 +106,7 @@ func (s *sends) end(super *packet.Frame, frames []entry, size int, last bool) {
 	if total > uint64(size) {
 		s.mark(unix.SOL_UDP, unix.UDP_SEGMENT, 2, uint32(size))
 	}
-	s.whose[s.count] = message{frames, super, last}
+	s.whose[s.count] = whose
 	s.count++
 }
 
@@ -114,11 +121,20 @@ func (s *sends) send(fd, from int) (sent int, errno unix.Errno) {
 func (s *sends) book(i int, reason drop.Reason, t *vnet.Tally) {
 	w := &s.whose[i]
 	if w.super != nil {
-		bookFrame(w.super, reason, w.last, t)
+		bookFrame(w.super.f, reason, w.last, t)
 	}
 	for j := range w.frames {
 		bookFrame(w.frames[j].f, reason, true, t)
 	}
+}
+
+// first returns the first frame of a message, and whom it is for.
+func (s *sends) first(i int) (*packet.Frame, *target) {
+	e := s.whose[i].super
+	if e == nil {
+		e = &s.whose[i].frames[0]
+	}
+	return e.f, &e.t
 }
 
 // bookFrame books a frame once: with its last message, or the first that failed.

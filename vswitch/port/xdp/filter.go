@@ -22,6 +22,7 @@ import (
 //	ARP whose target is the VTEP               x
 //	ND solicitation whose target is the VTEP   x
 //	ND advertisement to the VTEP               x
+//	ICMP "too big" to the VTEP                 x
 //	a frame with a VLAN tag                            x    (3)
 //	the rest                                           x
 //
@@ -49,8 +50,13 @@ const (
 	udpLen, udpPortAt = 8, 2
 
 	etherTypeIPv4, etherTypeARP, etherTypeIPv6 = 0x0800, 0x0806, 0x86dd
-	protoUDP, protoFragment, protoICMPv6       = 17, 44, 58
+	protoICMP, protoUDP                        = 1, 17
+	protoFragment, protoICMPv6                 = 44, 58
 	ndSolicitation, ndAdvertisement            = 135, 136
+
+	icmpLen             = 8
+	fragmentationNeeded = 0x0304 // type and code (RFC 1191 4)
+	packetTooBig        = 2      // type (RFC 4443 3.2)
 )
 
 // The program's registers, but for R0-R5, which are anybody's.
@@ -150,6 +156,7 @@ func (f *Filter) ipv4(vtep [4]byte) asm.Instructions {
 		asm.LoadImm(asm.R3, word(vtep[:]), asm.DWord),
 		asm.JNE.Reg(asm.R2, asm.R3, "pass"),
 		asm.LoadMem(asm.R2, data, ip4ProtoAt, asm.Byte),
+		asm.JEq.Imm(asm.R2, protoICMP, "icmp"),
 		asm.JNE.Imm(asm.R2, protoUDP, "pass"),
 		asm.LoadMem(asm.R2, data, ip4FragmentAt, asm.Half),
 		asm.JSet.Imm(asm.R2, onWire(0x3fff), "redirect"), // more fragments, or an offset
@@ -164,6 +171,12 @@ func (f *Filter) ipv4(vtep [4]byte) asm.Instructions {
 		asm.JGT.Reg(asm.R2, dataEnd, "pass"),
 		asm.LoadMem(asm.R2, asm.R4, ipAt+udpPortAt, asm.Half),
 		asm.JEq.Imm(asm.R2, onWire(f.UDPPort), "redirect"),
+		asm.Ja.Label("pass"),
+	}, named("icmp", within(ipAt+ip4Len+icmpLen)), asm.Instructions{
+		asm.LoadMem(asm.R2, data, ipAt, asm.Byte),
+		asm.JNE.Imm(asm.R2, 0x45, "pass"), // no router puts options before an error
+		asm.LoadMem(asm.R2, data, ipAt+ip4Len, asm.Half),
+		asm.JEq.Imm(asm.R2, onWire(fragmentationNeeded), "redirect"),
 		asm.Ja.Label("pass"),
 	})
 }
@@ -185,9 +198,10 @@ func (f *Filter) ipv6(vtep [16]byte) asm.Instructions {
 		asm.Ja.Label("pass"),
 	}, named("icmpv6", within(icmp6At+ndLen)), asm.Instructions{
 		asm.LoadMem(asm.R4, data, icmp6At, asm.Byte),
+		asm.JEq.Imm(asm.R4, packetTooBig, "error"),
 		asm.JEq.Imm(asm.R4, ndSolicitation, "solicitation"),
 		asm.JNE.Imm(asm.R4, ndAdvertisement, "pass"),
-	}, isAddr(ip6DstAt, vtep), asm.Instructions{
+	}, named("error", isAddr(ip6DstAt, vtep)), asm.Instructions{
 		asm.Ja.Label("redirect"),
 	}, named("solicitation", isAddr(ndTargetAt, vtep)), asm.Instructions{
 		asm.Ja.Label("redirect"),
