@@ -245,6 +245,7 @@ func (w *world) declarePeer(l *line) {
 func (w *world) declareUnderlay(l *line) {
 	l.word()
 	w.underlay = dataplane.Underlay{Port: w.portID(l, l.word()), Segment: dataplane.UnderlaySegment}
+	w.underlay.Routed = l.flag("routed")
 	for _, a := range l.rest() {
 		p := l.prefix(a)
 		i := family(p.Addr())
