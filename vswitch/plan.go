@@ -106,6 +106,9 @@ func (sw *Switch) placeTaken(c *config.Port) bool {
 // samePlace tells whether two ports want the same device, whatever their drivers: two
 // drivers on one device would undo each other's guard.
 func samePlace(a, b *config.Port) bool {
+	if a != nil && a.Driver == "udp" && b.Driver == "udp" {
+		return true // the VTEP's port
+	}
 	return a != nil && a.Netns == b.Netns && a.Device == b.Device && a.File == b.File &&
 		(a.Device != "" || a.Netns != "" || a.File != "")
 }

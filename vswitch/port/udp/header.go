@@ -132,14 +132,17 @@ func superframe(tunnel []byte, outer int, size, room int) (o packet.Offload, is 
 	case proto == packet.ProtoUDP:
 		o.GSO, o.CsumOffset = packet.GSOUDP4, udpChecksum
 	default:
-		return o, false
+		return packet.Offload{}, false
 	}
 	if size == 0 && proto == packet.ProtoTCP {
 		size = room - headers
 	}
 	o.Size = uint16(max(size, 0))
 	field := binary.BigEndian.Uint16(ip[l4+int(o.CsumOffset):])
-	return o, size > 0 && checksum.IsPartial(field, pseudo(ip, v6, proto, len(ip)-l4))
+	if size <= 0 || !checksum.IsPartial(field, pseudo(ip, v6, proto, len(ip)-l4)) {
+		return packet.Offload{}, false
+	}
+	return o, true
 }
 
 const (

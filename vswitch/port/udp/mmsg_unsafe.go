@@ -79,6 +79,19 @@ func (in *incoming) receive(fd int) {
 	}
 }
 
+// losses returns how many datagrams the socket has had no room for (SO_MEMINFO,
+// linux/sock_diag.h).
+func losses(fd int) uint64 {
+	const soMemInfo, drops = 55, 8
+	var words [drops + 1]uint32
+	size := uint32(unsafe.Sizeof(words))
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, soMemInfo, uintptr(unsafe.Pointer(&words)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 || size < uint32(unsafe.Sizeof(words)) {
+		return 0
+	}
+	return uint64(words[drops])
+}
+
 // datagram returns number i of what was received.
 func (in *incoming) datagram(i int) (d datagram) {
 	m := &in.msgs[i]

@@ -254,6 +254,32 @@ func TestReceiveTrains(t *testing.T) {
 	})
 }
 
+// What finds the socket full is counted.
+func TestReceiveLossesAreCounted(t *testing.T) {
+	world(t, func() {
+		p := openPort(t, 1)
+		mouth := listen(t, sides[0].peer)
+		const times = 2000
+		for range times {
+			if _, err := mouth.WriteToUDPAddrPort(make([]byte, 60000), netip.AddrPortFrom(sides[0].own, 4789)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var b packet.Batch
+		got := uint64(0)
+		for range 2 * times {
+			b.Reset()
+			if err := p.Queues()[0].Recv(&b); err != nil {
+				t.Fatal(err)
+			}
+			got += uint64(b.Len())
+		}
+		if s := p.Stats(); s.Drops[drop.RxError] == 0 || got+s.Drops[drop.RxError] != times {
+			t.Errorf("%d received and %d lost of %d", got, s.Drops[drop.RxError], times)
+		}
+	})
+}
+
 // A superframe that crosses as one datagram is marked as what it is.
 func TestReceiveSuperframe(t *testing.T) {
 	world(t, func() {
@@ -278,6 +304,7 @@ func TestOpenRefuses(t *testing.T) {
 		p := openPort(t, 1)
 		ear := listen(t, sides[0].peer)
 		for want, c := range map[string]Config{
+			"in use":                             {Addrs: []netip.Addr{sides[1].own}, UDPPort: 4789, Port: 1},
 			"somebody has the port":              {Addrs: []netip.Addr{ear.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()}, UDPPort: 4789, Port: 1},
 			"the host must have the address":     {Addrs: []netip.Addr{netip.MustParseAddr("203.0.113.1")}, UDPPort: 4789, Port: 1},
 			"no UDP port":                        {Addrs: []netip.Addr{sides[0].own}, Port: 1},

@@ -99,9 +99,13 @@ func (q *queue) Recv(b *packet.Batch) error {
 // the next batch.
 func (q *queue) deliver(b *packet.Batch, t *vnet.Tally) bool {
 	d := q.in.datagram(q.next)
-	size := d.segment
-	if size == 0 || size >= len(d.tunnel) || innerLen(d.tunnel) == len(d.tunnel) {
-		q.whole(b, &d, t)
+	size, train := d.segment, d.segment != 0 && d.segment < len(d.tunnel)
+	o, super := packet.Offload{}, false
+	if q.at == 0 && len(d.tunnel) > vxlanLen+etherLen+q.room {
+		o, super = superframe(d.tunnel, q.outer, size, q.room)
+	}
+	if !train || super {
+		q.whole(b, &d, o, t)
 		q.next, q.at = q.next+1, 0
 		return true
 	}
@@ -125,17 +129,13 @@ func (q *queue) deliver(b *packet.Batch, t *vnet.Tally) bool {
 
 // whole adds a datagram that is one tunnel: an ordinary one, or one around a
 // superframe.
-func (q *queue) whole(b *packet.Batch, d *datagram, t *vnet.Tally) {
-	var o packet.Offload
-	switch {
-	case d.cut:
+func (q *queue) whole(b *packet.Batch, d *datagram, o packet.Offload, t *vnet.Tally) {
+	if d.cut {
 		t.Drop(drop.RxOversize)
 		return
-	case len(d.tunnel) > vxlanLen+etherLen+q.room:
-		var is bool
-		if o, is = superframe(d.tunnel, q.outer, d.segment, q.room); is {
-			q.superframes.Add(1)
-		}
+	}
+	if o.GSO != packet.GSONone {
+		q.superframes.Add(1)
 	}
 	q.add(b, d.buf, q.outer+len(d.tunnel), d, o, t)
 }

@@ -75,6 +75,20 @@ func openReceiver(a netip.Addr, udpPort uint16) (int, error) {
 	return fd, nil
 }
 
+// alone refuses an address and port that somebody has: sockets of ours that share
+// one would take their part of another switch's frames.
+func alone(a netip.Addr, udpPort uint16) error {
+	fd, err := openSocket(a, nil)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, sockaddr(a, udpPort)); err != nil {
+		return fmt.Errorf("bind %s: %w; %s", netip.AddrPortFrom(a, udpPort), err, cure(err))
+	}
+	return nil
+}
+
 // cure says what to do about an address that cannot be bound.
 func cure(err error) string {
 	switch {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/port"
 )
@@ -53,6 +54,11 @@ func open(config Config) (p *Port, err error) {
 			return p, err
 		}
 		p.lanes[family(a)] = l
+	}
+	for _, a := range c.Addrs {
+		if err := alone(a, c.UDPPort); err != nil {
+			return p, err
+		}
 	}
 	for range c.Queues {
 		for _, a := range c.Addrs {
@@ -114,6 +120,9 @@ func (p *Port) sum() (s port.Stats) {
 	s.Extra = map[string]uint64{}
 	for _, q := range p.queues {
 		q.counters.AddTo(&s)
+		lost := losses(q.fd)
+		s.Drops[drop.RxError] += lost
+		s.Extra["rx_socket_full"] += lost
 		s.Extra["rx_trains"] += q.trains.Load()
 		s.Extra["rx_superframes"] += q.superframes.Load()
 		s.Extra["tx_trains"] += q.out.trains.Load()
