@@ -53,6 +53,7 @@ const (
 	BadVXLAN    // VXLAN header malformed or I flag missing
 	UnknownVNI  // no such segment here
 	UnknownPeer // the outer source is no peer of that VNI
+	Congested   // the underlay marked congestion on a packet whose ends do not know the mark
 
 	// Stage 3, identify.
 

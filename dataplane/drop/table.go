@@ -41,6 +41,7 @@ var table = [Count]row{
 	BadVXLAN:        {"bad-vxlan", "decap", "VXLAN header malformed or I flag missing"},
 	UnknownVNI:      {"unknown-vni", "decap", "no such segment here"},
 	UnknownPeer:     {"unknown-peer", "decap", "the outer source is no peer of that VNI"},
+	Congested:       {"congested", "decap", "the underlay marked congestion on a packet whose ends do not know the mark"},
 	UnknownPort:     {"unknown-port", "identify", "the port is not in the snapshot: not yet, or no longer"},
 	SpoofedMAC:      {"spoofed-mac", "identify", "source MAC is not bound to this port"},
 	SpoofedIP:       {"spoofed-ip", "identify", "source IP is not bound to this port and MAC"},

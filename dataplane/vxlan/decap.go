@@ -104,7 +104,7 @@ func DecapECN(f *packet.Frame, outerTOS uint8) drop.Reason {
 	inner := f.TOS()
 	switch outer := outerTOS & 3; {
 	case outer == ce && inner&3 == notECT:
-		return drop.BadVXLAN
+		return drop.Congested
 	case outer == ce && inner&3 != ce, outer == ect1 && inner&3 == ect0:
 		packet.SetTOS(f, inner&^3|outer)
 	}

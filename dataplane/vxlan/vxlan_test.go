@@ -342,7 +342,7 @@ func TestDecapECN(t *testing.T) {
 				if reason != drop.None {
 					got = -1
 				}
-				if got != want || want < 0 && reason != drop.BadVXLAN {
+				if got != want || want < 0 && reason != drop.Congested {
 					t.Errorf("%s, inner %02b under outer %02b: %d (%s), want %d", name, inner, outer, got, reason, want)
 				}
 				packettest.Check(t, f.Bytes(), packettest.Checksums)
