@@ -24,7 +24,7 @@ func (x *walk) decap(f *packet.Frame, p *passage, left packet.Offload) drop.Reas
 	if x.s.Tunnels == nil {
 		return drop.UplinkOther
 	}
-	if left.GSO != packet.GSONone && left.CsumStart <= f.Headers.L4 {
+	if left.GSO != packet.GSONone && (left.Checksum != packet.ChecksumPartial || left.CsumStart <= f.Headers.L4) {
 		return drop.BadOffload // an uplink brings superframes in a tunnel only
 	}
 	if left.Checksum == packet.ChecksumUnknown {

@@ -130,9 +130,21 @@ func (w *world) tunnelled(ingress string, vni uint32, outer, inner string) (sent
 	s, err := x.build(spec)
 	if err == nil {
 		s.outerSum(sum)
+		s.around(&in)
 	}
 	s.wrong = s.wrong || in.wrong
 	return s, err
+}
+
+// around says of the tunnel what is left to do of the superframe in it.
+func (s *sent) around(in *sent) {
+	if in.offload.GSO == packet.GSONone {
+		return
+	}
+	head := uint16(len(s.bytes) - len(in.bytes))
+	s.offload = in.offload
+	s.offload.CsumStart += head
+	s.offload.HeaderLen += head
 }
 
 // outerSum makes the outer UDP checksum what the script says: none, unless it
