@@ -85,6 +85,7 @@ func (sw *Switch) fills() []api.Fill {
 		{Name: "learned MACs", Used: macs.Entries - macs.Static, Max: sw.state.FDB.Max()},
 		{Name: "neighbours", Used: sw.state.Neighbours.Len(), Max: route.MaxNeighbours},
 		{Name: "frames waiting for a neighbour", Used: sw.state.Waiting.Stats().Waiting, Max: route.MaxWaiting},
+		{Name: "paths narrower than the uplink", Used: sw.state.Paths.Len(), Max: route.MaxPaths},
 		{Name: "address translations", Used: int(translations.Mappings), Max: int(sw.state.NAT.Max())},
 	}
 }

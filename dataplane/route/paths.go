@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// maxPaths bounds the paths that are known to be narrow. A table that is full
+	// MaxPaths bounds the paths that are known to be narrow. A table that is full
 	// learns no more: the frames are lost on the way then, as without it.
-	maxPaths = 4096
+	MaxPaths = 4096
 	// pathAge is how long a path is taken for narrow (RFC 1191 6.3, RFC 8201 5.2):
 	// after that the next large packet finds out.
 	pathAge = 10 * time.Minute
@@ -47,7 +47,7 @@ func (p *Paths) Learn(a *packet.Addr, mtu uint32, now Time) bool {
 	defer p.mu.Unlock()
 	if e, known := p.table[*a]; known && !e.old(now) && e.mtu <= mtu {
 		return false
-	} else if !known && len(p.table) >= maxPaths && !p.forgetOld(now) {
+	} else if !known && len(p.table) >= MaxPaths && !p.forgetOld(now) {
 		return false
 	}
 	if p.table == nil {
@@ -67,7 +67,7 @@ func (p *Paths) forgetOld(now Time) bool {
 			delete(p.table, a)
 		}
 	}
-	return len(p.table) < maxPaths
+	return len(p.table) < MaxPaths
 }
 
 // MTU returns how many bytes of IP the path to an address is known to carry; 0 if

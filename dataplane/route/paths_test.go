@@ -40,9 +40,9 @@ func TestPaths(t *testing.T) {
 // The table is bounded; what is old makes room.
 func TestPathsAreBounded(t *testing.T) {
 	var p Paths
-	for i := range maxPaths + 10 {
+	for i := range MaxPaths + 10 {
 		a := packet.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
-		if news := p.Learn(&a, 1400, 1); news != (i < maxPaths) {
+		if news := p.Learn(&a, 1400, 1); news != (i < MaxPaths) {
 			t.Fatalf("path %d: news %v", i, news)
 		}
 	}
