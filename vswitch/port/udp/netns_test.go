@@ -91,7 +91,7 @@ func tunnelTo(s side, sport uint16, tos uint8, tunnel []byte) *packet.Frame {
 func recv(t *testing.T, p *Port, n int, visit func(*packet.Frame)) {
 	t.Helper()
 	var b packet.Batch
-	for end := time.Now().Add(2 * time.Second); n > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(10 * time.Second); n > 0 && time.Now().Before(end); {
 		for _, q := range p.Queues() {
 			b.Reset()
 			if err := q.Recv(&b); err != nil {
