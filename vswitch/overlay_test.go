@@ -437,7 +437,7 @@ func (s *site) tooBig(t *testing.T) {
 		fmt.Sprintf("ip -n %s -6 route add fd66::/64 dev eth0 metric 1 advmss %d", s.db, under-60))
 	for _, to := range []string{"10.66.0.2", "fd66::2"} {
 		out, _ := exec.Command("ip", "netns", "exec", s.web, "ping", "-c", "1", "-W", "1", "-M", "do", "-s", fmt.Sprint(under-48), to).CombinedOutput()
-		if want := fmt.Sprintf("mtu = %d", s.mtu()); !strings.Contains(strings.ReplaceAll(string(out), "mtu=", "mtu = "), want) {
+		if want := fmt.Sprintf("mtu = %d", s.mtu()); !strings.Contains(strings.NewReplacer("mtu=", "mtu = ", "mtu: ", "mtu = ").Replace(string(out)), want) {
 			t.Errorf("a packet too big to %s: %s", to, out)
 		}
 		sh(t, "ip -n "+s.web+" route flush cache")
