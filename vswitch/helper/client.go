@@ -76,6 +76,9 @@ func (c *Client) connect(resume bool) error {
 	if c.closed {
 		return net.ErrClosed
 	}
+	if resume && c.away == nil {
+		return nil // it was the break before
+	}
 	u, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: c.path, Net: "unixpacket"})
 	if err != nil {
 		return err
@@ -83,6 +86,9 @@ func (c *Client) connect(resume bool) error {
 	c.conn, c.away = conn{u}, nil
 	hello := &request{Op: opHello, Layout: layout, Resume: resume, Ports: slices.Collect(maps.Keys(c.ports))}
 	if _, _, err := c.call(hello, []int{c.memory}); err != nil {
+		if c.away == nil { // refused: it is not to wait for more of us
+			c.breakOff(err)
+		}
 		return err
 	}
 	for _, p := range c.closing {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ type pipePort struct {
 	port.Port
 	name   string
 	fds    []int
-	closed *[]string
+	closed *names
 	up     error
 }
 
@@ -32,9 +33,27 @@ func (p *pipePort) Hand() (port.Handed, error) {
 }
 func (p *pipePort) Up() error { return p.up }
 func (p *pipePort) Close() error {
-	*p.closed = append(*p.closed, p.name)
+	p.closed.add(p.name)
 	closeAll(p.fds)
 	return nil
+}
+
+// names is a list that several goroutines write to.
+type names struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (n *names) add(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list = append(n.list, name)
+}
+
+func (n *names) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return strings.Join(n.list, " ")
 }
 
 func events(t *testing.T, n int) (fds []int) {
@@ -52,11 +71,12 @@ func events(t *testing.T, n int) (fds []int) {
 // world is a server over ports of the test's own, and what it did.
 type world struct {
 	t              *testing.T
+	mu             sync.Mutex // guards text
 	path           string
 	text           string // the configuration file
 	fds            int    // of a port
 	up             error
-	closed, helped []string // ports closed, and kept for a helper before
+	closed, helped names // ports closed, and kept for a helper before
 	served         chan error
 	server         *Server
 	log            *slog.Logger
@@ -72,13 +92,17 @@ func (w *world) serve() {
 	w.t.Helper()
 	s, err := Listen(Options{
 		Path: w.path, UID: os.Getuid(), Linger: 10 * time.Second, Log: w.log,
-		Load:  func() (*config.Config, error) { return config.Parse("f", []byte(w.text)) },
+		Load: func() (*config.Config, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return config.Parse("f", []byte(w.text))
+		},
 		Begin: func(*config.Config) error { return nil },
 		Open: func(c *config.Port, _ vswitch.Opening) (port.Port, error) {
 			return &pipePort{name: c.Name, fds: events(w.t, w.fds), closed: &w.closed, up: w.up}, nil
 		},
 		Keep: func(c *config.Port, _ vswitch.Opening, h port.Handed) (port.Port, error) {
-			w.helped = append(w.helped, c.Name)
+			w.helped.add(c.Name)
 			return &pipePort{name: c.Name, fds: h.FDs, closed: &w.closed}, nil
 		},
 	})
@@ -97,8 +121,7 @@ func (w *world) dial() *Client {
 	}
 	w.t.Cleanup(func() { port.FreeMemory(mem); unix.Close(fd) })
 	c, err := Dial(w.path, time.Second, fd, func(c *config.Port, _ vswitch.Opening, h port.Handed) (port.Port, error) {
-		var ran []string
-		return &pipePort{name: c.Name, fds: h.FDs, closed: &ran}, nil
+		return &pipePort{name: c.Name, fds: h.FDs, closed: &names{}}, nil
 	}, w.log)
 	if err != nil {
 		w.t.Fatal(err)
@@ -143,8 +166,8 @@ func TestDescriptorsArrive(t *testing.T) {
 	if err := errors.Join(c.Close(), <-w.served); err != nil {
 		t.Error(err)
 	}
-	if strings.Join(w.closed, " ") != "a" {
-		t.Errorf("closed %q", w.closed)
+	if w.closed.String() != "a" {
+		t.Errorf("closed %q", w.closed.String())
 	}
 }
 
@@ -167,7 +190,9 @@ func TestOnlyWhatTheFileHas(t *testing.T) {
 		}
 	}
 	more := strings.Replace(w.text, `"eth1"`, `"eth2"`, 1)
+	w.mu.Lock()
 	w.text = more
+	w.mu.Unlock()
 	if _, err := w.open(c, more, "b", 1); err != nil {
 		t.Errorf("once the file has it: %v", err)
 	}
@@ -195,8 +220,8 @@ func TestErrorsCross(t *testing.T) {
 	if err := errors.Join(c.Close(), <-w.served); err != nil {
 		t.Error(err)
 	}
-	if strings.Join(w.closed, " ") != "a" {
-		t.Errorf("good-bye has closed %q", w.closed)
+	if w.closed.String() != "a" {
+		t.Errorf("good-bye has closed %q", w.closed.String())
 	}
 }
 
@@ -220,9 +245,7 @@ func TestAnotherHelper(t *testing.T) {
 	if err := b.Close(); err == nil || !strings.Contains(err.Error(), "away (the test)") {
 		t.Errorf("closed without a helper: %v", err)
 	}
-	if gone := *b.(*lent).Port.(*pipePort).closed; len(gone) > 0 && c.away != nil {
-		t.Error("the memory of a port was given back that a helper may still hold")
-	}
+	half := b.(*lent).Port.(*pipePort).closed
 	for i := 0; c.Away() != ""; i++ {
 		if i > 1000 {
 			t.Fatal("nobody calls back")
@@ -232,10 +255,9 @@ func TestAnotherHelper(t *testing.T) {
 	if err := a.Up(); err != nil {
 		t.Errorf("a port that stayed: %v", err)
 	}
-	if strings.Join(w.closed, " ") != "b" || len(*b.(*lent).Port.(*pipePort).closed) != 1 {
-		t.Errorf("the helper has closed %q, the switch %q", w.closed, *b.(*lent).Port.(*pipePort).closed)
+	if w.closed.String() != "b" || half.String() != "b" {
+		t.Errorf("the helper has closed %q, the switch %q", w.closed.String(), half)
 	}
-	w.server.ports = nil
 	if err := errors.Join(c.Close(), <-w.served); err != nil {
 		t.Error(err)
 	}
@@ -252,5 +274,32 @@ func TestAnotherLayout(t *testing.T) {
 		if a, _ := (&Server{Options: Options{Log: w.log}}).answer(&r, events(t, 1)); a.Error == "" {
 			t.Errorf("%s was done", r.Op)
 		}
+	}
+}
+
+// A talk that works is not begun anew: told of a break that is over, or by a helper
+// that refused at first, the switch has one connection and its calls are answered.
+func TestOneTalkAtATime(t *testing.T) {
+	w := newWorld(t)
+	w.serve()
+	c := w.dial()
+	a, err := w.open(c, w.text, "a", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.lost <- struct{}{}
+	time.Sleep(3 * again)
+	done := make(chan error, 1)
+	go func() { done <- a.Up() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("a call is not answered")
+	}
+	if err := errors.Join(c.Close(), <-w.served); err != nil {
+		t.Error(err)
 	}
 }

@@ -171,11 +171,14 @@ func (s *Server) hello(r *request, fds []int) error {
 	if err := s.memory.take(fds[0]); err != nil {
 		return err
 	}
-	if r.Resume {
-		return s.closeBut(r.Ports)
+	if !r.Resume {
+		r.Ports = nil
 	}
-	if err := s.closeAll(); err != nil {
+	if err := s.closeBut(r.Ports); err != nil {
 		s.Log.Error("helper-close", "error", err)
+	}
+	if r.Resume {
+		return nil
 	}
 	cfg, err := s.files.read()
 	if err != nil {
