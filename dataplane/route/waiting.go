@@ -11,7 +11,7 @@ import (
 // sends one packet and waits a second; so a few are enough to lose none.
 const (
 	MaxWaiting     = 64 // frames in all
-	waitingPerHop  = 8  // for one address, the oldest of which makes room for a ninth
+	waitingPerHop  = 8  // for one address; for a ninth the oldest of its own port makes room, or of all
 	waitingPerPort = 16 // that came in by one port: a flood to the void is its own loss
 	// MaxWaitingLen is the longest frame that waits, in bytes, its tunnel's headers
 	// included: any of an MTU of 1500. Longer ones are not what begins a connection.
@@ -85,7 +85,7 @@ func (w *Waiting) Hold(f *packet.Frame, hop *packet.Addr, generation uint32, now
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := w.place(hop)
+	i := w.place(hop, f.Ingress)
 	if i < 0 {
 		return false
 	}
@@ -98,9 +98,11 @@ func (w *Waiting) Hold(f *packet.Frame, hop *packet.Addr, generation uint32, now
 	return true
 }
 
-// place finds a row for a frame to an address: a free one, or that of the oldest
-// to the same address where these are as many as may be; -1: there is none.
-func (w *Waiting) place(hop *packet.Addr) int {
+// place finds a row for a frame of a port to an address: a free one, or that of the
+// oldest to the same address where these are as many as may be; -1: there is none.
+// What the port has waiting there itself makes room first: peers behind one gateway
+// have one next hop, and a flood to it is not to push out the others' one packet.
+func (w *Waiting) place(hop *packet.Addr, port packet.PortID) int {
 	free, n := -1, 0
 	for i := range w.rows {
 		switch row := &w.rows[i]; {
@@ -115,15 +117,22 @@ func (w *Waiting) place(hop *packet.Addr) int {
 	}
 	w.stats.Waiting--
 	w.stats.Evicted++
-	return w.oldest(hop)
+	if own := w.oldest(hop, port); own >= 0 {
+		return own
+	}
+	return w.oldest(hop, packet.NoPort)
 }
 
-// oldest returns the row of the frame that has waited longest for an address; -1:
-// none does.
-func (w *Waiting) oldest(hop *packet.Addr) int {
+// oldest returns the row of the frame that has waited longest for an address, of
+// those of a port; of all for packet.NoPort. -1: none does.
+func (w *Waiting) oldest(hop *packet.Addr, port packet.PortID) int {
 	at := -1
 	for i := range w.rows {
-		if row := &w.rows[i]; row.until != 0 && row.hop == *hop && (at < 0 || row.order < w.rows[at].order) {
+		row := &w.rows[i]
+		if row.until == 0 || row.hop != *hop || port != packet.NoPort && row.ingress != port {
+			continue
+		}
+		if at < 0 || row.order < w.rows[at].order {
 			at = i
 		}
 	}
@@ -136,7 +145,7 @@ func (w *Waiting) Take(hop *packet.Addr, c *packet.Frame, buf []byte, now Time) 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.expire(now)
-	i := w.oldest(hop)
+	i := w.oldest(hop, packet.NoPort)
 	if i < 0 {
 		return 0, false
 	}

@@ -83,6 +83,29 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 }
 
+// Behind a gateway all peers have one next hop: who floods it pushes out his own.
+func TestWaitingFloodHurtsOnlyItself(t *testing.T) {
+	w, gateway := NewWaiting(), packet.Addr{15: 1}
+	w.Hold(framed(4, 100, 200), &gateway, 7, 1)
+	for i := range 100 {
+		w.Hold(framed(3, 100, i), &gateway, 7, Time(i+2))
+	}
+	var c packet.Frame
+	buf := make([]byte, packet.Headroom+MaxWaitingLen)
+	if _, found := w.Take(&gateway, &c, buf, 200); !found || c.Ingress != 4 {
+		t.Errorf("the other port's frame was pushed out: the oldest is of port %d", c.Ingress)
+	}
+	if got := w.numbers(t, &gateway, 200); len(got) != waitingPerHop-1 || got[0] != 93 {
+		t.Errorf("of the flood: %v", got)
+	}
+	for i := range waitingPerHop {
+		w.Hold(framed(3, 100, i), &gateway, 7, 300)
+	}
+	if !w.Hold(framed(4, 100, 200), &gateway, 7, 301) || w.ofPort(4) != 1 {
+		t.Error("who has none there yet has no room")
+	}
+}
+
 func TestWaitingTakesNoLongOnes(t *testing.T) {
 	w, a := NewWaiting(), packet.Addr{15: 1}
 	super := framed(3, 100, 0)
