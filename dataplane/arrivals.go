@@ -82,6 +82,7 @@ func (x *walk) pickUp(table *conntrack.Table, hash uint64, f *packet.Frame, p *p
 	if reason := x.decide(f, p, from, to, &key, 0); reason != drop.None {
 		return reason, true
 	}
+	x.askAudits(f, p, from, to, &key, 0)
 	if !packet.VerifyChecksum(f) {
 		return drop.BadChecksum, true
 	}
@@ -94,7 +95,11 @@ func (x *walk) pickUp(table *conntrack.Table, hash uint64, f *packet.Frame, p *p
 		return reason, true
 	}
 	s.Generation, s.Rule = x.s.Generation, f.Rule
-	x.hit(policy.RuleID(f.Rule - 1))
+	rule := policy.RuleID(f.Rule - 1)
+	x.hit(rule)
+	if x.s.Policy.Marks(rule)&classify.Logged != 0 {
+		x.report(SessionOpened, rule, f, p, &key, 0)
+	}
 	return drop.None, true
 }
 

@@ -113,8 +113,11 @@ type scriptRun struct {
 // scriptSecret makes the hashes of every run the same.
 var scriptSecret = hashtab.Secret{0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9, 0xff51afd7ed558ccd, 0xc4ceb9fe1a85ec53, 0x94d049bb133111eb}
 
+// scriptStart is the time at which every script begins.
+const scriptStart = int64(1000 * time.Second)
+
 func newScriptRun(t *testing.T) *scriptRun {
-	r := &scriptRun{t: t, w: newWorld(), now: int64(1000 * time.Second), kept: map[string]string{}}
+	r := &scriptRun{t: t, w: newWorld(), now: scriptStart, kept: map[string]string{}}
 	r.tables(conntrack.Config{Sessions: 1024}, nat.Config{Mappings: 64})
 	return r
 }

@@ -32,6 +32,7 @@ type world struct {
 	noPolicy  bool
 	sources   []nat.Source
 	published []nat.Destination
+	arrived   []dataplane.Arrival
 }
 
 type segment struct {
@@ -142,6 +143,10 @@ func (w *world) change(l *line) bool {
 	case "close":
 		l.word()
 		w.port(l, l.word()).closed = true
+	case "arrived": // ADDRESS DURATION, since the script's beginning
+		l.word()
+		a, _ := l.socket(l.word())
+		w.arrived = append(w.arrived, dataplane.Arrival{Zone: 1, Addr: a, Until: scriptStart + int64(l.duration(l.word()))})
 	case "policy":
 		l.word()
 		l.expect("none")
@@ -391,7 +396,7 @@ func (w *world) endpoint(l *line, name string) *endpoint {
 
 // snapshot builds what was declared.
 func (w *world) snapshot(generation uint32) (*dataplane.Snapshot, error) {
-	s := &dataplane.Snapshot{Generation: generation, Underlay: w.underlay}
+	s := &dataplane.Snapshot{Generation: generation, Underlay: w.underlay, Arrivals: dataplane.NewArrivals(w.arrived)}
 	for i, g := range w.segments {
 		s.Segments = append(s.Segments, g.Segment)
 		if g.Snooping {
