@@ -206,16 +206,16 @@ func (t *Table) most(h Holder) int {
 	return t.cfg.PortQuota
 }
 
-// Leave makes the time at which a holder is over earlier. It tells whether the
-// holder listened.
+// Leave makes the time at which a holder is over earlier. It tells whether it did:
+// of who is about to be over already, or never listened, there is nothing to ask.
 func (t *Table) Leave(segment uint16, group *packet.Addr, h Holder, now, until Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r, _ := t.find(segment, group, h)
-	if r == nil || r.until <= now {
+	if r == nil || r.until <= max(now, until) {
 		return false
 	}
-	r.until = min(r.until, until)
+	r.until = until
 	return true
 }
 
