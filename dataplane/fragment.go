@@ -47,6 +47,9 @@ func (x *walk) locate(f *packet.Frame, p *passage) drop.Reason {
 	if reason := x.identify(f, p); reason != drop.None {
 		return reason
 	}
+	if p.seg.Snooping && packet.IsMembershipPart(f) {
+		return drop.BadMembership // who listens is read from whole messages: a query in parts would be nobody's
+	}
 	if reason := x.find(f, p); reason != drop.None {
 		return reason
 	}

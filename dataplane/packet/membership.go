@@ -71,10 +71,25 @@ func IsMembership(f *Frame) bool {
 			return true
 		}
 	case ProtoICMPv6:
-		switch h.ICMPType {
-		case mldQuery, mldReportV1, mldDone, mldReportV2:
-			return true
-		}
+		return isMLD(h.ICMPType)
+	}
+	return false
+}
+
+// IsMembershipPart tells whether a parsed fragment may be a part of a group message.
+// Of IGMP every part may; of MLD the first says so, and the others pass by its leave.
+func IsMembershipPart(f *Frame) bool {
+	h := &f.Headers
+	if h.Kind != KindFragment {
+		return false
+	}
+	return h.Key.Proto == ProtoIGMP || h.Fragment.First() && h.Key.Proto == ProtoICMPv6 && isMLD(h.ICMPType)
+}
+
+func isMLD(kind uint8) bool {
+	switch kind {
+	case mldQuery, mldReportV1, mldDone, mldReportV2:
+		return true
 	}
 	return false
 }
