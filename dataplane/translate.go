@@ -156,7 +156,26 @@ func (x *walk) sameNames(table *conntrack.Table, s *conntrack.Session, dir connt
 	if tag != 0 {
 		return x.s.NAT.Uphold(x.State.NAT.Of(tag))
 	}
-	return dir == conntrack.Reply || x.nat.arrived || x.sourceRule(f, p) == nil
+	if x.nat.arrived {
+		return true // translateKnown refuses it
+	}
+	if dir == conntrack.Reply {
+		return x.openerRule(f, p) == nil // who speaks first must not decide
+	}
+	return x.sourceRule(f, p) == nil
+}
+
+// openerRule is sourceRule for the packets that an answer is to: they go to where
+// it has come from.
+func (x *walk) openerRule(f *packet.Frame, p *passage) *nat.Source {
+	if p.peer != NoPeer {
+		return nil
+	}
+	if _, _, endpoint := x.s.Identity.ByAddr(p.seg.Zone, &f.Headers.Key.Src); endpoint {
+		return nil
+	}
+	key := f.Headers.Key.Reverse()
+	return x.s.NAT.SourceFor(&key)
 }
 
 // translateError finds out how an ICMP error about a session is translated. One
