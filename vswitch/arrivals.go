@@ -24,7 +24,9 @@ func (sw *Switch) arrive(names []string) {
 		}
 	}
 	if came {
-		sw.linked.s.Arrivals = sw.arrivalsIn(sw.cfg, sw.roster, sw.zones)
+		s := *sw.linked.s // workers read the one that is live
+		s.Arrivals = sw.arrivalsIn(sw.cfg, sw.roster, sw.zones)
+		sw.linked.s = &s
 		sw.replaceSnapshot(sw.generation)
 	}
 }

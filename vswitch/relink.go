@@ -50,14 +50,14 @@ func (sw *Switch) relinkEndpoints(edits []edit) error {
 	case len(edits) > maxStep, !sw.live.Load().around.Has(sw.wall().Unix()):
 		return sw.relinkWhole(edits) // other rules speak now: no snapshot more of those before
 	}
-	generation := sw.generation
+	generation, before := sw.generation, sw.linked.s
 	for i, e := range edits {
 		asked, err := sw.linked.change(e)
 		if err != nil && i == 0 && len(edits) == 1 && !errors.Is(err, errWhole) {
 			return err
 		}
 		if err != nil { // several may contradict each other on the way and not in the end
-			sw.linked.broken = true
+			sw.linked.s, sw.linked.broken = before, true // with none of them, should the whole be refused
 			return sw.relinkWhole(edits)
 		}
 		if asked {

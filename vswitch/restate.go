@@ -85,10 +85,24 @@ func (sw *Switch) saidOf(c *api.StateChange, cfg *config.Config) (said, error) {
 		}
 		out[a.Name] = &ownedEndpoint{c.Source, e}
 	}
-	if n := len(sw.stated.endpoints) + len(out); n > maxStated {
+	if sw.statedWith(out) > maxStated {
 		return nil, api.Busy(fmt.Sprintf("sources state more than %d endpoints", maxStated), "take some back first")
 	}
 	return out, nil
+}
+
+// statedWith counts what sources state of endpoints with what is said now.
+func (sw *Switch) statedWith(s said) int {
+	n := len(sw.stated.endpoints)
+	for name, o := range s {
+		switch _, there := sw.stated.endpoints[name]; {
+		case o == nil:
+			n--
+		case !there:
+			n++
+		}
+	}
+	return n
 }
 
 // editsOf works out which endpoints are others by what is said.
@@ -147,7 +161,37 @@ func (sw *Switch) restate(cfg *config.Config, touched bool, edits []edit) error 
 	for _, e := range edits {
 		next.apply(e)
 	}
+	if err := next.besideGateways(cfg); err != nil {
+		return err
+	}
 	return sw.publish(cfg, next, sw.rules, sw.keepPorts())
+}
+
+// besideGateways refuses an overlay in which a workload has the address or the MAC
+// of a gateway: it would answer for it. Those of the file config.With knows; what
+// sources and the API have stated came by the gateways that there were.
+func (r roster) besideGateways(cfg *config.Config) error {
+	type at struct{ scope, what string } // an address in a VRF, a MAC in a segment
+	taken, vrfs := map[at]string{}, map[string]string{}
+	for i := range cfg.Segments {
+		s := &cfg.Segments[i]
+		vrfs[s.Name] = s.VRF
+		for _, g := range s.Gateways {
+			taken[at{s.VRF, g.Addr().String()}], taken[at{s.Name, s.GatewayMAC.String()}] = s.Name, s.Name
+		}
+	}
+	for _, e := range r {
+		has := []at{{e.Segment, e.MAC.String()}}
+		for _, ip := range e.IPs {
+			has = append(has, at{vrfs[e.Segment], ip.String()})
+		}
+		for _, h := range has {
+			if segment, is := taken[h]; is {
+				return fmt.Errorf("%s of endpoint %q would also be that of the gateway of segment %q", h.what, e.Name, segment)
+			}
+		}
+	}
+	return nil
 }
 
 // changeLocal puts an edit of the local layer in force. Where a source says that

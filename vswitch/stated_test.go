@@ -203,6 +203,55 @@ func TestStateTradesAddresses(t *testing.T) {
 	}
 }
 
+// What was refused does not come into force later, with something else that is
+// said: of several endpoints the first ones were linked when the last was refused.
+func TestRefusedStateLeavesNothingBehind(t *testing.T) {
+	l := inHall(t)
+	for range 20 { // in whatever order they are linked
+		l.state(api.StateChange{Endpoints: []api.StateEndpoint{remote("b", 2, "h2"), remote("c", 3, "h2"), remote("d", 1, "h2")}}, "one address")
+		before := l.sw.live.Load().snapshot
+		l.state(api.StateChange{Arrived: []string{"a"}}, "")
+		after := l.sw.live.Load().snapshot
+		if got := after.Identity.Len(); got != 1 {
+			t.Fatalf("%d endpoints in the tables, 1 stated", got)
+		}
+		if before.Arrivals == after.Arrivals {
+			t.Fatal("a snapshot that is live was changed")
+		}
+	}
+}
+
+// Who states as much as can be may still take some of it back, say it again, and
+// put another in the place of one.
+func TestStateAtItsBound(t *testing.T) {
+	l := inHall(t)
+	l.state(api.StateChange{Endpoints: []api.StateEndpoint{remote("b", 2, "h2")}}, "")
+	for i := range maxStated - 1 {
+		l.sw.stated.endpoints[fmt.Sprint("x", i)] = ownedEndpoint{by: "other"}
+	}
+	l.state(api.StateChange{Endpoints: []api.StateEndpoint{remote("c", 3, "h2")}}, "take some back")
+	l.state(api.StateChange{Endpoints: []api.StateEndpoint{remote("b", 2, "h3")}}, "")
+	l.state(api.StateChange{RemoveEndpoints: []string{"b"}, Endpoints: []api.StateEndpoint{remote("c", 3, "h2")}}, "")
+	l.state(api.StateChange{RemoveEndpoints: []string{"c"}}, "")
+	if n := len(l.sw.stated.endpoints); n != maxStated-1 {
+		t.Errorf("%d are stated, want %d", n, maxStated-1)
+	}
+}
+
+// A gateway does not come to stand at the address of a workload that a source
+// states, or the API added: it would answer for it.
+func TestStatedGatewayAtAWorkload(t *testing.T) {
+	l := inHall(t)
+	far := remote("b", 2, "h2")
+	far.Segment, far.IPs = "far", []string{"10.0.8.5"}
+	l.state(api.StateChange{Endpoints: []api.StateEndpoint{far}}, "")
+	l.state(api.StateChange{Segments: []api.StateSegment{{Name: "far", VNI: 8, Gateways: []string{"10.0.8.5/24"}}}}, "gateway")
+	l.state(api.StateChange{
+		Segments:        []api.StateSegment{{Name: "far", VNI: 8, Gateways: []string{"10.0.8.5/24"}}},
+		RemoveEndpoints: []string{"b"},
+	}, "")
+}
+
 // A reload keeps what sources state; what the configuration comes to have, too,
 // is then the configuration's, and what contradicts it is refused.
 func TestReloadKeepsWhatSourcesState(t *testing.T) {
