@@ -7,6 +7,7 @@ type outside struct {
 	list  []outsidePrefix
 	made  *prefixes
 	stale bool // the table is not of the list
+	full  bool // a prefix more came than there may be
 }
 
 type outsidePrefix struct {

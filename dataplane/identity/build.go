@@ -67,11 +67,12 @@ func NewBuilder() *Builder {
 // Outside says which sets the addresses of a prefix belong to, but for those
 // of a longer one.
 func (b *Builder) Outside(prefix netip.Prefix, sets []uint32) {
-	if len(b.outside.list) == maxPrefixes {
-		b.errs = append(b.errs, fmt.Errorf("%s is one prefix more than the %d that there may be", prefix, maxPrefixes))
-	}
-	if len(b.outside.list) < maxPrefixes {
+	switch {
+	case len(b.outside.list) < maxPrefixes:
 		b.outside.add(prefix.Masked(), b.use(sets))
+	case !b.outside.full: // said once: there may be millions beyond
+		b.outside.full = true
+		b.errs = append(b.errs, fmt.Errorf("%s is one prefix more than the %d that there may be: name fewer networks", prefix, maxPrefixes))
 	}
 }
 
@@ -89,8 +90,8 @@ func (b *Builder) Add(e Endpoint, addrs []Address, behind []netip.Prefix) error 
 	if err := b.check(&e, addrs, nobody); err != nil {
 		return err
 	}
-	if b.routers.prefixes+len(behind) > maxPrefixes {
-		return fmt.Errorf("endpoint %q: with its prefixes there are more behind endpoints than the %d that there may be", e.Name, maxPrefixes)
+	if err := b.room(&e, len(behind), 0); err != nil {
+		return err
 	}
 	b.insert(e, addrs, behind)
 	return nil
@@ -105,6 +106,9 @@ func (b *Builder) Replace(segment uint16, mac packet.MAC, e Endpoint, addrs []Ad
 		return fmt.Errorf("no endpoint has MAC %s in segment %d", mac, segment)
 	}
 	if err := b.check(&e, addrs, n); err != nil {
+		return err
+	}
+	if err := b.room(&e, len(behind), len(b.routers.of[n].prefixes)); err != nil {
 		return err
 	}
 	b.remove(n)
@@ -145,6 +149,14 @@ func (b *Builder) check(e *Endpoint, addrs []Address, but uint32) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// room says that there is none for the prefixes of an endpoint, where so many go.
+func (b *Builder) room(e *Endpoint, come, gone int) error {
+	if b.routers.prefixes-gone+come > maxPrefixes {
+		return fmt.Errorf("endpoint %q: with its prefixes there are more behind endpoints than the %d that there may be", e.Name, maxPrefixes)
+	}
+	return nil
 }
 
 func (b *Builder) byMAC(segment uint16, mac packet.MAC) (uint32, bool) {
