@@ -252,6 +252,14 @@ func TestStatedGatewayAtAWorkload(t *testing.T) {
 	}, "")
 }
 
+// A gateway that a source states does not take an outside address of a translation.
+func TestStatedGatewayAtAnOutsideAddress(t *testing.T) {
+	l := started(t, hall+"[[snat]]\nfrom = \"10.0.0.0/24\"\npool = [\"203.0.113.1\"]\n[[dnat]]\noutside = \"203.0.113.2:80\"\ninside = \"10.0.0.1:80\"\n")
+	for gateway, want := range map[string]string{"203.0.113.1/24": "outside address", "203.0.113.2/24": "outside address", "203.0.113.3/24": ""} {
+		l.state(api.StateChange{Segments: []api.StateSegment{{Name: "x", VNI: 9, Gateways: []string{gateway}}}}, want)
+	}
+}
+
 // A reload keeps what sources state; what the configuration comes to have, too,
 // is then the configuration's, and what contradicts it is refused.
 func TestReloadKeepsWhatSourcesState(t *testing.T) {

@@ -56,6 +56,9 @@ func (c *checker) vlans(key string, f *filePort) (out []VLAN) {
 	if len(f.VLANs) > maxVID {
 		c.wrong(key, fmt.Sprintf("at most %d", maxVID), "%d VLANs on one port", len(f.VLANs))
 	}
+	if typed := strings.TrimSuffix(key, "vlans") + "vlan_type"; c.set[typed] && !c.set[key] && f.Role != RoleUplink {
+		c.wrong(typed, "add vlans, or take it away", "a port without vlans has no tag to be of a type")
+	}
 	if len(f.VLANs) == 0 && c.set[key] && !c.silent[key] {
 		c.wrong(key, "name some, or take the key away", "a trunk without a VLAN carries nothing")
 	}

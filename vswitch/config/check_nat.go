@@ -49,7 +49,24 @@ func (c *checker) snat(i int, f *fileSNAT) SNAT {
 		s.Pool = append(s.Pool, a)
 	}
 	s.Least, s.Most = c.portRange(key("ports"), c.text(key("ports"), f.Ports))
+	if good {
+		c.reached(key("from"), &s)
+	}
 	return s
+}
+
+// reached notes a translation that no packet comes to, since one before it takes
+// all of its packets.
+func (c *checker) reached(key string, s *SNAT) {
+	for i := range c.cfg.SNAT {
+		o := &c.cfg.SNAT[i]
+		inside := o.From.IsValid() && o.From.Bits() <= s.From.Bits() && o.From.Contains(s.From.Addr())
+		toAll := len(o.To) == 0 || slices.Equal(o.To, s.To)
+		if o.VRF == s.VRF && inside && toAll && len(o.Except) == 0 {
+			c.wrong(key, "put it before that one, or take it away", "all its packets are those of snat[%d]", i)
+			return
+		}
+	}
 }
 
 // vrfNamed reads the name of a VRF that some segment is in.

@@ -127,8 +127,8 @@ func (c *checker) statedPeer(i int, p *StatedPeer) Peer {
 	return c.peer(i, &filePeer{Name: p.Name, Address: p.Address, Segments: p.Segments})
 }
 
-// gatewaysFree notes a gateway at the address of a workload of the file: the
-// workload would answer for it.
+// gatewaysFree notes a gateway at the address of a workload of the file, which
+// would answer for it, or at an outside address of a translation.
 func (c *checker) gatewaysFree(cfg *Config) {
 	note := func(segment, who string, has func(g gatewayPrefix) bool) {
 		s := cfg.Segment(segment)
@@ -136,6 +136,11 @@ func (c *checker) gatewaysFree(cfg *Config) {
 			if s != nil && g.key != "" && g.vrf == s.VRF && has(g) {
 				c.wrong(g.key, "give the gateway another", "%s is also that of %q", g.prefix.Addr(), who)
 			}
+		}
+	}
+	for _, g := range c.prefixes {
+		if g.key != "" && cfg.isOutside(g.vrf, g.prefix.Addr()) {
+			c.wrong(g.key, "give the gateway another", "%s is an outside address, of snat or dnat", g.prefix.Addr())
 		}
 	}
 	for i := range cfg.Ports {
@@ -146,6 +151,12 @@ func (c *checker) gatewaysFree(cfg *Config) {
 		e := &cfg.Endpoints[i]
 		note(e.Segment, e.Name, func(g gatewayPrefix) bool { return slices.Contains(e.IPs, g.prefix.Addr()) })
 	}
+}
+
+// isOutside tells whether a translation has an address as an outside one.
+func (cfg *Config) isOutside(vrf string, a netip.Addr) bool {
+	return slices.ContainsFunc(cfg.SNAT, func(s SNAT) bool { return s.VRF == vrf && slices.Contains(s.Pool, a) }) ||
+		slices.ContainsFunc(cfg.DNAT, func(d DNAT) bool { return d.VRF == vrf && d.Outside.Addr() == a })
 }
 
 // byName names in mistakes what is meant by its own name: who states a segment
