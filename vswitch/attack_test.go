@@ -361,9 +361,10 @@ func capture(t *testing.T, netns string, each func([]byte)) (end func()) {
 
 // gun sends frames as they are.
 type gun struct {
-	t    *testing.T
-	fd   int
-	addr unix.SockaddrLinklayer
+	t     *testing.T
+	fd    int
+	addr  unix.SockaddrLinklayer
+	close func()
 }
 
 func (s *scene) gun() *gun { return gunIn(s.t, s.mallory) }
@@ -380,7 +381,8 @@ func gunIn(t *testing.T, netns string) *gun {
 		g.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 		return err
 	})
-	t.Cleanup(func() { unix.Close(g.fd) })
+	g.close = sync.OnceFunc(func() { unix.Close(g.fd) })
+	t.Cleanup(g.close)
 	return g
 }
 

@@ -74,6 +74,7 @@ func printFaults() {
 type steady struct {
 	s      *scene
 	marker []byte
+	gun    *gun
 	end    func() // of the capture
 	stop   atomic.Bool
 	done   chan struct{}
@@ -86,25 +87,28 @@ type steady struct {
 }
 
 // steady begins to send to a port of UDP. The datagrams carry a mark, so that two
-// who send at a time are told apart.
-func (s *scene) steady(from, to int, port uint16, mark string, pace time.Duration) *steady {
+// who send at a time are told apart; edits are made to each.
+func (s *scene) steady(from, to int, port uint16, mark string, pace time.Duration, edits ...func(*packet.Spec)) *steady {
 	s.t.Helper()
 	f := &steady{s: s, marker: []byte(fmt.Sprintf("steady/%-8s", mark)), done: make(chan struct{})}
 	spaces := []string{s.mallory, s.alice, s.bob}
 	f.end = capture(s.t, spaces[to], f.note)
-	g := gunIn(s.t, spaces[from])
+	f.gun = gunIn(s.t, spaces[from])
 	spec := packet.Spec{
 		SrcMAC: sceneMACs[from], DstMAC: sceneMACs[to], Src: addr(sceneIP(from, 0)), Dst: addr(sceneIP(to, 0)),
 		Proto: packet.ProtoUDP, SrcPort: 4444, DstPort: port,
 	}
-	go f.send(g, spec, pace)
+	for _, edit := range edits {
+		edit(&spec)
+	}
+	go f.send(spec, pace)
 	s.t.Cleanup(func() { f.stop.Store(true); <-f.done; f.end() })
 	return f
 }
 
 // send sends until stop. A send that the kernel refuses is none: the sender's own
 // queue was full, or its device was away.
-func (f *steady) send(g *gun, spec packet.Spec, pace time.Duration) {
+func (f *steady) send(spec packet.Spec, pace time.Duration) {
 	defer close(f.done)
 	for !f.stop.Load() {
 		f.mu.Lock()
@@ -116,7 +120,7 @@ func (f *steady) send(g *gun, spec packet.Spec, pace time.Duration) {
 		if err != nil {
 			panic(err) // the test's own mistake
 		}
-		if unix.Sendto(g.fd, b, 0, &g.addr) != nil {
+		if unix.Sendto(f.gun.fd, b, 0, &f.gun.addr) != nil {
 			f.mu.Lock()
 			f.sent, f.found = f.sent[:n], f.found[:n]
 			f.mu.Unlock()
@@ -161,10 +165,43 @@ func (f *steady) ends() (sent, lost int) {
 	return len(f.sent), len(f.sent) - f.got
 }
 
+// leaves stops the sender and lets go of its namespace: whatever is under way is not
+// waited for.
+func (f *steady) leaves() {
+	f.stop.Store(true)
+	<-f.done
+	f.end()
+	f.gun.close()
+}
+
 func (f *steady) counts() (sent, got int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.sent), f.got
+}
+
+// lastLost is when the last one was sent that did not arrive; zero: all did. It is
+// for after the end.
+func (f *steady) lastLost() time.Time {
+	for n := len(f.found) - 1; n >= 0; n-- {
+		if !f.found[n] {
+			return f.sent[n]
+		}
+	}
+	return time.Time{}
+}
+
+// comes waits until something new arrives, and tells how long that took.
+func (f *steady) comes(within time.Duration) (took time.Duration, came bool) {
+	_, before := f.counts()
+	begun := time.Now()
+	for time.Since(begun) < within {
+		if _, got := f.counts(); got > before {
+			return time.Since(begun), true
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return within, false
 }
 
 // held is what the daemon holds of the system: descriptors, threads and memory.
