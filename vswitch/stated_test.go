@@ -382,6 +382,25 @@ func TestSourcesReport(t *testing.T) {
 	}
 }
 
+// What a source says is shown on terminals, and has nothing in it that one obeys.
+func TestSourcesSayNothingToTerminals(t *testing.T) {
+	l := inHall(t)
+	o := l.sw.Control("", nil)
+	said := "key \x1b[2J\u009b31m\u202e\nwarning: none"
+	if _, err := o.Report(&api.SourceReport{Source: "agent", State: "stale", Detail: said, Alarms: []string{said}}); err != nil {
+		t.Fatal(err)
+	}
+	status, err := o.Status()
+	if want := "key ?[2J?31m??warning: none"; err != nil || status.Sources[0].Detail != want || status.Sources[0].Alarms[0] != want {
+		t.Errorf("%+v, %v", status.Sources, err)
+	}
+	for _, r := range []api.SourceReport{{Source: "agent", State: "stale", Held: -1}, {Source: "agent", State: "stale", StaleSeconds: -1}} {
+		if _, err := o.Report(&r); err == nil || api.As(err).Code != api.CodeInvalid {
+			t.Errorf("%+v: %v", r, err)
+		}
+	}
+}
+
 // An endpoint that has come here brings its connections: they are taken up in the
 // direction in which the policy allows them, in either direction of packets, for a
 // while, and nobody else's are.

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"bulkhead/dataplane"
 	"bulkhead/vswitch/control/api"
@@ -43,6 +45,9 @@ func (o *Operator) Report(r *api.SourceReport) (*api.SourceOrders, error) {
 	if r.State != "current" && r.State != "stale" {
 		return nil, api.Invalid(fmt.Sprintf("%.40q is no state of a source", r.State), "current or stale")
 	}
+	if r.Held < 0 || r.StaleSeconds < 0 {
+		return nil, api.Invalid(fmt.Sprintf("held %d, stale for %g s: less than nothing", r.Held, r.StaleSeconds), "count from 0")
+	}
 	t := sw.tellers[r.Source]
 	if t == nil {
 		if len(sw.tellers) >= maxSources {
@@ -62,8 +67,16 @@ func (o *Operator) Report(r *api.SourceReport) (*api.SourceOrders, error) {
 	return orders, nil
 }
 
-// cut bounds a text of a source.
-func cut(s string) string { return s[:min(len(s), maxAlarm)] }
+// cut bounds a text of a source, which may quote a store that lies: operators read
+// it on a terminal, so that nothing is left in it that a terminal would obey.
+func cut(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s[:min(len(s), maxAlarm)])
+}
 
 // AcceptDeletions has a source carry out the deletions that it holds back.
 func (o *Operator) AcceptDeletions(a *api.SourceAccept) (*api.Done, error) {
