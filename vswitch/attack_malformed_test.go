@@ -190,13 +190,8 @@ func mayReachAlice(b []byte) bool {
 		return false
 	}
 	h := &f.Headers
-	switch h.Kind {
-	case packet.KindARP:
-		a := packet.ARPOf(f)
-		return a.Op == packet.ARPReply && holds(a.SenderMAC, a.SenderIP)
-	case packet.KindND:
-		n := packet.NDOf(f)
-		return h.ICMPType == packet.NDNeighbourAdvertisement && n.HasLinkAddr && holds(n.LinkAddr, n.Target)
+	if h.Kind != packet.KindIP {
+		return bySwitch(b)
 	}
 	family := 0
 	if h.V6 {

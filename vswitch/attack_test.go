@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/control"
 	"bulkhead/vswitch/control/api"
@@ -193,7 +194,7 @@ func (s *scene) fire(id, what string, shots []shot) {
 		want[shots[i].reason]++
 	}
 	before := s.drops("mallory")
-	seen := s.watch(func([]byte) bool { return true })
+	seen := s.watch(func(b []byte) bool { return !bySwitch(b) })
 	gun := s.gun()
 	for i := range shots {
 		gun.fire(shots[i].bytes)
@@ -221,6 +222,25 @@ func (s *scene) fire(id, what string, shots []shot) {
 	if failed {
 		s.oneByOne(shots)
 	}
+}
+
+// bySwitch tells of what the switch itself says: it answers what alice and bob ask,
+// and advertises the gateway to them.
+func bySwitch(b []byte) bool {
+	f := packet.NewFrame(b, 0)
+	if packet.Parse(f) != drop.None {
+		return false
+	}
+	switch h := &f.Headers; h.Kind {
+	case packet.KindARP:
+		a := packet.ARPOf(f)
+		return a.Op == packet.ARPReply && holds(a.SenderMAC, a.SenderIP)
+	case packet.KindND:
+		n := packet.NDOf(f)
+		return h.ICMPType == packet.NDNeighbourAdvertisement && n.HasLinkAddr && holds(n.LinkAddr, n.Target) ||
+			h.ICMPType == packet.NDRouterAdvertisement && h.Src == sceneGateway
+	}
+	return false
 }
 
 // oneByOne finds which frame it was that went wrong. What makes a state is not the

@@ -184,7 +184,7 @@ grown() { [ "$(lines)" -gt "$((moved + 10))" ]; }
 within "the open connection goes on" grown
 check "not a byte is missing or twice" sh -c "seq \$(wc -l <'$work/received') | cmp - '$work/received'"
 check "every host has it at h2, and none at h1" sh -c "'$bin/vsctl' --socket '$work/h3/s.sock' endpoints | grep '^db ' | grep -q h2 && '$bin/vsctl' --socket '$work/h1/s.sock' endpoints | grep '^db ' | grep -q h2"
-check "h1 says that it still has a port for it" sh -c "'$bin/vsctl' --socket '$work/h1/s.sock' status | grep -q 'endpoint db has gone to host h2'"
+within "h1 says that it still has a port for it" sh -c "'$bin/vsctl' --socket '$work/h1/s.sock' status | grep -q 'endpoint db has gone to host h2'"
 wait "$pinging" || true
 awk -F'[][ =]+' '/icmp_seq/ { for (i = 1; i < NF; i++) if ($i == "icmp_seq") { s = $(i + 1); if (last && s > last + 1 && s - last > most) most = s - last; last = s } }
 	END { printf "   from w2, at 20 pings a second, it did not answer for %d ms\n", (most > 0 ? most - 1 : 0) * 50 }' "$work/pings"
