@@ -2,6 +2,8 @@ package scenario
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +41,23 @@ func TestRows(t *testing.T) {
 	}
 	if _, ok := Find(All(), "tap"); ok {
 		t.Error("found a scenario by half its name")
+	}
+}
+
+// The files of scenarios that the documentation has are as it says.
+func TestDocumentedFiles(t *testing.T) {
+	files, err := filepath.Glob("../../docs/bench/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(file, string(text)); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -84,11 +84,21 @@ func (p Path) pair(port uint16) (client, server int, err error) {
 	if client, err = connected(p.A, unix.SOCK_STREAM, at); err != nil {
 		return -1, -1, err
 	}
-	if server, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC); err != nil {
+	if server, err = accepted(listener); err != nil {
 		unix.Close(client)
 		return -1, -1, fmt.Errorf("accept on %s: %w", at, err)
 	}
 	return client, server, setPatience(server, patience)
+}
+
+// accepted takes the connection that waits. A socket with a patience of its own is
+// interrupted by signals, and the runtime sends some.
+func accepted(listener int) (fd int, err error) {
+	for {
+		if fd, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC); !errors.Is(err, unix.EINTR) {
+			return fd, err
+		}
+	}
 }
 
 func address(a netip.AddrPort) unix.Sockaddr {
