@@ -47,14 +47,25 @@ func (p *lent) Status() port.Status {
 // it is away, that waits until one is back, which holds nothing of the port. A TAP
 // goes with its descriptors; any other device is left as it is, behind its guard.
 func (p *lent) Close() error {
-	c := p.client
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.ports, p.id)
-	_, _, err := c.call(&request{Op: opClose, ID: p.id}, nil)
-	if err != nil && p.handed.Info.Driver == "xdp" {
-		c.closing = append(c.closing, p.Port)
+	waits, err := p.client.let(p)
+	if waits {
 		return err
 	}
 	return errors.Join(err, p.Port.Close())
+}
+
+// let has the helper close its half of a port. waits says that the running half
+// must not be closed yet. When it is, the client's lock is not held any more: a TAP's
+// device ends with it, for which the kernel waits a while, and there may be a
+// thousand of them.
+func (c *Client) let(p *lent) (waits bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.ports, p.id)
+	_, _, err = c.call(&request{Op: opClose, ID: p.id}, nil)
+	if err != nil && p.handed.Info.Driver == "xdp" {
+		c.closing = append(c.closing, p.Port)
+		return true, err
+	}
+	return false, err
 }
