@@ -81,13 +81,17 @@ func (x *walk) firstFragment(f *packet.Frame, p *passage, whole fragment.Packet)
 		x.State.Fragments.Refuse(whole)
 		return reason
 	}
-	h := &f.Headers
-	x.State.Fragments.Allow(whole, fragment.Ports{
-		SrcPort: h.Key.SrcPort, DstPort: h.Key.DstPort, Query: h.Key.Query, Proto: h.Key.Proto,
-		ICMPType: h.ICMPType, ICMPCode: h.ICMPCode,
-	})
+	x.State.Fragments.Allow(whole, portsIn(&f.Headers))
 	x.releaseHeld(f, &in, whole)
 	return drop.None
+}
+
+// portsIn is what a first fragment says and the others do not.
+func portsIn(h *packet.Headers) fragment.Ports {
+	return fragment.Ports{
+		SrcPort: h.Key.SrcPort, DstPort: h.Key.DstPort, Query: h.Key.Query, Proto: h.Key.Proto,
+		ICMPType: h.ICMPType, ICMPCode: h.ICMPCode,
+	}
 }
 
 // laterFragment judges a fragment by what the first one said.
@@ -145,11 +149,8 @@ func (x *walk) release(c *packet.Frame, in *passage, first *packet.Frame) drop.R
 	if reason := x.locate(c, &p); reason != drop.None {
 		return reason
 	}
-	h := &first.Headers
-	return x.laterFragment(c, &p, &fragment.Ports{
-		SrcPort: h.Key.SrcPort, DstPort: h.Key.DstPort, Query: h.Key.Query, Proto: h.Key.Proto,
-		ICMPType: h.ICMPType, ICMPCode: h.ICMPCode,
-	})
+	ports := portsIn(&first.Headers)
+	return x.laterFragment(c, &p, &ports)
 }
 
 // explainFragment says what would become of a fragment.
