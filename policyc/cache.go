@@ -47,7 +47,7 @@ func (c cacheFile) read() ([]byte, error) {
 	if c == "" {
 		return nil, nil
 	}
-	f, err := os.Open(string(c))
+	f, err := os.OpenFile(string(c), os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO is refused below, not waited for
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
