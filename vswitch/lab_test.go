@@ -3,6 +3,7 @@ package vswitch
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,19 @@ type labPort struct {
 	queues []port.Queue
 	closed atomic.Bool
 	upErr  atomic.Pointer[error] // what Up says
+}
+
+// inForce is what forwards and the roster that it was linked from, of one moment:
+// the keepers of the switch publish too, whenever they like.
+func (l *lab) inForce() (*live, roster) {
+	l.sw.mu.Lock()
+	defer l.sw.mu.Unlock()
+	return l.sw.live.Load(), maps.Clone(l.sw.roster)
+}
+
+func (l *lab) roster() roster {
+	_, r := l.inForce()
+	return r
 }
 
 func (p *labPort) Up() error {

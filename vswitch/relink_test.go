@@ -283,11 +283,11 @@ func TestChangesAgreeWithTheWholeLink(t *testing.T) {
 		case 2, 3, 4, 5:
 			clock.at.Store([]int64{500, 1500, 2500}[r.IntN(3)])
 			if r.IntN(2) == 0 {
-				l.sw.turn()
+				go l.sw.turn()
 			}
 		}
 		c := drawChange(r)
-		before, roster := l.sw.live.Load(), maps.Clone(l.sw.roster)
+		before, roster := l.inForce()
 		if !before.around.Has(clock.at.Load()) { // the keeper of the time may be first
 			l.lateChange(c, before)
 			late++
@@ -297,7 +297,7 @@ func TestChangesAgreeWithTheWholeLink(t *testing.T) {
 		after := l.sw.live.Load()
 		if err != nil {
 			refused++
-			if after != before || !maps.EqualFunc(roster, l.sw.roster, func(a, b endpoint) bool { return fmt.Sprint(a) == fmt.Sprint(b) }) {
+			if after != before || !maps.EqualFunc(roster, l.roster(), func(a, b endpoint) bool { return fmt.Sprint(a) == fmt.Sprint(b) }) {
 				t.Fatalf("%+v was refused, %v, and something changed", c, err)
 			}
 			continue
@@ -422,8 +422,8 @@ func TestABrokenLinkerLinksTheWhole(t *testing.T) {
 	if _, err := l.endpoint(c); err == nil || !strings.Contains(err.Error(), "one MAC") {
 		t.Errorf("a contradiction: %v", err)
 	}
-	if _, there := l.sw.roster["y"]; there || len(l.sw.roster) != 3 {
-		t.Errorf("what was refused is in the roster: %v", slices.Collect(maps.Keys(l.sw.roster)))
+	if in := l.roster(); len(in) != 3 || in["y"].Name != "" {
+		t.Errorf("what was refused is in the roster: %v", slices.Collect(maps.Keys(in)))
 	}
 	l.sameAsWhole(rand.New(rand.NewPCG(1, 1)))
 }

@@ -65,7 +65,7 @@ func (l *lab) state(c api.StateChange, want string) {
 		l.t.Fatalf("%+v: %v", c, err)
 	case want != "" && (err == nil || !strings.Contains(err.Error(), want) || api.As(err).Code == api.CodeInternal):
 		l.t.Fatalf("%+v: %v, want %q", c, err, want)
-	case want != "" && (l.sw.live.Load() != before.live || fmt.Sprint(l.sw.roster) != fmt.Sprint(before.roster) || l.sw.cfg != before.config):
+	case want != "" && (l.sw.live.Load() != before.live || fmt.Sprint(l.roster()) != fmt.Sprint(before.roster) || l.sw.cfg != before.config):
 		l.t.Fatalf("%+v was refused and something changed", c)
 	}
 }
@@ -82,7 +82,7 @@ func (l *lab) where(name string) string {
 		if at == "" {
 			at = nameAt(s.Names.Ports, uint16(e.Port))
 		}
-		if in := l.sw.roster[name]; in.Port+in.Peer != at {
+		if in := l.roster()[name]; in.Port+in.Peer != at {
 			l.t.Fatalf("%s is at %s by the tables and at %s by the roster", name, at, in.Port+in.Peer)
 		}
 		return at
@@ -103,7 +103,7 @@ func TestSourceSaysWhereALocalEndpointIs(t *testing.T) {
 	l := inHall(t)
 	l.state(api.StateChange{Endpoints: []api.StateEndpoint{remote("a", 1, "h2"), remote("b", 2, "h3")}}, "")
 	l.is("a", "h2")
-	if e := l.sw.roster["a"]; e.Labels["app"] != "here" || e.PlacedBy != "agent" {
+	if e := l.roster()["a"]; e.Labels["app"] != "here" || e.PlacedBy != "agent" {
 		t.Errorf("who it is the configuration says: %+v", e)
 	}
 	for _, name := range []string{"a", "b"} { // to come here, but not yet
@@ -120,7 +120,7 @@ func TestSourceSaysWhereALocalEndpointIs(t *testing.T) {
 	l.state(api.StateChange{RemoveEndpoints: []string{"a", "b"}}, "")
 	l.is("a", "nowhere")
 	l.is("b", "spare")
-	if e := l.sw.roster["b"]; e.Labels["app"] != "b" || e.statedBy() != "api" {
+	if e := l.roster()["b"]; e.Labels["app"] != "b" || e.statedBy() != "api" {
 		t.Errorf("who it is the source said: %+v", e)
 	}
 }
@@ -198,7 +198,7 @@ func TestStateTradesAddresses(t *testing.T) {
 	l := inHall(t)
 	l.state(api.StateChange{Endpoints: []api.StateEndpoint{remote("b", 2, "h2"), remote("c", 3, "h3")}}, "")
 	l.state(api.StateChange{Endpoints: []api.StateEndpoint{remote("b", 3, "h2"), remote("c", 2, "h3")}}, "")
-	if b := l.sw.roster["b"]; b.IPs[0].String() != "10.0.0.3" {
+	if b := l.roster()["b"]; b.IPs[0].String() != "10.0.0.3" {
 		t.Errorf("%+v", b)
 	}
 }
@@ -328,8 +328,9 @@ func TestLayersAgreeWithTheirSum(t *testing.T) {
 			taken++
 		}
 		sum, lost := l.sw.stated.laid(l.sw.local, l.sw.cfg)
-		if len(lost) > 0 || !maps.EqualFunc(sum, l.sw.roster, func(a, b endpoint) bool { return a.same(&b) }) {
-			t.Fatalf("in force %v\nthe layers come to %v, without %v", l.sw.roster, sum, lost)
+		in := l.roster()
+		if len(lost) > 0 || !maps.EqualFunc(sum, in, func(a, b endpoint) bool { return a.same(&b) }) {
+			t.Fatalf("in force %v\nthe layers come to %v, without %v", in, sum, lost)
 		}
 		for n := range sum {
 			l.where(n)
