@@ -68,6 +68,9 @@ func (sw *Switch) warnings() []string {
 	if sw.keepErr != nil {
 		list = append(list, fmt.Sprintf("the policy's generation is not kept over a restart: %v", sw.keepErr))
 	}
+	if n := sw.books.missing; n != 0 {
+		list = append(list, fmt.Sprintf("%d chunks of frame memory are in nobody's hands, or if below 0 in two at a time: report it, with the log and vsctl ports -o json", n))
+	}
 	if sw.reloadErr != nil {
 		list = append(list, fmt.Sprintf("the last reload failed, the state before is in force: %v", sw.reloadErr))
 	}

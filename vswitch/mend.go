@@ -114,6 +114,7 @@ func (sw *Switch) mendOnce(now time.Time) {
 			due = append(due, name)
 		}
 	}
+	sw.closeBooks(now, countEvery)
 	if slices.Sort(due); len(due) > 0 {
 		_ = sw.reopen(due) // what fails is noted, and tried again
 	}

@@ -25,6 +25,7 @@ func (o *Operator) Status() (*api.Status, error) {
 		Policy: "none: everything is denied", PolicyFile: sw.rulesFrom, PolicyError: sw.rulesErr,
 		Generation: l.snapshot.Generation, Workers: sw.workerCount, Segments: len(l.snapshot.Segments),
 		Endpoints: l.snapshot.Identity.Len(), Frames: sw.region.Chunks(), FramesFree: sw.region.Free(),
+		FramesMissing: sw.closeBooks(time.Now(), countAgain),
 	}
 	if sw.rules != nil {
 		s.Policy, s.Rules, s.PolicyGeneration = "loaded", len(sw.rules.Rules), sw.rules.Generation

@@ -94,6 +94,7 @@ type Switch struct {
 	// auditTotals is the same for what rules under audit would have denied.
 	auditTotals map[countedRule]uint64
 	view        view
+	books       books
 	shut        bool // the rules of now cannot be linked: nothing is allowed
 	retired     retired
 	// defaultDeny is the same for what no rule decided.
@@ -105,6 +106,9 @@ type Switch struct {
 type Helper interface {
 	// Away says why it cannot open any now; "" while it can.
 	Away() string
+	// Chunks is how many chunks of the frame region ports hold that were closed and
+	// that it has not let go of yet.
+	Chunks() int
 }
 
 // Apart is what a switch needs whose ports another process opens.

@@ -194,6 +194,17 @@ func (c *Client) Away() string {
 	return ""
 }
 
+// Chunks is how many chunks of frame memory ports hold that are closed as soon as a
+// helper is back.
+func (c *Client) Chunks() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.closing {
+		n += port.Chunks(p)
+	}
+	return n
+}
+
 // Open has the helper open a port, and makes queues of what it hands over. It is a
 // vswitch.Opener.
 func (c *Client) Open(cfg *config.Port, o vswitch.Opening) (port.Port, error) {

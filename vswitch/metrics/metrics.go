@@ -60,6 +60,7 @@ var (
 	endpoints    = desc("endpoints", "Endpoints known.")
 	frames       = desc("frames", "Chunks of frame memory.")
 	framesFree   = desc("frames_free", "Chunks of frame memory that no port or worker holds.")
+	framesLost   = desc("frames_missing", "Chunks of frame memory that are in nobody's hands; 0 unless the switch is wrong.")
 	workerIdle   = desc("worker_idle_seconds_total", "Time that the worker slept.", "worker")
 	workerBusy   = desc("worker_busy_seconds_total", "Time that the worker carried frames or looked for them.", "worker")
 	workerBatch  = desc("worker_batches_total", "Batches of frames that the worker carried.", "worker")
@@ -90,7 +91,7 @@ var (
 var all = []*prometheus.Desc{
 	up, buildInfo, started, generation, policyLoaded, policyFailed, policyGen, rules, sessions, sessionsMax, tableUsed, tableMax, endpoints,
 	fragments, fragmentsMax, held, heldMax,
-	frames, framesFree, workerIdle, workerBusy, workerBatch, workerFrames, portUp, rxFrames, rxBytes, txFrames, txBytes,
+	frames, framesFree, framesLost, workerIdle, workerBusy, workerBatch, workerFrames, portUp, rxFrames, rxBytes, txFrames, txBytes,
 	portEvents, in, copies, out, consumed, drops, ruleHits, defaultDeny, ruleAudits, ruleLogLost, rulesLeftOut,
 	sourceState, sourceStale, sourceEnds, sourceHeld, sourceAlarms,
 }
@@ -170,6 +171,7 @@ func collectStatus(ch chan<- prometheus.Metric, s *api.Status) {
 	gauge(ch, endpoints, float64(s.Endpoints))
 	gauge(ch, frames, float64(s.Frames))
 	gauge(ch, framesFree, float64(s.FramesFree))
+	gauge(ch, framesLost, float64(s.FramesMissing))
 	for i := range s.Sources {
 		collectSource(ch, &s.Sources[i])
 	}

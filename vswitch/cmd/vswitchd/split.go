@@ -64,6 +64,14 @@ func (o *opener) Away() string {
 	return o.client.Away()
 }
 
+// Chunks implements vswitch.Helper.
+func (o *opener) Chunks() int {
+	if o.client == nil {
+		return 0
+	}
+	return o.client.Chunks()
+}
+
 // Open is a vswitch.Opener. A capture takes no privilege to read.
 func (o *opener) Open(c *config.Port, how vswitch.Opening) (port.Port, error) {
 	if o.single || c.Driver == "pcap" {

@@ -59,6 +59,9 @@ type Status struct {
 	Tables []Fill `json:"tables"`
 	// Chunks of frame memory that no port or worker holds.
 	FramesFree int `json:"frames_free"`
+	// Chunks that are in nobody's hands, or if below 0 in two hands at a time: 0 unless
+	// the switch is wrong. They are counted once a second at the most.
+	FramesMissing int `json:"frames_missing"`
 	// Chunks of frame memory there are.
 	Frames int `json:"frames"`
 	// Who states segments, peers and endpoints besides the configuration, and how

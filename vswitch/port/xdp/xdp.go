@@ -306,6 +306,12 @@ func (p *Port) Counts() (sum Counts) {
 	return sum
 }
 
+// Chunks implements port.Holder.
+func (p *Port) Chunks() int {
+	c := p.Counts()
+	return c.Receiving + c.Sending + c.Pooled
+}
+
 // Close implements port.Port: link down, program off, pin gone, memory back.
 func (p *Port) Close() error {
 	p.mu.Lock()
