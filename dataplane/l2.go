@@ -16,6 +16,9 @@ type L2 struct {
 	// Router: a multicast router is on the port, which hears every group and may ask
 	// who listens.
 	Router bool
+	// LoopRetry: the port is watched for loops, and blocked for so many nanoseconds
+	// since the last sign of one; 0: it is not watched.
+	LoopRetry Time
 	// Storm bounds what the port may have flooded, by kind, before it is copied.
 	Storm [storms]Bound
 	// In bounds what comes in by the port, Out what goes out. What comes in by
@@ -66,6 +69,7 @@ type Links struct {
 type link struct {
 	storm   [storms]gauge
 	in, out gauge
+	loop    looped
 }
 
 // gauge measures frames and bytes.
@@ -95,6 +99,9 @@ func (x *walk) link(id packet.PortID) *link { return &x.State.Links.ports[id%pac
 // admit is what a port with bounds or tags does to a frame that comes in.
 func (x *walk) admit(f *packet.Frame, p *passage) drop.Reason {
 	l2 := p.port.L2
+	if l2.LoopRetry != 0 && x.link(f.Ingress).loop.until.Load() > x.now {
+		return drop.LoopBlocked
+	}
 	if !x.link(f.Ingress).in.take(x, &l2.In, f) {
 		return drop.RateIn
 	}
@@ -113,6 +120,9 @@ func (x *walk) admit(f *packet.Frame, p *passage) drop.Reason {
 
 // discharge is what such a port does to a frame that goes out.
 func (x *walk) discharge(f *packet.Frame, id packet.PortID, l2 *L2, segment uint16) drop.Reason {
+	if l2.LoopRetry != 0 && x.link(id).loop.until.Load() > x.now {
+		return drop.LoopBlocked
+	}
 	if l2.VLANs != nil && segment != NoSegment && !l2.VLANs.Leave(f, segment) {
 		return drop.NoHeadroom
 	}

@@ -25,6 +25,9 @@ func Run(w *Worker, s *Snapshot, now Time, b *packet.Batch) {
 	if len(s.Snooped) > 0 {
 		x.ask()
 	}
+	if len(s.Probed) > 0 {
+		x.probe()
+	}
 	for i := 0; i < b.Len(); i++ {
 		w.Counters.end(b.Frame(i))
 	}
@@ -81,6 +84,9 @@ func (x *walk) frame(f *packet.Frame, p *passage) {
 	case reason != drop.None:
 		return
 	case p.seg == nil:
+		if f.Consumed {
+			return // a probe of our own
+		}
 		reason = x.underlay(f, p)
 	case f.Headers.Kind == packet.KindARP:
 		reason = x.arp(f, p)
@@ -109,6 +115,9 @@ func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 		f.Offload = packet.Offload{}
 	}
 	if reason := packet.Parse(f); reason != drop.None {
+		if reason == drop.EtherType && p.port.L2 != nil && p.port.L2.LoopRetry != 0 {
+			return x.comesBack(f)
+		}
 		return reason
 	}
 	if x.rec != nil {

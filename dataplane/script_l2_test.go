@@ -1,12 +1,15 @@
 package dataplane_test
 
 import (
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/meter"
+	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/vlan"
 )
 
@@ -16,6 +19,9 @@ import (
 //	in=100pps  out=1000Bps,50pps  broadcast=10pps  multicast=10pps  unknown=10pps
 func (w *world) l2(l *line, native uint16) (*dataplane.L2, []uint16) {
 	out := dataplane.L2{In: bound(l, "in"), Out: bound(l, "out"), Router: l.flag("router")}
+	if d := l.opt("loop-retry"); d != "" {
+		out.LoopRetry = int64(l.duration(d))
+	}
 	out.Storm[dataplane.StormBroadcast] = bound(l, "broadcast")
 	out.Storm[dataplane.StormMulticast] = bound(l, "multicast")
 	out.Storm[dataplane.StormUnknown] = bound(l, "unknown")
@@ -68,4 +74,47 @@ func (p *port) segments() []uint16 {
 		return p.carried
 	}
 	return append([]uint16{p.Segment}, p.carried...)
+}
+
+// probe writes a probe of the switch's own that leaves, and keeps it.
+func (r *scriptRun) probe(f *packet.Frame) (text string, is bool) {
+	b := f.Bytes()
+	at := 12
+	for binary.BigEndian.Uint16(b[at:]) == packet.EtherTypeVLAN {
+		text += fmt.Sprintf(" vlan %d", binary.BigEndian.Uint16(b[at+2:]))
+		at += 4
+	}
+	if binary.BigEndian.Uint16(b[at:]) != 0x88b5 {
+		return "", false
+	}
+	name := r.w.portName(f.Egress)
+	if r.probes == nil {
+		r.probes = map[string][][]byte{}
+	}
+	r.probes[name] = append(r.probes[name], slices.Clone(b))
+	return "probe of " + name + text, true
+}
+
+// loop brings a probe of one port in by another: the last, or with age=N the Nth
+// before it; with forged its number is wrong, with as=PORT it names another port.
+func (r *scriptRun) loop(l *line) ([]string, error) {
+	l.word()
+	probes := r.probes[l.word()]
+	ingress := r.w.portID(l, l.word())
+	at := len(probes) - 1
+	if age := l.opt("age"); age != "" {
+		n, _ := strconv.Atoi(age)
+		at -= n
+	}
+	if at < 0 {
+		return nil, fmt.Errorf("that port has sent no such probe")
+	}
+	b := slices.Clone(probes[at])
+	if l.flag("forged") {
+		b[len(b)-1] ^= 2
+	}
+	if name := l.opt("as"); name != "" {
+		binary.BigEndian.PutUint16(b[len(b)-10:], uint16(r.w.portID(l, name)))
+	}
+	return r.send(&sent{bytes: b, headroom: packet.Headroom}, ingress, 1), l.done()
 }

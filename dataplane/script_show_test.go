@@ -53,6 +53,9 @@ func (r *scriptRun) ruleName(rule uint32) string {
 
 // describe reads a frame that leaves anew, as its receiver will.
 func (r *scriptRun) describe(f *packet.Frame, wrong bool) string {
+	if text, is := r.probe(f); is {
+		return text
+	}
 	out := packet.NewFrame(f.Bytes(), f.Ingress)
 	if f.Outer != 0 {
 		return r.describeTunnel(f, out, wrong)

@@ -53,6 +53,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts give as what t
 // A rule that is declared with +log, +audit, +stateless or +dormant at its end is
 // that; what the walk reports of it stands under the step as report lines.
 //
+// loop FROM TO brings the probe that port FROM sent last in by port TO (age=1 the one
+// before it; as=PORT it names another port; forged: its number is wrong).
+//
 // Steps: send PORT FRAME (times=N sends it N times; keep=NAME keeps the source
 // port that it left with, which $NAME stands for in what follows), explain PORT FRAME,
 // time DURATION, sessions, generation. A declaration behind the first step
@@ -106,7 +109,8 @@ type scriptRun struct {
 	snapshot *dataplane.Snapshot
 	batch    packet.Batch
 	now      dataplane.Time
-	changed  bool // the world is another than the snapshot's
+	probes   map[string][][]byte // that left, by port
+	changed  bool                // the world is another than the snapshot's
 	kept     map[string]string
 }
 
@@ -173,6 +177,8 @@ func (r *scriptRun) line(raw string) ([]string, error) {
 		l.word()
 		d := l.duration(l.word())
 		return r.wait(d), l.done()
+	case "loop":
+		return r.loop(l)
 	case "sessions":
 		l.word()
 		return r.listSessions(), l.done()
@@ -337,7 +343,7 @@ func (r *scriptRun) foretell(s *sent, ingress packet.PortID) ending {
 // bounds are the reasons that Explain does not foretell: what the frame meets
 // when it is a bound on all frames, not a judgement of this one.
 var bounds = []drop.Reason{drop.SessionQuota, drop.SessionFull, drop.RateLimited, drop.FloodFull, drop.NATQuota, drop.NATFull,
-	drop.RateIn, drop.RateOut, drop.StormBroadcast, drop.StormMulticast, drop.StormUnknown, drop.GroupFull}
+	drop.RateIn, drop.RateOut, drop.StormBroadcast, drop.StormMulticast, drop.StormUnknown, drop.GroupFull, drop.LoopBlocked}
 
 // holdTo holds the frame that Run carried to what Explain said of it.
 func (r *scriptRun) holdTo(foretold ending) {

@@ -410,6 +410,9 @@ func (w *world) snapshot(generation uint32) (*dataplane.Snapshot, error) {
 		}
 		s.Ports = append(s.Ports, p.Port)
 		if p.Role == dataplane.RoleWorkload {
+			if p.L2 != nil && p.L2.LoopRetry != 0 {
+				s.Probed = append(s.Probed, packet.PortID(i))
+			}
 			for _, n := range p.segments() {
 				g := &s.Segments[n]
 				g.Ports = append(slices.Clone(g.Ports), packet.PortID(i))

@@ -42,6 +42,8 @@ type Snapshot struct {
 	Underlay Underlay
 	// Arrivals are endpoints that have come with open connections; nil: none.
 	Arrivals *Arrivals
+	// Probed are the ports that are watched for loops.
+	Probed []packet.PortID
 	// Snooped are the segments with Snooping.
 	Snooped []uint16
 	// Names are what traces call ports, segments and peers.

@@ -16,6 +16,7 @@ type Worker struct {
 
 	ahead   ahead  // what the first look at a stretch of frames found
 	copies  []byte // memory for the copies of one batch
+	probing probing
 	asking  asking // of who listens to multicast
 	answers []bucket
 	reports []bucket
@@ -39,6 +40,7 @@ func NewWorker(state *State, mine, workers int) *Worker {
 		turn:     uint32(mine),
 		mine:     uint32(mine),
 		workers:  uint32(workers),
+		probing:  newProbing(),
 	}
 }
 

@@ -113,6 +113,9 @@ func (l *linker) linkPorts() (err error) {
 		if p.L2, err = l.linkL2(c, p.Segment); err != nil {
 			return err
 		}
+		if p.L2 != nil && p.L2.LoopRetry != 0 {
+			l.s.Probed = append(l.s.Probed, id)
+		}
 		l.s.Ports[id], l.s.Names.Ports[id] = p, c.Name
 	}
 	return nil

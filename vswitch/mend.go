@@ -77,6 +77,7 @@ func (sw *Switch) mend() {
 	defer close(sw.mended)
 	tick := time.NewTicker(sw.mendEvery)
 	defer tick.Stop()
+	told := map[packet.PortID]string{} // the ports that a loop has blocked
 	for {
 		select {
 		case <-sw.done:
@@ -85,6 +86,7 @@ func (sw *Switch) mend() {
 		case <-tick.C:
 		}
 		sw.mendOnce(time.Now())
+		sw.logLoops(told)
 	}
 }
 

@@ -54,6 +54,7 @@ func (o *Operator) port(l *live, id packet.PortID, c dataplane.PortCounters) api
 	}
 	if c := o.sw.cfg.Port(out.Name); c != nil {
 		describeL2(&out, c)
+		out.Blocked = o.sw.blocked(l, id)
 	}
 	for _, r := range drop.All() {
 		if n := c.Drops[r] + stats.Drops[r]*rxOnly(r); n > 0 {

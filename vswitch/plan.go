@@ -205,6 +205,7 @@ func (sw *Switch) begin(id packet.PortID) {
 	sw.failed.Delete(id)
 	sw.notUp.Delete(id)
 	sw.state.FDB.FlushPort(id)
+	sw.state.Links.Forget(id)
 	sw.setQuota(id)
 }
 

@@ -135,6 +135,7 @@ func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p
 		}
 	} else {
 		sw.settle()
+		sw.forgetLoops(before.snapshot, snapshot)
 		sw.keepRuleHits(before, rules)
 	}
 	sw.cfg, sw.roster, sw.rules, sw.zones, sw.linked = cfg, r, rules, zones, linked

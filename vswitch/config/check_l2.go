@@ -17,6 +17,7 @@ func (c *checker) l2(key func(string) string, f *filePort) PortL2 {
 	return PortL2{
 		VLANs:           c.vlans(key("vlans"), f),
 		Provider:        c.word(key("vlan_type"), f.VLANType) == "802.1ad",
+		LoopRetry:       c.number(key("loop_retry"), f.LoopRetry),
 		MulticastRouter: f.MulticastRouter,
 		PriorityTags:    f.PriorityTags,
 		StormBroadcast:  c.bound(key("storm_broadcast"), f.StormBroadcast),

@@ -62,7 +62,7 @@ func (c *checker) portMTU(key string, p *Port) {
 
 // noEndpoint notes what an uplink has no use for.
 func (c *checker) noEndpoint(key func(string) string) {
-	for _, k := range []string{"segment", "mac", "ips", "labels", "host", "prefixes", "no_default_route", "vlans", "vlan_type", "priority_tags", "multicast_router"} {
+	for _, k := range []string{"segment", "mac", "ips", "labels", "host", "prefixes", "no_default_route", "vlans", "vlan_type", "priority_tags", "multicast_router", "loop_retry"} {
 		if c.set[key(k)] {
 			c.wrong(key(k), "take it away; an uplink's addresses are those of [vtep]", "an uplink is in no segment and has no endpoint")
 		}

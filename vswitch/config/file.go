@@ -70,6 +70,7 @@ type filePort struct {
 	PriorityTags bool              `toml:"priority_tags"`
 
 	MulticastRouter bool     `toml:"multicast_router"`
+	LoopRetry       int      `toml:"loop_retry"`
 	StormBroadcast  []string `toml:"storm_broadcast"`
 	StormMulticast  []string `toml:"storm_multicast"`
 	StormUnknown    []string `toml:"storm_unknown"`

@@ -110,6 +110,7 @@ var keys = map[string]rule{
 	"ports[].vlan_type":        {words: []string{"802.1q", "802.1ad"}},
 	"ports[].priority_tags":    {},
 	"ports[].multicast_router": {},
+	"ports[].loop_retry":       {least: 2, most: 3600, derived: "none: loops are not looked for", unit: "seconds"},
 	"ports[].storm_broadcast":  {derived: unbounded, form: rateForm},
 	"ports[].storm_multicast":  {derived: unbounded, form: rateForm},
 	"ports[].storm_unknown":    {derived: unbounded, form: rateForm},

@@ -16,6 +16,9 @@ type PortL2 struct {
 	Provider bool
 	// PriorityTags: a tag with VID 0 is taken off, instead of refused.
 	PriorityTags bool
+	// LoopRetry: the port is watched for loops, and blocked for so many seconds since
+	// the last sign of one; 0: it is not watched.
+	LoopRetry int
 	// MulticastRouter: a router is on the port, which hears every group.
 	MulticastRouter bool
 	// What the port may have flooded, and what may come in and go out.

@@ -66,6 +66,7 @@ var (
 	workerBatch  = desc("worker_batches_total", "Batches of frames that the worker carried.", "worker")
 	workerFrames = desc("worker_frames_total", "Frames in the worker's batches.", "worker")
 	portUp       = desc("port_up", "1 if the port's link is up and the port works.", "port")
+	portBlocked  = desc("port_blocked", "1 if the port is blocked because it is part of a loop.", "port")
 	rxFrames     = desc("port_receive_frames_total", "Frames received; a superframe is one.", "port")
 	rxBytes      = desc("port_receive_bytes_total", "Bytes received.", "port")
 	txFrames     = desc("port_transmit_frames_total", "Frames sent; a superframe is one.", "port")
@@ -91,7 +92,7 @@ var (
 var all = []*prometheus.Desc{
 	up, buildInfo, started, generation, policyLoaded, policyFailed, policyGen, rules, sessions, sessionsMax, tableUsed, tableMax, endpoints,
 	fragments, fragmentsMax, held, heldMax,
-	frames, framesFree, framesLost, workerIdle, workerBusy, workerBatch, workerFrames, portUp, rxFrames, rxBytes, txFrames, txBytes,
+	frames, framesFree, framesLost, workerIdle, workerBusy, workerBatch, workerFrames, portUp, portBlocked, rxFrames, rxBytes, txFrames, txBytes,
 	portEvents, in, copies, out, consumed, drops, ruleHits, defaultDeny, ruleAudits, ruleLogLost, rulesLeftOut,
 	sourceState, sourceStale, sourceEnds, sourceHeld, sourceAlarms,
 }
@@ -197,6 +198,7 @@ func collectWorkers(ch chan<- prometheus.Metric, workers []api.Worker) {
 
 func collectPort(ch chan<- prometheus.Metric, p *api.Port) {
 	gauge(ch, portUp, truth(p.Up), p.Name)
+	gauge(ch, portBlocked, truth(p.Blocked != ""), p.Name)
 	count(ch, rxFrames, p.RxFrames, p.Name)
 	count(ch, rxBytes, p.RxBytes, p.Name)
 	count(ch, txFrames, p.TxFrames, p.Name)

@@ -109,6 +109,9 @@ is in -o json.`,
 			columns(w, "PORT\tROLE\tSEGMENT\tDRIVER\tDEVICE\tNETNS\tUP\tRX\tTX\tDROPPED\tMODE", func(row func(...any)) {
 				for _, p := range *ports {
 					mode := p.Mode
+					if p.Blocked != "" {
+						mode = p.Blocked
+					}
 					if p.Error != "" {
 						mode = p.Error
 					}

@@ -15,6 +15,8 @@ type Port struct {
 	VLANMode string `json:"vlan_mode,omitempty" enum:"access,trunk,native"`
 	// The segment of each VLAN of a trunk, 20 or 100.20.
 	VLANs map[string]string `json:"vlans,omitempty"`
+	// Why it is blocked, and for how long at least: it is part of a loop.
+	Blocked string `json:"blocked,omitempty"`
 	// What bounds it, by the configuration's keys: rate_in, storm_broadcast and
 	// the like, a text as 1000pps 8Mbps.
 	Bounds map[string]string `json:"bounds,omitempty"`
