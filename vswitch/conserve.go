@@ -1,10 +1,6 @@
 package vswitch
 
-import (
-	"time"
-
-	"bulkhead/vswitch/port"
-)
+import "time"
 
 // Every chunk of the frame region is in one place at any time: in the region, in a
 // worker's pool, or with a port, which has it in its rings. One that is in none is
@@ -49,7 +45,9 @@ func (sw *Switch) chunks() int {
 		n += w.pool.Len()
 	}
 	for i := range sw.opened {
-		n += port.Chunks(sw.opened[i].port)
+		if p := sw.opened[i].port; p != nil {
+			n += p.Chunks()
+		}
 	}
 	if sw.helper != nil {
 		n += sw.helper.Chunks()

@@ -61,6 +61,7 @@ func (a *absent) Info() port.Info      { return a.info }
 func (a *absent) Up() error            { return errors.New(*a.reason.Load()) }
 func (a *absent) Queues() []port.Queue { return nil }
 func (a *absent) Stats() port.Stats    { return port.Stats{} }
+func (a *absent) Chunks() int          { return 0 }
 func (a *absent) Close() error         { return nil }
 func (a *absent) Status() port.Status {
 	return port.Status{Err: *a.reason.Load() + "; it is tried again by itself"}

@@ -200,7 +200,7 @@ func (c *Client) Chunks() (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range c.closing {
-		n += port.Chunks(p)
+		n += p.Chunks()
 	}
 	return n
 }

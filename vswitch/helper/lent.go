@@ -42,9 +42,6 @@ func (p *lent) Status() port.Status {
 	return a.Status
 }
 
-// Chunks implements port.Holder.
-func (p *lent) Chunks() int { return port.Chunks(p.Port) }
-
 // Close implements port.Port. The helper goes first: as long as it holds an AF_XDP
 // socket the kernel may write to the frames that the running half gives back. So if
 // it is away, that waits until one is back, which holds nothing of the port. A TAP

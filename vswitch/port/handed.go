@@ -12,20 +12,6 @@ type Handed struct {
 	FDs    []int           // not part of the message: they go beside it
 }
 
-// Holder is a port that keeps chunks of the frame region, in rings of its own.
-type Holder interface {
-	// Chunks is how many it has. It may be called from any goroutine.
-	Chunks() int
-}
-
-// Chunks is how many chunks of the frame region a port keeps, or none.
-func Chunks(p Port) int {
-	if h, is := p.(Holder); is {
-		return h.Chunks()
-	}
-	return 0
-}
-
 // Giver is a port that another process may run. Its driver has a Take, which makes
 // the port's running half there: it has queues, counts and says whether the device
 // is there, but cannot set the link up, and its Close lets go of descriptors and

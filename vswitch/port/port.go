@@ -93,6 +93,9 @@ type Port interface {
 	// Status and Stats may be called from any goroutine.
 	Status() Status
 	Stats() Stats
+	// Chunks is how many chunks of the Region the port keeps, in rings of its own.
+	// It may be called from any goroutine; it is exact while no queue is used.
+	Chunks() int
 	// Close removes everything Open made: device, pin, addresses. The workers
 	// must have let go of the queues.
 	Close() error

@@ -12,9 +12,6 @@ type wrapped struct {
 // Queues implements port.Port.
 func (w *wrapped) Queues() []port.Queue { return w.queues }
 
-// Chunks implements port.Holder.
-func (w *wrapped) Chunks() int { return port.Chunks(w.Port) }
-
 // wrap puts each queue of a port into another.
 func wrap(p port.Port, each func(number int, q port.Queue) port.Queue) *wrapped {
 	w := &wrapped{Port: p}

@@ -306,7 +306,7 @@ func (p *Port) Counts() (sum Counts) {
 	return sum
 }
 
-// Chunks implements port.Holder.
+// Chunks implements port.Port.
 func (p *Port) Chunks() int {
 	c := p.Counts()
 	return c.Receiving + c.Sending + c.Pooled
