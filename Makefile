@@ -6,7 +6,7 @@ T     ?= 5m
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit race attack fault differential growth lint vet staticcheck vuln fuzz fuzz-all bench report compare demo smoke deps install clean
+.PHONY: help build test test-unit race attack fault soak differential growth lint vet staticcheck vuln fuzz fuzz-all bench report compare demo smoke deps install clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,9 +14,10 @@ help: ## this list
 build: ## the five binaries, into bin/
 	$(GO) build -trimpath -o bin/ ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd ./vswitch/cmd/vswitch-agent
 
-test: deps lint ## everything a change must pass: lint, then all tests with the race detector (root tests as root)
+test: deps lint ## everything a change must pass: lint, all tests with the race detector (root tests as root), two minutes of soak
 	$(GO) test ./bench/classbench
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+	$(MAKE) soak T=2m
 
 test-unit: ## all tests once, quickly, without the race detector
 	$(GO) test ./...
@@ -29,6 +30,9 @@ attack: deps ## a workload turned hostile, against the daemon on real devices: w
 
 fault: deps ## the switch under faults, on real devices: what was done to it, what its neighbours lost, what leaked (root)
 	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestFault' ./vswitch
+
+soak: deps ## the daemon for T, an hour or a night, with traffic, floods, changes and kills: flat, or it fails (root)
+	BULKHEAD_SOAK=$(T) $(GO) test -v -count=1 -timeout 0 -run '^TestSoak' ./vswitch
 
 differential: deps ## a policy's meaning by eval, tables, switch and kernel, a million questions, up to 70,000 rules (root)
 	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m ./policyc/internal/oracle

@@ -126,19 +126,28 @@ const (
 	sceneGateway6       = "fd93::fe"
 )
 
+var sceneNames = [3]string{"mallory", "alice", "bob"}
+
 var sceneGateway = packet.MAC{2, 0x93, 0, 0, 0, 0xfe}
 
-// stage starts the scene over ports of a driver. The limits are more lines of
-// [limits].
+// stage starts the scene over ports of a driver; "tap+packet+xdp" gives mallory, alice
+// and bob one each. The limits are more lines of [limits].
 func stage(t *testing.T, driver, limits string) *scene {
 	t.Helper()
+	return staged(t, driver, limits, `metrics = ""`)
+}
+
+// staged is stage with lines that the configuration begins with.
+func staged(t *testing.T, driver, limits, head string) *scene {
+	t.Helper()
+	drivers := strings.Split(driver, "+")
 	bin, dir, own := build(t), t.TempDir(), namespace(t, "s")
 	s := &scene{t: t, mallory: namespace(t, "m"), alice: namespace(t, "a"), bob: namespace(t, "b"), client: control.NewClient(filepath.Join(dir, "s.sock"))}
 	write(t, filepath.Join(dir, "policy.bhp"), buildPolicy(t, scenePolicy))
-	text := "policy = \"policy.bhp\"\ncontrol = \"s.sock\"\nmetrics = \"\"\n[limits]\n" + limits +
+	text := "policy = \"policy.bhp\"\ncontrol = \"s.sock\"\n" + head + "\n[limits]\n" + limits +
 		fmt.Sprintf("\n[[segments]]\nname = \"s\"\ngateways = [%q, %q]\ngateway_mac = \"02:93:00:00:00:fe\"\n", sceneGateway4+"/24", sceneGateway6+"/64")
 	for i, netns := range []string{s.mallory, s.alice, s.bob} {
-		name := []string{"mallory", "alice", "bob"}[i]
+		name, driver := sceneNames[i], drivers[i%len(drivers)]
 		text += fmt.Sprintf("[[ports]]\nname = %q\ndriver = %q\nsegment = \"s\"\nmac = %q\nips = [%q, %q]\nlabels = { who = %q }\n",
 			name, driver, sceneMACs[i], sceneIP(i, 0), sceneIP(i, 1), name)
 		if driver == "tap" {
@@ -148,6 +157,9 @@ func stage(t *testing.T, driver, limits string) *scene {
 		host := fmt.Sprintf("k%d-%d", i, namespaces.Load())
 		sh(t, fmt.Sprintf("ip link add %s netns %s type veth peer name eth0 netns %s address %s", host, own, netns, sceneMACs[i]))
 		text += fmt.Sprintf("device = %q\n", host)
+		if driver == "xdp" {
+			text += "queues = 1\n" // a veth has no more, however many workers there are
+		}
 	}
 	s.own, s.bin, s.config = own, bin, filepath.Join(dir, "bulkhead.toml")
 	write(t, s.config, text)
@@ -155,6 +167,7 @@ func stage(t *testing.T, driver, limits string) *scene {
 	// Mallory's own kernel is silent: what its port counts is the attack. alice and
 	// bob have what they are given.
 	for i, netns := range []string{s.mallory, s.alice, s.bob} {
+		driver := drivers[i%len(drivers)]
 		if driver != "tap" {
 			sh(t, "ip -n "+netns+" link set eth0 up")
 		}
@@ -169,6 +182,9 @@ func stage(t *testing.T, driver, limits string) *scene {
 	pings(t, s.bob, sceneIP(alice, 1))
 	return s
 }
+
+// space is the namespace of one of the three.
+func (s *scene) space(who int) string { return []string{s.mallory, s.alice, s.bob}[who] }
 
 // run starts the scene's daemon.
 func (s *scene) run() {

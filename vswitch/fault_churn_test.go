@@ -30,7 +30,7 @@ func churn(t *testing.T, driver string) {
 	s.policies()
 	good := s.steady(bob, alice, 5100, "good", time.Millisecond)
 	bad := s.steady(mallory, bob, 5100, "bad", 2*time.Millisecond)
-	ghost := newGhost(s)
+	ghost := newGhost(s, mallory, bob)
 	for range 40 { // until memory has found its level
 		ghost.lives()
 	}
@@ -79,10 +79,13 @@ func (s *scene) load(file string) {
 	}
 }
 
-// ghost is an endpoint that comes and goes.
+// ghost is an endpoint that comes and goes: at home, from where it speaks, and away.
 type ghost struct {
 	s      *scene
+	home   int
+	away   int
 	gun    *gun
+	end    func()    // of the capture
 	seen   chan byte // the life of each datagram that came to alice
 	life   byte
 	leaked int
@@ -95,14 +98,14 @@ const (
 	ghostMark = "who goes there?"
 )
 
-func newGhost(s *scene) *ghost {
-	g := &ghost{s: s, gun: s.gun(), seen: make(chan byte, 1024)}
-	end := capture(s.t, s.alice, func(b []byte) {
+func newGhost(s *scene, home, away int) *ghost {
+	g := &ghost{s: s, home: home, away: away, gun: gunIn(s.t, s.space(home)), seen: make(chan byte, 1024)}
+	g.end = capture(s.t, s.alice, func(b []byte) {
 		if at := 14 + 20 + 8; len(b) > at+len(ghostMark)+1 && string(b[at:at+len(ghostMark)]) == ghostMark {
 			g.seen <- b[at+len(ghostMark)] ^ b[at+len(ghostMark)+1]<<7
 		}
 	})
-	s.t.Cleanup(end)
+	s.t.Cleanup(g.end)
 	return g
 }
 
@@ -118,16 +121,16 @@ func (g *ghost) speak(alive bool) {
 	}))
 }
 
-// lives is one life: added, heard, moved to bob's port and so not heard from
-// mallory's, moved back, heard, deleted, not heard. It returns the changes made.
+// lives is one life: added, heard, moved away and so not heard from home, moved back,
+// heard, deleted, not heard. It returns the changes made.
 func (g *ghost) lives() int {
 	g.s.t.Helper()
 	g.life++
-	g.change(&api.EndpointChange{Op: api.EndpointAdd, Name: "ghost", Port: "mallory", MAC: ghostMAC.String(), IPs: []string{ghostIP}, Labels: map[string]string{"who": "bob"}})
+	g.change(&api.EndpointChange{Op: api.EndpointAdd, Name: "ghost", Port: sceneNames[g.home], MAC: ghostMAC.String(), IPs: []string{ghostIP}, Labels: map[string]string{"who": "bob"}})
 	g.heard()
-	g.change(&api.EndpointChange{Op: api.EndpointMove, Name: "ghost", Port: "bob"})
+	g.change(&api.EndpointChange{Op: api.EndpointMove, Name: "ghost", Port: sceneNames[g.away]})
 	g.refused()
-	g.change(&api.EndpointChange{Op: api.EndpointMove, Name: "ghost", Port: "mallory"})
+	g.change(&api.EndpointChange{Op: api.EndpointMove, Name: "ghost", Port: sceneNames[g.home]})
 	g.heard()
 	g.change(&api.EndpointChange{Op: api.EndpointDel, Name: "ghost"})
 	g.refused()
@@ -148,7 +151,7 @@ func (g *ghost) heard() {
 				return
 			}
 		case <-late:
-			g.s.t.Fatalf("life %d: what the ghost may say does not arrive; mallory's port: %v", g.life, g.s.drops("mallory"))
+			g.s.t.Fatalf("life %d: what the ghost may say does not arrive; %s's port: %v", g.life, sceneNames[g.home], g.s.drops(sceneNames[g.home]))
 		}
 	}
 }
@@ -157,10 +160,10 @@ func (g *ghost) heard() {
 // dropped that: else it might be judged after the next change, by which it may pass.
 func (g *ghost) refused() {
 	g.s.t.Helper()
-	before := spoofed(g.s.drops("mallory"))
+	before := spoofed(g.s.drops(sceneNames[g.home]))
 	g.speak(false)
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
-		if spoofed(g.s.drops("mallory")) > before {
+		if spoofed(g.s.drops(sceneNames[g.home])) > before {
 			return
 		}
 		select {
@@ -172,7 +175,7 @@ func (g *ghost) refused() {
 		default:
 		}
 	}
-	g.s.t.Fatalf("life %d: a ghost that is gone is neither refused nor let through: %v", g.life, g.s.drops("mallory"))
+	g.s.t.Fatalf("life %d: a ghost that is gone is neither refused nor let through: %v", g.life, g.s.drops(sceneNames[g.home]))
 }
 
 // spoofed counts the frames of somebody who is not on the port.

@@ -91,9 +91,8 @@ type steady struct {
 func (s *scene) steady(from, to int, port uint16, mark string, pace time.Duration, edits ...func(*packet.Spec)) *steady {
 	s.t.Helper()
 	f := &steady{s: s, marker: []byte(fmt.Sprintf("steady/%-8s", mark)), done: make(chan struct{})}
-	spaces := []string{s.mallory, s.alice, s.bob}
-	f.end = capture(s.t, spaces[to], f.note)
-	f.gun = gunIn(s.t, spaces[from])
+	f.end = capture(s.t, s.space(to), f.note)
+	f.gun = gunIn(s.t, s.space(from))
 	spec := packet.Spec{
 		SrcMAC: sceneMACs[from], DstMAC: sceneMACs[to], Src: addr(sceneIP(from, 0)), Dst: addr(sceneIP(to, 0)),
 		Proto: packet.ProtoUDP, SrcPort: 4444, DstPort: port,
