@@ -89,7 +89,8 @@ func build(t *testing.T) string {
 // ready.
 func start(t *testing.T, bin, config, netns string, more ...string) *exec.Cmd {
 	t.Helper()
-	log, err := os.Create(filepath.Join(filepath.Dir(config), "log"))
+	// A port helper that outlives the daemon goes on writing to it, beside the next one.
+	log, err := os.OpenFile(filepath.Join(filepath.Dir(config), "log"), os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		t.Fatal(err)
 	}

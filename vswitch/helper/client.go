@@ -33,7 +33,9 @@ type Client struct {
 	mu     sync.Mutex // one call at a time; guards what follows
 	conn   conn
 	away   error // why there is no helper; nil: there is one
-	memory int   // descriptor of the frame memory
+	shared []int // descriptors of the frame memory, and of what the next switch is to have
+	before int   // that of the last switch, until Before takes it; -1: none
+	begun  bool
 	ports  map[packet.PortID]*lent
 	closed bool
 	// closing are running halves that must not close before the helper's: see lent.Close.
@@ -43,11 +45,16 @@ type Client struct {
 // again is how often a helper that is away is called.
 const again = 100 * time.Millisecond
 
-// Dial waits until a helper answers at a path, and says hello with the frame memory
-// of this descriptor, which stays the caller's.
-func Dial(path string, within time.Duration, memory int, take Taker, log *slog.Logger) (*Client, error) {
+// Dial waits until a helper answers at a path, and says hello with the descriptors
+// of the frame memory and of the memory that the next switch is to have, which both
+// stay the caller's.
+func Dial(path string, within time.Duration, frames, keep int, take Taker, log *slog.Logger) (*Client, error) {
+	shared := []int{frames}
+	if keep >= 0 {
+		shared = append(shared, keep)
+	}
 	c := &Client{
-		path: path, take: take, log: log, memory: memory, ports: map[packet.PortID]*lent{},
+		path: path, take: take, log: log, shared: shared, before: -1, ports: map[packet.PortID]*lent{},
 		done: make(chan struct{}), lost: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 	deadline := time.Now().Add(within)
@@ -84,13 +91,18 @@ func (c *Client) connect(resume bool) error {
 		return err
 	}
 	c.conn, c.away = conn{u}, nil
-	hello := &request{Op: opHello, Layout: layout, Resume: resume, Ports: slices.Collect(maps.Keys(c.ports))}
-	if _, _, err := c.call(hello, []int{c.memory}); err != nil {
+	hello := &request{Op: opHello, Layout: layout, Resume: resume, Begun: c.begun, Ports: slices.Collect(maps.Keys(c.ports))}
+	_, left, err := c.call(hello, c.shared)
+	if err != nil {
 		if c.away == nil { // refused: it is not to wait for more of us
 			c.breakOff(err)
 		}
 		return err
 	}
+	if len(left) > 0 && !resume {
+		c.before, left = left[0], left[1:]
+	}
+	closeAll(left)
 	for _, p := range c.closing {
 		_ = p.Close()
 	}
@@ -229,6 +241,34 @@ func (c *Client) Open(cfg *config.Port, o vswitch.Opening) (port.Port, error) {
 	return p, nil
 }
 
+// Before hands over the descriptor of the memory that the last switch has left; -1:
+// there is none. It is the caller's from now on.
+func (c *Client) Before() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fd := c.before
+	c.before = -1
+	return fd
+}
+
+// Begun tells the helper that the switch has started: what a switch before has left
+// and this one did not ask for is closed. If the helper is away the next is told.
+func (c *Client) Begun() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begun = true
+	_, fds, err := c.call(&request{Op: opBegun}, nil)
+	closeAll(fds)
+	if c.away != nil {
+		return nil
+	}
+	return err
+}
+
+// Leave ends the talk without a good-bye: the helper holds what is open for the next
+// switch, as it does for one that has died.
+func (c *Client) Leave() { c.end() }
+
 // Close says good-bye: what the helper still holds is closed, and one that is there
 // for this switch only ends.
 func (c *Client) Close() error {
@@ -237,10 +277,20 @@ func (c *Client) Close() error {
 	if c.away == nil {
 		_, _, err = c.call(&request{Op: opBye}, nil)
 	}
+	c.mu.Unlock()
+	c.end()
+	return err
+}
+
+// end ends the talk, and does not begin it anew.
+func (c *Client) end() {
+	c.mu.Lock()
 	c.closed = true
-	c.conn.Close()
+	if c.conn.UnixConn != nil {
+		c.conn.Close()
+	}
+	closeOne(&c.before)
 	c.mu.Unlock()
 	close(c.done)
 	<-c.gone
-	return err
 }

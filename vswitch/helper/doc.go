@@ -25,9 +25,11 @@
 // from then on (drivers' Keep). What was closed meanwhile keeps its guard until a
 // port is opened there again.
 //
-// If the switch dies the helper holds every port as it is: a TAP queues its frames, a
-// guard drops, an XDP program drops. The next switch gets ports that are opened anew.
-// If none comes within the helper's patience all is closed, links down first.
+// If the switch dies the helper holds every port as it is: a TAP and a packet socket
+// queue their frames, a guard drops, an XDP program drops. The next switch is handed
+// the same ports, with what waits in them, if they are as its configuration has them
+// (left.go); an AF_XDP port is opened anew. If none comes within the helper's patience
+// all is closed, links down first.
 //
 // # Threads
 //

@@ -22,12 +22,14 @@ import (
 type pipePort struct {
 	port.Port
 	name   string
+	driver string
 	fds    []int
 	closed *names
 	up     error
 }
 
-func (p *pipePort) Info() port.Info { return port.Info{Name: p.name, Driver: "xdp", MTU: 1500} }
+func (p *pipePort) Info() port.Info     { return port.Info{Name: p.name, Driver: p.driver, MTU: 1500} }
+func (p *pipePort) Status() port.Status { return port.Status{Up: true} }
 func (p *pipePort) Hand() (port.Handed, error) {
 	return port.Handed{Info: p.Info(), FDs: p.fds, Detail: []byte("{}")}, nil
 }
@@ -75,6 +77,7 @@ type world struct {
 	path           string
 	text           string // the configuration file
 	fds            int    // of a port
+	driver         string
 	up             error
 	closed, helped names // ports closed, and kept for a helper before
 	served         chan error
@@ -83,7 +86,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, path: filepath.Join(t.TempDir(), "p"), fds: 2, log: slog.New(slog.DiscardHandler)}
+	w := &world{t: t, path: filepath.Join(t.TempDir(), "p"), fds: 2, driver: "xdp", log: slog.New(slog.DiscardHandler)}
 	w.text = "[[segments]]\nname = \"s\"\n[[ports]]\nname = \"a\"\nsegment = \"s\"\nnetns = \"n\"\n[[ports]]\nname = \"b\"\nsegment = \"s\"\nnetns = \"n\"\ndevice = \"eth1\"\n"
 	return w
 }
@@ -97,13 +100,13 @@ func (w *world) serve() {
 			defer w.mu.Unlock()
 			return config.Parse("f", []byte(w.text))
 		},
-		Begin: func(*config.Config) error { return nil },
+		Begin: func(*config.Config, func(*config.Port) bool) error { return nil },
 		Open: func(c *config.Port, _ vswitch.Opening) (port.Port, error) {
-			return &pipePort{name: c.Name, fds: events(w.t, w.fds), closed: &w.closed, up: w.up}, nil
+			return &pipePort{name: c.Name, driver: w.driver, fds: events(w.t, w.fds), closed: &w.closed, up: w.up}, nil
 		},
 		Keep: func(c *config.Port, _ vswitch.Opening, h port.Handed) (port.Port, error) {
 			w.helped.add(c.Name)
-			return &pipePort{name: c.Name, fds: h.FDs, closed: &w.closed}, nil
+			return &pipePort{name: c.Name, driver: w.driver, fds: h.FDs, closed: &w.closed}, nil
 		},
 	})
 	if err != nil {
@@ -120,8 +123,8 @@ func (w *world) dial() *Client {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { port.FreeMemory(mem); unix.Close(fd) })
-	c, err := Dial(w.path, time.Second, fd, func(c *config.Port, _ vswitch.Opening, h port.Handed) (port.Port, error) {
-		return &pipePort{name: c.Name, fds: h.FDs, closed: &names{}}, nil
+	c, err := Dial(w.path, time.Second, fd, -1, func(c *config.Port, _ vswitch.Opening, h port.Handed) (port.Port, error) {
+		return &pipePort{name: c.Name, driver: w.driver, fds: h.FDs, closed: &names{}}, nil
 	}, w.log)
 	if err != nil {
 		w.t.Fatal(err)

@@ -29,10 +29,12 @@ type Options struct {
 	Linger  time.Duration                  // how long it holds ports for a switch that has died
 	Forever bool                           // it outlives its switch
 	Load    func() (*config.Config, error) // the configuration file
-	Begin   func(*config.Config) error     // before the first port of a switch is opened
-	Open    vswitch.Opener                 // what Opening says of region and queues holds
-	Keep    Keeper
-	Log     *slog.Logger
+	// Begin is called before the first port of a switch is opened; held tells which
+	// ports are open already, and are to be left alone.
+	Begin func(c *config.Config, held func(*config.Port) bool) error
+	Open  vswitch.Opener // what Opening says of region and queues holds
+	Keep  Keeper
+	Log   *slog.Logger
 }
 
 // Server is the privileged process: it opens ports for a switch, and holds them.
@@ -40,8 +42,10 @@ type Server struct {
 	Options
 	listener *net.UnixListener
 	files    files
-	ports    map[packet.PortID]port.Port
+	ports    map[packet.PortID]*held
+	left     []*held // a dead switch's, for which the next has not asked yet
 	memory   memory
+	kept     kept
 	leaving  bool
 }
 
@@ -67,21 +71,22 @@ func Listen(o Options) (*Server, error) {
 			return nil, errors.Join(fmt.Errorf("give the port helper's socket to user %d: %w", o.UID, err), l.Close())
 		}
 	}
-	return &Server{Options: o, listener: l, files: files{load: o.Load}, ports: map[packet.PortID]port.Port{}}, nil
+	return &Server{Options: o, listener: l, files: files{load: o.Load}, ports: map[packet.PortID]*held{}, kept: kept{now: -1, before: -1}}, nil
 }
 
 // Serve serves one switch after the other, until one says good-bye, or none has come
 // for too long, or the listener is closed. It closes every port at its end.
 func (s *Server) Serve() error {
 	defer s.memory.close()
+	defer s.kept.drop()
 	for !s.leaving {
-		if !s.Forever || len(s.ports) > 0 {
+		if !s.Forever || s.holds() > 0 {
 			_ = s.listener.SetDeadline(time.Now().Add(s.Linger))
 		}
 		c, err := s.listener.AcceptUnix()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			s.Log.Warn("helper-alone", "ports", len(s.ports), "effect", "no switch has come for them: they are closed")
+			s.Log.Warn("helper-alone", "ports", s.holds(), "effect", "no switch has come for them: they are closed")
 			if err := s.closeAll(); err != nil || !s.Forever {
 				return err
 			}
@@ -117,7 +122,7 @@ func (s *Server) serve(c conn) {
 		var r request
 		fds, err := c.receive(&r, func() int { return r.Parts })
 		if err != nil {
-			s.Log.Warn("helper-switch-gone", "ports", len(s.ports), "effect", "they are held as they are; what comes in is queued, or dropped", "for", s.Linger)
+			s.Log.Warn("helper-switch-gone", "ports", s.holds(), "effect", "they are held as they are; what comes in is queued, or dropped", "for", s.Linger)
 			return
 		}
 		a, out := s.answer(&r, fds)
@@ -135,7 +140,12 @@ func (s *Server) answer(r *request, fds []int) (a answer, out []int) {
 	var err error
 	switch r.Op {
 	case opHello:
-		err = s.hello(r, fds)
+		if err = s.hello(r, fds); err == nil && s.kept.before >= 0 {
+			out = []int{s.kept.before}
+		}
+	case opBegun:
+		closeAll(fds)
+		err = s.begun()
 	case opOpen:
 		closeAll(fds)
 		a.Handed, err = s.open(r)
@@ -161,43 +171,59 @@ func (s *Server) answer(r *request, fds []int) (a answer, out []int) {
 	return a, out
 }
 
-// hello begins with a switch: its frame memory comes along. What is held of a switch
-// that died is closed, unless it is the same one that is back.
+// hello begins with a switch: its frame memory comes along, and the memory that the
+// one after it may want. What is held of a switch that died, and is still in the
+// file, waits to be asked for; the rest is closed.
 func (s *Server) hello(r *request, fds []int) error {
-	if r.Layout != layout || len(fds) != 1 {
+	if r.Layout != layout || len(fds) < 1 || len(fds) > 2 {
 		closeAll(fds)
 		return fmt.Errorf("the switch speaks layout %d and the port helper %d: start both of one build", r.Layout, layout)
 	}
 	if err := s.memory.take(fds[0]); err != nil {
+		closeAll(fds[1:])
 		return err
 	}
-	if !r.Resume {
-		r.Ports = nil
-	}
-	if err := s.closeBut(r.Ports); err != nil {
-		s.Log.Error("helper-close", "error", err)
+	keep := -1
+	if len(fds) > 1 {
+		keep = fds[1]
 	}
 	if r.Resume {
-		return nil
+		s.kept.resume(keep, r.Begun)
+		return s.closeBut(r.Ports)
 	}
+	s.kept.next(keep)
+	s.leave()
 	cfg, err := s.files.read()
 	if err != nil {
 		return err
 	}
-	return s.Begin(cfg)
+	if err := s.sift(); err != nil {
+		s.Log.Error("helper-close", "error", err)
+	}
+	return s.Begin(cfg, s.isLeft)
 }
 
-// open opens a port of the file.
+// begun notes that the switch has started, with all the ports that it wants.
+func (s *Server) begun() error {
+	s.kept.begin()
+	return s.closeLeft()
+}
+
+// open opens a port of the file, or hands on one that is open.
 func (s *Server) open(r *request) (*port.Handed, error) {
 	c, o, err := s.opening(r)
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.Open(c, o)
-	if err != nil {
-		return nil, err
+	p := s.takeLeft(r.Want)
+	if p == nil {
+		opened, err := s.Open(c, o)
+		if err != nil {
+			return nil, err
+		}
+		p = &held{Port: opened, want: *r.Want}
 	}
-	g, is := p.(port.Giver)
+	g, is := p.Port.(port.Giver)
 	if !is {
 		return nil, errors.Join(fmt.Errorf("a port of driver %s cannot be handed over", p.Info().Driver), p.Close())
 	}
@@ -205,6 +231,7 @@ func (s *Server) open(r *request) (*port.Handed, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
+	h.Info.Inherited = p.inherited
 	s.ports[r.ID] = p
 	return &h, nil
 }
@@ -258,7 +285,7 @@ func (s *Server) keep(r *request, fds []int) error {
 	if err != nil {
 		return err
 	}
-	s.ports[r.ID] = p
+	s.ports[r.ID] = &held{Port: p, want: *r.Want}
 	return nil
 }
 
@@ -273,15 +300,26 @@ func (s *Server) of(r *request) (port.Status, error) {
 	}
 	switch r.Op {
 	case opUp:
+		if p.inherited && p.Status().Up {
+			return port.Status{}, nil // what the workload has made of its routes since is its own affair
+		}
 		return port.Status{}, p.Up()
 	case opClose:
 		delete(s.ports, r.ID)
+		if p.inherited && !s.kept.begun {
+			s.left = append(s.left, p) // the switch cannot start: another may
+			return port.Status{}, nil
+		}
 		return port.Status{}, p.Close()
 	}
 	return p.Status(), nil
 }
 
-func (s *Server) closeAll() error { return s.closeBut(nil) }
+// closeAll closes every port, and forgets what was kept for a next switch.
+func (s *Server) closeAll() error {
+	s.kept.drop()
+	return errors.Join(s.closeBut(nil), s.closeLeft())
+}
 
 // closeBut closes all ports but some.
 func (s *Server) closeBut(kept []packet.PortID) error {

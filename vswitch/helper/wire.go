@@ -25,11 +25,12 @@ const (
 
 // layout is the version of these messages. Two programs of different layouts do not
 // talk to each other.
-const layout = 1
+const layout = 2
 
 // What may be asked.
 const (
-	opHello  = "hello"  // the first: layout and frame memory
+	opHello  = "hello"  // the first: layout, frame memory and kept memory; answers with that of a switch that died
+	opBegun  = "begun"  // the switch has started: what it has not asked for is nobody's
 	opOpen   = "open"   // a port; answers with its descriptors
 	opKeep   = "keep"   // a port that a helper before had opened; brings its descriptors
 	opUp     = "up"     // its link
@@ -43,6 +44,7 @@ type request struct {
 	Op     string
 	Layout int             `json:",omitempty"`
 	Resume bool            `json:",omitempty"` // hello: the same switch, which has ports
+	Begun  bool            `json:",omitempty"` // hello: and has started
 	Ports  []packet.PortID `json:",omitempty"` // hello: those that it has
 	ID     packet.PortID   `json:",omitempty"`
 	Want   *want           `json:",omitempty"` // open, keep

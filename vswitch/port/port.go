@@ -60,7 +60,10 @@ type Info struct {
 	MAC    packet.MAC
 	MTU    int    // bytes of IP a frame may carry
 	Mode   string // how the driver runs, e.g. "multi-queue, tso4 tso6 uso", "native, copy"
-	Caps   Caps
+	// Inherited: a process that has died ran the port before, and what has come in
+	// since then still waits in its queues.
+	Inherited bool
+	Caps      Caps
 }
 
 // Status is what changes while a port is open.

@@ -47,11 +47,11 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 
 // silence closes the devices of all workloads before the first port is opened,
 // so that nothing crosses between two of them by the host's stack while a third
-// is still being opened.
-func silence(cfg *config.Config) error {
+// is still being opened. A port that is held since a switch before has its guard.
+func silence(cfg *config.Config, held func(*config.Port) bool) error {
 	for i := range cfg.Ports {
 		c := &cfg.Ports[i]
-		if !takesDevice(c) {
+		if !takesDevice(c) || held(c) {
 			continue
 		}
 		if err := netdev.Silence(c.Device); err != nil {

@@ -34,7 +34,7 @@ configuration names, hands them over, and closes them. It reads no frame. 'vswit
 run' starts one by itself; systemd has a unit for each.
 
 It ends with its switch. If that dies its ports are held as they are for 10 seconds,
-in which the next one may come, and are closed then.`,
+in which the next one may come and is handed them, and are closed then.`,
 		Example: `  vswitchd ports -c /etc/bulkhead/bulkhead.toml --forever
   vswitchd ports -c /etc/bulkhead/bulkhead.toml --user bulkhead --forever
   systemctl start bulkhead-ports.service`,

@@ -69,6 +69,9 @@ func run(ctx context.Context, s *start) error {
 	if err := sw.Start(); err != nil {
 		return err
 	}
+	if err := ports.started(); err != nil {
+		return err
+	}
 	go ctl.Serve()
 	if gauge != nil {
 		go gauge.Serve()

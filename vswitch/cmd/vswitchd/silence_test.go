@@ -31,7 +31,7 @@ func TestSilenceTakesEveryWorkloadDown(t *testing.T) {
 		{Name: "b", Driver: "xdp", Role: config.RoleWorkload, Device: device(2)},
 		{Name: "tap", Driver: "tap", Role: config.RoleWorkload, Device: device(1)},
 	}}
-	if err := silence(cfg); err != nil {
+	if err := silence(cfg, func(*config.Port) bool { return false }); err != nil {
 		t.Fatal(err)
 	}
 	for n, want := range []bool{false, true, false} {

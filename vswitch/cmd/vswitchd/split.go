@@ -33,6 +33,7 @@ type opener struct {
 	fd     int            // of memory
 	client *helper.Client // nil until it has begun
 	child  *exec.Cmd      // the helper that we have started, if we had to
+	begun  bool           // the switch has started
 	once   sync.Once      // Close
 }
 
@@ -84,7 +85,7 @@ func (o *opener) Open(c *config.Port, how vswitch.Opening) (port.Port, error) {
 // up. It refuses to go on with any left.
 func (o *opener) begin() error {
 	if o.single {
-		return silence(o.cfg)
+		return silence(o.cfg, func(*config.Port) bool { return false })
 	}
 	uid, gid, err := idsOf(o.user)
 	if err != nil {
@@ -104,10 +105,19 @@ func (o *opener) begin() error {
 	if err := sys.Forbid(); err != nil {
 		return errors.Join(err, o.stopHelper())
 	}
-	if o.client, err = helper.Dial(portsPath(o.cfg), startTime, o.fd, takePort, o.log); err != nil {
+	if o.client, err = helper.Dial(portsPath(o.cfg), startTime, o.fd, -1, takePort, o.log); err != nil {
 		return errors.Join(err, o.stopHelper())
 	}
 	return nil
+}
+
+// started tells the helper that the switch has all its ports.
+func (o *opener) started() error {
+	o.begun = true
+	if o.client == nil {
+		return nil
+	}
+	return o.client.Begun()
 }
 
 // startTime is how long a helper may take to listen; stopTime to end.
@@ -168,10 +178,15 @@ func (o *opener) waitHelper() error {
 	}
 }
 
-// Close says good-bye to the helper. A second Close does nothing.
+// Close says good-bye to the helper. One that was there before a switch that could not
+// start is left with what it holds: another may be able to. A second Close does nothing.
 func (o *opener) Close() (err error) {
 	o.once.Do(func() {
-		if o.client != nil {
+		switch {
+		case o.client == nil:
+		case !o.begun && o.child == nil:
+			o.client.Leave()
+		default:
 			err = errors.Join(o.client.Close(), o.waitHelper())
 		}
 		if o.fd >= 0 {

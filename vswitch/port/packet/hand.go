@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/netdev"
 	"bulkhead/vswitch/port/vnet"
 )
 
@@ -35,8 +36,15 @@ func Take(config Config, h port.Handed) (*Port, error) {
 			if err := q.lend(c, i); err != nil {
 				return err
 			}
+			q.ring.lost = h.Info.Inherited
 		}
-		return p.watch()
+		if err := p.watch(); err != nil {
+			return err
+		}
+		if s := netdev.Look(p.index); s.Err == nil {
+			p.see(s) // the link of one that ran before is up, and no news of it comes
+		}
+		return nil
 	})
 }
 

@@ -64,7 +64,7 @@ func (q *queue) takeIn(b *packet.Batch, h *unix.Tpacket2Hdr, slot []byte, t *vne
 	mac, n := int(h.Mac), int(h.Snaplen)
 	switch {
 	case h.Status&unix.TP_STATUS_COPY != 0:
-		return q.takeLong(b, h, t)
+		return q.takeLong(b, h, slot, t)
 	case mac < addrEnd+packet.Headroom+tagLen || n < vnet.EthernetLen || mac+n > len(slot) || h.Len != h.Snaplen:
 		t.Drop(drop.RxError) // cut short: the socket's queue had no room for the whole
 		return true
@@ -90,14 +90,18 @@ func (q *queue) takeIn(b *packet.Batch, h *unix.Tpacket2Hdr, slot []byte, t *vne
 
 // takeLong adds a frame that is longer than a slot, from the socket's queue: the
 // kernel puts it there in the order of the slots.
-func (q *queue) takeLong(b *packet.Batch, h *unix.Tpacket2Hdr, t *vnet.Tally) bool {
+func (q *queue) takeLong(b *packet.Batch, h *unix.Tpacket2Hdr, slot []byte, t *vnet.Tally) bool {
 	room := q.long.Room()
 	if room == nil {
 		return false
 	}
-	n, errno := receive(q.fd, room)
+	if q.ring.doubt > 0 && !q.isNext(h, slot, room) {
+		t.Drop(drop.RxError) // the process before has read it
+		return true
+	}
+	n, errno := receive(q.fd, room, 0)
 	for try := 1; try < tries && (errno == unix.ENETDOWN || errno == unix.EINTR); try++ { // said before what waits
-		n, errno = receive(q.fd, room)
+		n, errno = receive(q.fd, room, 0)
 	}
 	switch {
 	case errno != 0 || n-vnet.HeaderLen != int(h.Len) && n < vnet.ReadMax-tagLen: // another's

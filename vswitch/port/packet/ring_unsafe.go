@@ -26,8 +26,11 @@ import (
 // i < slots, and mac and snaplen are checked against the slot before use.
 type ring struct {
 	mem  []byte
-	next int // the next slot to look at
-	held int // slots before next that are lent to the batch
+	next int  // the next slot to look at
+	held int  // slots before next that are lent to the batch
+	lost bool // next is not known: a process that has died read the ring (inherit.go)
+	// doubt is how many slots from next on may be such as it has read already.
+	doubt int
 }
 
 const (
@@ -71,21 +74,24 @@ func (r *ring) header(i int) *unix.Tpacket2Hdr {
 // peek returns the next slot that the kernel has filled, if it has. The load
 // acquires: what the kernel wrote before the status is seen after it.
 func (r *ring) peek() (h *unix.Tpacket2Hdr, slot []byte, filled bool) {
-	if r.held == slots {
+	if r.held == slots || r.lost && !r.find() || !r.filled(r.next) {
 		return nil, nil, false
 	}
 	h = r.header(r.next)
-	if atomic.LoadUint32(&h.Status)&unix.TP_STATUS_USER == 0 {
-		return nil, nil, false
-	}
 	at := r.next * slotSize
 	return h, r.mem[at : at+slotSize : at+slotSize], true
+}
+
+// filled tells whether a slot is ours.
+func (r *ring) filled(i int) bool {
+	return atomic.LoadUint32(&r.header(i).Status)&unix.TP_STATUS_USER != 0
 }
 
 // take goes on to the next slot; the one that was peeked at stays lent.
 func (r *ring) take() {
 	r.next = (r.next + 1) % slots
 	r.held++
+	r.doubt = max(0, r.doubt-1)
 }
 
 // giveBack returns all lent slots to the kernel: the batch is over. The store
@@ -152,8 +158,9 @@ func (c *calls) forget(n int) {
 	clear(c.iovs[:n])
 }
 
-// receive reads one frame with its header from the socket's queue.
-func receive(fd int, b []byte) (n int, errno unix.Errno) {
-	r, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+// receive reads one frame with its header from the socket's queue; MSG_PEEK leaves it
+// there.
+func receive(fd int, b []byte, flags uintptr) (n int, errno unix.Errno) {
+	r, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT|flags, 0, 0)
 	return int(r), errno
 }
