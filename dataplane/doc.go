@@ -46,6 +46,26 @@
 // solicitations), answered here and never passed on; and ICMP echo to the
 // workload's own gateway, answered here.
 //
+// # How a feature is added
+//
+// Most frames are of a port without features, in a switch that uses few, and they
+// must not pay for what others have. So a feature stands at one of three places,
+// and where it is not on, one test there is all that it costs:
+//
+//	of a port       a field of [L2], which is nil for a port that has none of them;
+//	                seen by admit, when a frame has come in and been parsed, by
+//	                discharge, when it leaves, and by find, before it is flooded (l2.go)
+//	of the switch   a field of [Snapshot], nil or empty where it is not on; tested once a
+//	                batch by [Run], as probes and questions of our own are, or once a
+//	                stretch by stretch (ahead.go), as what wants to see frames as they
+//	                came in and as they ended does
+//	of a session    a mark of its rule, or a bit of the session: seen by judge when it
+//	                opens one, and not again
+//
+// What such a feature keeps is in [State] if workers share it, by port in [Links],
+// else in [Worker]; it has a bound. Nothing may be added to what every frame does
+// without the figure before and after (go test ./bench/walk -bench Workers).
+//
 // # Between hosts
 //
 // Each host's gateway routes what its own workloads send, once: a packet for an
