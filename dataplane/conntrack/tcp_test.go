@@ -154,6 +154,14 @@ var tcpCases = []struct {
 		{o(syn, 0, 0, 0), pass, sSS},
 		{r(rst|ack, 0, 2, 0), invalid, sSS},
 	}},
+	{"nothing_to_say_where_one_has_refused", []step{
+		{o(syn, 0, 0, 0), pass, sSS},
+		{r(rst|ack, 0, 1, 0), pass, sCL},
+		{r(ack, 1, 1, 100), invalid, sCL},
+		{r(fin|ack, 1, 1, 0), invalid, sCL},
+		{o(ack, 1, 1, 0), invalid, sCL},
+		{o(rst, 1, 0, 0), pass, sCL},
+	}},
 	{"refused_and_tried_again", []step{
 		{o(syn, 0, 0, 0), pass, sSS},
 		{r(rst|ack, 0, 1, 0), pass, sCL},

@@ -81,6 +81,9 @@ func (s *Session) inWindow(d Direction, g *segment, f *packet.Frame) bool {
 	if !g.hasAck || g.rst && ack == 0 {
 		ack = rcv.end // some stacks reset with an ACK of zero
 	}
+	if !g.syn && !g.rst && (snd.maxWin == 0 || rcv.maxWin == 0) {
+		return false // one end has refused the connection: there is nothing to say in it
+	}
 	if snd.maxWin == 0 {
 		seq, end = snd.maxEnd, snd.end // it answers a SYN by RST: there is no window yet
 	}
