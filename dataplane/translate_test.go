@@ -44,7 +44,7 @@ func TestTranslationAllocatesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newScriptRun(t)
-			r.run(edgeWorld + "generation\nsend p2 udp 198.51.100.8:50000 > 203.0.113.7:53\n")
+			r.run(edgeWorld + "generation\nsend p2 udp 198.51.100.8:50000 > 203.0.113.7:53\nsend p1 udp 10.0.0.1:5353 > 198.51.100.8:50000\n")
 			s, ingress := r.written(c.port, c.frame)
 			buf := make([]byte, packet.Headroom+len(s.bytes)+packet.Headroom)
 			run := func() {

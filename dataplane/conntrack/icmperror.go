@@ -10,8 +10,8 @@ import (
 // in f.Headers.Inner, whose hash is given. It returns nil unless the quoted
 // packet is one that its sender may have had under way: of a live session,
 // with eight bytes of transport header at least, in the window if it is TCP
-// (RFC 5927 4), a request or answer in its own direction if it is ICMP. That
-// the error goes to who sent the quoted packet is for the caller to check.
+// (RFC 5927 4), a request or answer in its own direction if it is ICMP, and of
+// an end that has spoken at all. That the error goes to who sent the quoted packet is for the caller to check.
 //
 // The session is not changed by it: an error neither refreshes nor ends it.
 func (t *Table) ICMPError(f *packet.Frame, hash uint64, now Time) *Session {
@@ -28,10 +28,10 @@ func (t *Table) ICMPError(f *packet.Frame, hash uint64, now Time) *Session {
 		if !s.underWay(d, binary.BigEndian.Uint32(quoted[4:8])) {
 			return nil
 		}
-	case s.state == StateEcho:
-		if !s.echoLegal(d, quoted[0]) {
-			return nil
-		}
+	case d == Reply && s.flags&flagAnswered == 0:
+		return nil // it has not sent anything
+	case s.state == StateEcho && !s.echoLegal(d, quoted[0]):
+		return nil
 	}
 	return s
 }

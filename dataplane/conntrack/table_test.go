@@ -382,6 +382,8 @@ func TestICMPError(t *testing.T) {
 		"udp after its time":     {udpKey, 0, 0, 0, at + 40*second, false},
 		"echo request":           {echoKey, packet.ICMPEchoRequest << 24, 0, 0, at, true},
 		"echo reply of who asks": {echoKey, packet.ICMPEchoReply << 24, 0, 0, at, false},
+		"udp, never answered":    {udpKey.Reverse(), 0, 0, 0, at, false},
+		"echo, never answered":   {echoKey.Reverse(), packet.ICMPEchoReply << 24, 0, 0, at, false},
 		"no session":             {keyOf(packet.ProtoUDP, 99), 0, 0, 0, at, false},
 	} {
 		t.Run(name, func(t *testing.T) {
