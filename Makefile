@@ -53,11 +53,11 @@ staticcheck:
 vuln: ## known vulnerabilities, where their database can be reached
 	@$(GO) tool govulncheck ./... || { rc=$$?; echo "make vuln: govulncheck ended with $$rc; if it could not reach its database, nothing was checked"; exit $$rc; }
 
-fuzz: ## one fuzz target: make fuzz T=FuzzParse D=1m
-	$(GO) test ./fuzz -run '^$$' -fuzz '^$(T)$$' -fuzztime $(D) -fuzzminimizetime 10x
+fuzz: ## one fuzz target: make fuzz T=FuzzParse D=1m (P=./vswitch/port/xdp)
+	$(GO) test $(or $(P),./fuzz) -run '^$$' -fuzz '^$(T)$$' -fuzztime $(D) -fuzzminimizetime 10x
 
-fuzz-all: ## every fuzz target in turn, D each
-	@set -e; for t in $$($(GO) test ./fuzz -list '^Fuzz' | grep ^Fuzz); do echo "== $$t"; $(GO) test ./fuzz -run '^$$' -fuzz "^$$t$$" -fuzztime $(D) -fuzzminimizetime 10x; done
+fuzz-all: ## every fuzz target of every package, D each, J=2 at a time
+	GO=$(GO) fuzz/all.sh $(D) $(or $(J),2)
 
 bench: ## every Go benchmark once, then the walk's table
 	$(GO) test -run '^$$' -bench . -benchtime 200ms -benchmem ./...

@@ -44,15 +44,18 @@ var noise = func() (b [1 << 15]byte) {
 
 // rings and chunks are few, so that each is full and empty often.
 func newSim(t *testing.T, seed uint64, rogue bool) *sim {
-	rng := rand.New(rand.NewPCG(seed, 0))
+	return newSimBy(t, rand.New(rand.NewPCG(seed, 0)), []int{1500, 9000}[seed%2], rogue)
+}
+
+// newSimBy has rng choose.
+func newSimBy(t *testing.T, rng *rand.Rand, mtu int, rogue bool) *sim {
 	n := uint32(8) << rng.UintN(4)
 	region, err := port.NewRegion(make([]byte, (int(n)+rng.IntN(3*int(n))+1)*port.ChunkSize))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sim{T: t, rng: rng, region: region, pool: port.NewPool(region), rogue: rogue}
+	s := &sim{T: t, rng: rng, region: region, pool: port.NewPool(region), rogue: rogue, mtu: mtu}
 	s.k = newFake(region.Memory(), n, rng)
-	s.mtu = []int{1500, 9000}[seed%2]
 	s.q = newQueue(s.k.socket, &Config{Name: "sim", MTU: s.mtu, Port: 5, Region: region})
 	return s
 }
@@ -288,6 +291,54 @@ func simulations(t *testing.T, n uint64, run func(seed uint64)) {
 }
 
 const simSteps = 400
+
+// choices is a source of randomness that a stranger's bytes are, and numbers of a
+// fixed seed when they are used up.
+type choices struct {
+	b    []byte
+	rest *rand.PCG
+}
+
+func (c *choices) Uint64() uint64 {
+	if len(c.b) < 2 {
+		c.b = nil
+		return c.rest.Uint64()
+	}
+	v := uint64(c.b[0])<<56 | uint64(c.b[1])<<48 | c.rest.Uint64()>>16
+	c.b = c.b[2:]
+	return v
+}
+
+// FuzzRings has a stranger choose what worker and kernel do, and in which order: the
+// kernel keeps to its word or lies about descriptors and indices. The oracle is the
+// fake kernel, which knows where each chunk is and what was in each frame: every
+// chunk is in one place after every step, what was delivered is received as it was,
+// once and in order, what was sent is what the kernel gets, and in the end all
+// chunks are there, once.
+func FuzzRings(f *testing.F) {
+	for seed := range uint64(16) {
+		b := make([]byte, 256)
+		rng := rand.NewPCG(seed, 1)
+		for i := range b {
+			b[i] = byte(rng.Uint64())
+		}
+		f.Add(b, seed%2 == 0, seed%4 < 2)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, jumbo, rogue bool) {
+		if len(b) > 2048 {
+			return
+		}
+		source, mtu := &choices{b, rand.NewPCG(uint64(len(b)), 7)}, 1500
+		if jumbo {
+			mtu = 9000
+		}
+		s := newSimBy(t, rand.New(source), mtu, rogue)
+		for len(source.b) > 0 {
+			s.step()
+		}
+		s.finish()
+	})
+}
 
 func TestSimulatedKernel(t *testing.T) { simulate(t, false) }
 
