@@ -33,6 +33,10 @@ type ahead struct {
 
 // stretch carries frames from to to of the batch through the switch.
 func (x *walk) stretch(from, to int) {
+	if len(x.s.Mirrors) > 0 {
+		x.mirrored(from, to)
+		return
+	}
 	a := &x.Worker.ahead
 	for i := from; i < to; i++ {
 		f := x.batch.Frame(i)
@@ -42,6 +46,26 @@ func (x *walk) stretch(from, to int) {
 	x.State.Sessions.touch(a, to-from)
 	for i := from; i < to; i++ {
 		x.frame(x.batch.Frame(i), &a.passages[i-from])
+	}
+}
+
+// mirrored is stretch where there are mirrors: each frame is kept as it came in, and
+// shown when it has ended.
+func (x *walk) mirrored(from, to int) {
+	a, notes := &x.Worker.ahead, &x.mirroring.notes
+	for i := from; i < to; i++ {
+		f, p, n := x.batch.Frame(i), &a.passages[i-from], &notes[i-from]
+		x.Counters.begin(f)
+		n.keep(f)
+		x.read(f, p)
+		n.read(f, p)
+	}
+	x.State.Sessions.touch(a, to-from)
+	for i := from; i < to; i++ {
+		made := x.batch.Len()
+		clear(x.mirroring.flooded[made-x.received:])
+		x.frame(x.batch.Frame(i), &a.passages[i-from])
+		x.mirror(x.batch.Frame(i), &a.passages[i-from], &notes[i-from], made)
 	}
 }
 

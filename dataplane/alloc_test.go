@@ -13,11 +13,18 @@ import (
 // it ends: TCP, UDP and ICMP over IPv4 and IPv6, into a tunnel over either
 // family, out of it, bridged, routed, flooded, answered and dropped at every
 // stage. Each case says how its frame must end, so that none measures another
-// way than it says.
-func TestRunAllocatesNothing(t *testing.T) {
+// way than it says. With mirrors it is the same.
+func TestRunAllocatesNothing(t *testing.T) { runAllocatesNothing(t, false) }
+
+func TestRunWithMirrorsAllocatesNothing(t *testing.T) { runAllocatesNothing(t, true) }
+
+func runAllocatesNothing(t *testing.T, mirrored bool) {
 	for name, c := range allocationCases() {
 		t.Run(name, func(t *testing.T) {
 			r := newSwitch(t)
+			if mirrored {
+				r.showAll()
+			}
 			s, ingress := r.written(c.port, c.frame)
 			buf := make([]byte, packet.Headroom+len(s.bytes)+packet.Headroom)
 			run := func() {
@@ -28,6 +35,7 @@ func TestRunAllocatesNothing(t *testing.T) {
 				f.Offload = s.offload
 				r.now += 2e6 // a token of the answers' bucket comes back
 				dataplane.Run(r.worker, r.snapshot, r.now, &r.batch)
+				r.worker.Mirrored.Settle()
 			}
 			run()
 			if got := c.ended(&r.batch); got != "" {

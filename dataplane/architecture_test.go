@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"dataplane/route":     {"dataplane/drop", "dataplane/packet", "dataplane/internal/..."},
 	"dataplane/group":     {"dataplane/packet", "dataplane/internal/..."}, // who listens to multicast
 	"dataplane/vlan":      {"dataplane/drop", "dataplane/packet"},         // tags of a trunk and their segments
+	"dataplane/erspan":    {},                                             // headers of mirrored frames
 	"dataplane/meter":     {},                                             // rates of ports
 	"dataplane/vxlan":     {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "dataplane/internal/..."},
 	// 3, 4

@@ -11,7 +11,8 @@
 // judge.go (known? and decide; stateless.go, journal.go), translate.go (outside
 // addresses: first and last), autoconf.go (DHCP and router solicitations, which
 // end there), forward.go (bridge and route), flood.go,
-// encap.go; answer.go makes the frames that the switch says itself.
+// encap.go; answer.go makes the frames that the switch says itself. mirror.go
+// shows frames that have ended to who looks on.
 //
 // The package does no I/O: no goroutine, lock held across a call, system call,
 // log or clock. So the tests, the fuzzers, the operator's trace, the replay of

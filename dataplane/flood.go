@@ -61,6 +61,9 @@ func (x *walk) floodCopy(f *packet.Frame, p *passage, w way) {
 		x.Counters.lostCopy(f)
 		return
 	}
+	if len(x.s.Mirrors) > 0 {
+		x.mirroring.flooded[x.batch.Len()-1-x.received] = true
+	}
 	q := *p
 	q.way = w
 	if reason := x.floodOut(c, &q); reason != drop.None {

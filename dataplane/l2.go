@@ -99,6 +99,9 @@ func (x *walk) link(id packet.PortID) *link { return &x.State.Links.ports[id%pac
 // admit is what a port with bounds or tags does to a frame that comes in.
 func (x *walk) admit(f *packet.Frame, p *passage) drop.Reason {
 	l2 := p.port.L2
+	if p.port.Role == RoleMirror {
+		return drop.MirrorPort
+	}
 	if l2.LoopRetry != 0 && x.link(f.Ingress).loop.until.Load() > x.now {
 		return drop.LoopBlocked
 	}
@@ -120,6 +123,9 @@ func (x *walk) admit(f *packet.Frame, p *passage) drop.Reason {
 
 // discharge is what such a port does to a frame that goes out.
 func (x *walk) discharge(f *packet.Frame, id packet.PortID, l2 *L2, segment uint16) drop.Reason {
+	if x.s.Ports[id].Role == RoleMirror {
+		return drop.MirrorPort
+	}
 	if l2.LoopRetry != 0 && x.link(id).loop.until.Load() > x.now {
 		return drop.LoopBlocked
 	}

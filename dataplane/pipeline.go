@@ -40,9 +40,13 @@ func Run(w *Worker, s *Snapshot, now Time, b *packet.Batch) {
 func Explain(w *Worker, s *Snapshot, now Time, b *packet.Batch) *Recorder {
 	x := walk{Worker: w, s: s, now: now, batch: b, rec: &Recorder{}}
 	f, p := b.Frame(0), &w.ahead.passages[0]
+	n := &w.mirroring.notes[0]
+	n.keep(f)
 	x.read(f, p)
+	n.read(f, p)
 	x.frame(f, p)
 	x.noteEnd(f)
+	x.noteMirrors(f, p, n)
 	return x.rec
 }
 

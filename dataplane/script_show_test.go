@@ -177,6 +177,7 @@ func (r *scriptRun) look() counters {
 	for i, n := range r.worker.Counters.Audits {
 		c["audits "+r.ruleName(uint32(i+1))] = n
 	}
+	r.mirrorCounters(c)
 	c["journal lost"] = r.worker.Journal.Lost
 	r.worker.State.Sessions.Each(func(t *conntrack.Table) { c.fields("sessions", reflect.ValueOf(t.Stats())) })
 	c.fields("waiting", reflect.ValueOf(r.worker.State.Waiting.Stats()))
@@ -234,6 +235,9 @@ func (r *scriptRun) moved(before, after counters) []string {
 		if n != before[name] {
 			left[name] = n - before[name]
 		}
+	}
+	for _, m := range r.w.mirrors {
+		accounts = append(accounts, "mirror "+m.Name)
 	}
 	for _, account := range append(accounts, "rules", "audits", "journal", "sessions", "waiting", "nat", "macs", "groups", "neighbours") {
 		if text := left.take(account); text != "" {

@@ -53,6 +53,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts give as what t
 // A rule that is declared with +log, +audit, +stateless or +dormant at its end is
 // that; what the walk reports of it stands under the step as report lines.
 //
+// mirror NAME PORT ... declares a mirror (script_mirror_test.go); what it shows stands
+// under the step as shown lines, and what is not a piece of what was sent is changed.
+//
 // loop FROM TO brings the probe that port FROM sent last in by port TO (age=1 the one
 // before it; as=PORT it names another port; forged: its number is wrong).
 //
@@ -291,6 +294,7 @@ func (r *scriptRun) send(s *sent, ingress packet.PortID, times int) []string {
 		for n := range r.batch.Len() {
 			lines = append(lines, r.show(r.batch.Frame(n), s.wrong))
 		}
+		lines = append(lines, r.mirrored(s)...)
 		lines = append(lines, r.reported()...)
 	}
 	r.balance(before, times)
@@ -386,6 +390,7 @@ func (r *scriptRun) wait(d time.Duration) []string {
 		for n := range r.batch.Len() { // what the switch says by itself
 			lines = append(lines, r.show(r.batch.Frame(n), false))
 		}
+		lines = append(lines, r.mirrored(nil)...)
 	}
 	return append(fold(lines), r.moved(before, r.look())...)
 }

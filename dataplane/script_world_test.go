@@ -33,6 +33,9 @@ type world struct {
 	sources   []nat.Source
 	published []nat.Destination
 	arrived   []dataplane.Arrival
+
+	mirrors    []mirror
+	collectors []packet.Addr
 }
 
 type segment struct {
@@ -53,6 +56,7 @@ type endpoint struct {
 	addrs                []packet.Addr
 	services             []string
 	behind               []netip.Prefix
+	marks                uint32
 }
 
 type peer struct {
@@ -108,6 +112,11 @@ func (w *world) declare(l *line) bool {
 		l.word()
 		l.opts["number"] = l.word()
 		w.groups = append(w.groups, group{uint16(l.number("number", 0)), l.rest()})
+	case "mirror":
+		w.declareMirror(l)
+	case "collector":
+		l.word()
+		w.collectors = append(w.collectors, packet.AddrFrom(l.addr(l.word())))
 	case "underlay":
 		w.declareUnderlay(l)
 	case "network":
@@ -206,12 +215,16 @@ func (w *world) declarePort(l *line) {
 	switch where := l.word(); where {
 	case "uplink":
 		p.Role, p.Segment, p.MAC = dataplane.RoleUplink, dataplane.NoSegment, uplinkMAC
+	case "mirror":
+		p.Role, p.Segment = dataplane.RoleMirror, dataplane.NoSegment
 	case "trunk":
 		p.Role, p.Segment = dataplane.RoleWorkload, dataplane.NoSegment
 	default:
 		p.Role, p.Segment = dataplane.RoleWorkload, w.segment(l, where)
 	}
-	p.L2, p.carried = w.l2(l, p.Segment)
+	if p.L2, p.carried = w.l2(l, p.Segment); p.Role == dataplane.RoleMirror {
+		p.L2 = new(dataplane.L2)
+	}
 	w.ports = replace(w.ports, p, func(x port) bool { return x.name == p.name })
 }
 
@@ -226,6 +239,7 @@ func (w *world) declareEndpoint(l *line) {
 	if e.services = l.list("service"); e.services == nil {
 		e.services = []string{e.name}
 	}
+	e.marks = uint32(l.number("marks", 0))
 	for _, p := range l.list("behind") {
 		e.behind = append(e.behind, l.prefix(p))
 	}
@@ -436,6 +450,9 @@ func (w *world) snapshot(generation uint32) (*dataplane.Snapshot, error) {
 		return s, err
 	}
 	s.Rules = rs
+	if err := w.linkMirrors(s); err != nil {
+		return nil, err
+	}
 	s.Policy, err = classify.Link(rs, s.Identity.AllSets())
 	return s, err
 }
@@ -530,7 +547,7 @@ func numbers(sets []policy.SetID) []uint32 {
 // place finds where an endpoint is: on a port, whose segment is its own, or
 // behind a peer, in the segment that its line names.
 func (w *world) place(e endpoint) (identity.Endpoint, error) {
-	at := identity.Endpoint{Name: e.name, MAC: e.mac, Port: packet.NoPort, Peer: identity.NoPeer}
+	at := identity.Endpoint{Name: e.name, Marks: e.marks, MAC: e.mac, Port: packet.NoPort, Peer: identity.NoPeer}
 	l := new(line)
 	if i := slices.IndexFunc(w.peers, func(p peer) bool { return p.name == e.place }); i >= 0 {
 		at.Peer, at.Segment = uint16(i), w.segment(l, e.segment)

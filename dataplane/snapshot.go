@@ -46,6 +46,10 @@ type Snapshot struct {
 	Probed []packet.PortID
 	// Snooped are the segments with Snooping.
 	Snooped []uint16
+	// Mirrors show what passes to analysers, at most MaxMirrors; Collectors are the
+	// addresses that ERSPAN goes to.
+	Mirrors    []Mirror
+	Collectors []packet.Addr
 	// Names are what traces call ports, segments and peers.
 	Names Names
 }
@@ -60,6 +64,9 @@ const (
 	RoleWorkload
 	// RoleUplink is a port to the underlay: VXLAN and nothing else.
 	RoleUplink
+	// RoleMirror is a port that mirrors show frames by, and nothing else: what comes
+	// in is dropped. It has an L2, by which the walk sees it.
+	RoleMirror
 )
 
 // Port is what the walk must know of a port.

@@ -13,16 +13,18 @@ type Worker struct {
 	State    *State
 	Counters *Counters
 	Journal  Journal
+	Mirrored Mirrored // what mirrors show of the last batch
 
-	ahead   ahead  // what the first look at a stretch of frames found
-	copies  []byte // memory for the copies of one batch
-	probing probing
-	asking  asking // of who listens to multicast
-	answers []bucket
-	reports []bucket
-	turn    uint32 // which shard of the sessions to expire next
-	mine    uint32 // the worker's number, and how many there are
-	workers uint32
+	mirroring mirroring
+	ahead     ahead  // what the first look at a stretch of frames found
+	copies    []byte // memory for the copies of one batch
+	probing   probing
+	asking    asking // of who listens to multicast
+	answers   []bucket
+	reports   []bucket
+	turn      uint32 // which shard of the sessions to expire next
+	mine      uint32 // the worker's number, and how many there are
+	workers   uint32
 }
 
 // copySize is the memory of one copy, headroom included: a jumbo frame fits.
@@ -41,6 +43,7 @@ func NewWorker(state *State, mine, workers int) *Worker {
 		mine:     uint32(mine),
 		workers:  uint32(workers),
 		probing:  newProbing(),
+		Mirrored: Mirrored{memory: make([]byte, MirrorBytes)},
 	}
 }
 

@@ -11,14 +11,16 @@ import (
 
 // run runs the batch of n frames and checks all that must hold of it.
 func (m *machine) run(n int) {
-	in := m.received()
+	in, sent := m.received(), m.sentBytes(n)
 	dataplane.Run(m.worker, m.snapshot, m.now, &m.batch)
+	m.shown(sent)
 	for i := range m.batch.Len() {
 		f := m.batch.Frame(i)
 		if f.Copy != (i >= n) {
 			m.Fatalf("frame %d of %d: copy %v", i, n, f.Copy)
 		}
 		m.endsOnce(f)
+		m.outcomes = append(m.outcomes, outcome(f))
 		if f.Reason == drop.None && !f.Consumed {
 			m.mayLeave(f)
 		}

@@ -105,6 +105,7 @@ func programs() [][]byte {
 			send("a_routed"+v, "c_reply"+v, "a_routed_ttl_1"+v, "a_routed_too_big"+v, "a_echo_gateway"+v),
 			send("a_to_peer"+v, "peer_arp_answer", "a_to_peer"+v, "e_reply"+v, "e_to_a"+v, "tunnel_in_tunnel"+v),
 			send("d_to_peer"+v, "peer_nd_answer", "d_to_peer"+v, "d_to_all"+v, "d_to_nobody"+v, "f_to_all"+v, "stranger_to_d"+v, "d_to_nobody"+v),
+			slices.Concat([]byte{opReload, byte(mirrored)}, open, send("a_udp"+v, "a_to_peer"+v, "peer_arp_answer", "peer_nd_answer", "a_to_peer"+v, "e_to_a"+v, "d_to_all"+v, "tunnel_in_tunnel"+v, "a_udp_part0_"+v), []byte{opLeave, 255}, send("a_udp"+v)),
 			send("a_udp_part0_"+v, "a_udp_part1_"+v, "a_udp_part2_"+v, "a_udp_part2_"+v, "a_udp_part1_"+v, "a_udp_part0_"+v),
 			slices.Concat(send("a_udp_part1_"+v, "a_telnet_part0_"+v, "a_udp_part2_"+v), []byte{opTime, 255}, send("a_udp_part0_"+v, "a_udp_part1_"+v)),
 			slices.Concat(send("a_udp_part0_"+v), []byte{opReload, byte(ruleRevoked)}, send("a_udp_part1_"+v, "a_udp_part2_"+v)),
@@ -121,6 +122,8 @@ type machine struct {
 	testing.TB
 	worker   *dataplane.Worker
 	snapshot *dataplane.Snapshot
+	always   change                   // of every snapshot
+	outcomes []string                 // of every frame so far
 	built    [256]*dataplane.Snapshot // by change
 	change   change
 	now      dataplane.Time
@@ -133,7 +136,7 @@ type machine struct {
 
 	firsts map[whole]packet.Headers // the first fragments that have left
 
-	sent, copies, taken, tunnels, dropped, parts int
+	sent, copies, taken, tunnels, dropped, parts, mirrored int
 }
 
 func newMachine(tb testing.TB) *machine {
@@ -145,6 +148,7 @@ func newMachine(tb testing.TB) *machine {
 func (m *machine) reset(tb testing.TB) {
 	m.TB = tb
 	m.now += int64(time.Hour)
+	m.outcomes = nil
 	m.edits, m.tunnel, m.leave, m.firsts = nil, 0, 0, map[whole]packet.Headers{}
 	state, err := dataplane.NewState(dataplane.StateConfig{
 		Sessions:  conntrack.Config{Sessions: 64, Ports: ports},
@@ -157,7 +161,7 @@ func (m *machine) reset(tb testing.TB) {
 	tb.Cleanup(func() { state.Close() })
 	m.worker.State = state
 	clear(m.worker.Counters.Ports[:ports])
-	m.reload(1, 0)
+	m.reload(1, m.always)
 }
 
 func (m *machine) reload(generation uint32, c change) {
@@ -210,7 +214,7 @@ func (m *machine) step() {
 	case opTime:
 		m.now += int64(m.next()) * int64(time.Second)
 	case opReload:
-		m.reload(m.snapshot.Generation+1, change(m.next()))
+		m.reload(m.snapshot.Generation+1, m.always|change(m.next()))
 	case opBurst:
 		m.burst(int(m.next() % 32))
 	case opLeave:

@@ -19,8 +19,8 @@ import (
 // seeds are real frames here; C in another segment of the VRF; D where frames
 // are flooded and MACs learned; E and F behind a peer of each family.
 const (
-	portA, portB, portC, portD, portD2, uplink, portGone = 1, 2, 3, 4, 5, 6, 7
-	ports                                                = 8
+	portA, portB, portC, portD, portD2, uplink, portGone, portMirror = 1, 2, 3, 4, 5, 6, 7, 8
+	ports                                                            = 9
 
 	shop, back, loud = 0, 1, 2
 )
@@ -56,6 +56,7 @@ const (
 	portDown // portC is closed
 	noUplink
 	telnetDenied
+	mirrored // everything is shown, in three ways
 )
 
 func hosts(c change) []host {
@@ -135,6 +136,10 @@ func snapshot(tb testing.TB, generation uint32, c change) *dataplane.Snapshot {
 	}
 	if c&noUplink == 0 {
 		s.Ports[uplink] = dataplane.Port{Role: dataplane.RoleUplink, Segment: dataplane.NoSegment, MTU: 1600, MAC: uplinkMAC}
+	}
+	if c&mirrored != 0 {
+		s.Ports[portMirror] = dataplane.Port{Role: dataplane.RoleMirror, Segment: dataplane.NoSegment, MTU: 1500, L2: new(dataplane.L2)}
+		s.Mirrors = mirrors()
 	}
 	s.Identity, s.Routes, s.Tunnels = identities(tb, c), routes(tb), tunnels(tb)
 	if c&policyGone != 0 {

@@ -34,6 +34,7 @@ const (
 	VLANUntagged    // no VLAN, on a trunk without a native segment
 	VLANUnknown     // a VLAN that is not the trunk's
 	LoopBlocked     // the port is part of a loop, and blocked
+	MirrorPort      // by a port that is for mirrors alone
 	RateIn          // more than may come in by the port
 	EtherType       // neither ARP nor IPv4 nor IPv6: no policy can name it
 	BadARP          // malformed ARP

@@ -25,6 +25,7 @@ var table = [Count]row{
 	VLANUntagged:    {"vlan-untagged", "parse", "no VLAN, on a trunk without a native segment"},
 	VLANUnknown:     {"vlan-unknown", "parse", "a VLAN that is not the trunk's"},
 	LoopBlocked:     {"loop-blocked", "parse", "the port is part of a loop, and blocked"},
+	MirrorPort:      {"mirror-port", "parse", "by a port that is for mirrors alone"},
 	RateIn:          {"rate-in", "parse", "more than may come in by the port"},
 	EtherType:       {"ether-type", "parse", "neither ARP nor IPv4 nor IPv6: no policy can name it"},
 	BadARP:          {"bad-arp", "parse", "malformed ARP"},

@@ -48,6 +48,7 @@ type Endpoint struct {
 	Port    packet.PortID // NoPort if it is behind a peer
 	Peer    uint16        // NoPeer if it is on a port
 	Group   uint16        // the group that its frames carry in a tunnel; 0: none
+	Marks   uint32        // whom mirrors look for; of no meaning to the policy
 	router  bool          // prefixes are bound behind it, too
 	used    bool          // else nobody is here
 	first   uint32        // its first binding, plus one; 0: it has none
