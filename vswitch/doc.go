@@ -79,6 +79,12 @@
 // (journal.go): a log that is slow loses events, and says how many, but holds up
 // no frame.
 //
+// # Silence is no proof
+//
+// A goroutine has made frames carried through the live tables, and holds what becomes
+// of them against the list of rules (canary.go). A switch of which that is not known
+// is not ready.
+//
 // # Fail closed
 //
 // A port's link goes up only when the snapshot that guards it is live, and a

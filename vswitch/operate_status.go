@@ -47,6 +47,8 @@ func (o *Operator) Status() (*api.Status, error) {
 			}
 		}
 	}
+	s.Ready, s.NotReady = sw.Ready()
+	s.Canary = sw.canaryStatus()
 	parts := sw.state.Fragments.Stats()
 	s.Fragments, s.FragmentsMax, s.FragmentsHeld, s.FragmentsHeldMax = parts.Packets, parts.MaxPackets, parts.Held, parts.MaxHeld
 	return s, o.sessionTotals(s)

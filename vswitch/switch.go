@@ -64,6 +64,7 @@ type Switch struct {
 	reported    chan struct{}    // closed by the reporter as its last act
 	wall        func() time.Time // the clock that rules with times go by
 	journal     journal
+	canary      *canary
 
 	// What follows is the declared state, from which live is linked. A change
 	// holds mu from reading it to publishing what came of it.
@@ -140,6 +141,11 @@ func NewApart(cfg *config.Config, open Opener, apart Apart, log *slog.Logger) (*
 	if err := sw.makeTables(cfg); err != nil {
 		return nil, err
 	}
+	var err error
+	if sw.canary, err = newCanary(sw); err != nil {
+		sw.freeTables()
+		return nil, err
+	}
 	if err := sw.loadRules(cfg); err != nil {
 		sw.freeTables()
 		return nil, err
@@ -186,6 +192,9 @@ func (sw *Switch) freeTables() {
 	if sw.state != nil {
 		_ = sw.state.Close()
 	}
+	if sw.canary != nil {
+		_ = sw.canary.prober.Close()
+	}
 	if sw.memory != nil {
 		_ = sys.Unmap(sw.memory)
 	}
@@ -211,6 +220,7 @@ func (sw *Switch) Start() error {
 	go sw.watch()
 	go sw.keepTime()
 	go sw.report()
+	go sw.canary.sing()
 	return nil
 }
 
@@ -227,6 +237,7 @@ func (sw *Switch) Close() error {
 	<-sw.mended
 	<-sw.watched
 	<-sw.timed
+	<-sw.canary.ended
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	for _, w := range sw.workers {
@@ -235,7 +246,7 @@ func (sw *Switch) Close() error {
 	}
 	sw.journal.close()
 	<-sw.reported
-	errs := []error{sw.closePorts(), sw.state.Close(), sys.Unmap(sw.memory)}
+	errs := []error{sw.closePorts(), sw.state.Close(), sw.canary.prober.Close(), sys.Unmap(sw.memory)}
 	sw.loans.Close()
 	return errors.Join(errs...)
 }

@@ -81,6 +81,10 @@ var (
 	defaultDeny  = desc("default_deny_total", "Connections that no rule decided.")
 	ruleAudits   = desc("rule_audits_total", "What the rule, which is under audit, would have denied.", "rule")
 	ruleLogLost  = desc("rule_log_lost_total", "Events of rules that were not logged one by one, because there were too many.")
+	ready        = desc("ready", "1 if the canary has shown that the policy is enforced, in every segment.")
+	canaryDone   = desc("canary_probes_total", "Made frames that went through the live tables, by what the policy says of them.", "expected")
+	canaryWrong  = desc("canary_wrong_total", "Of these, those that ended otherwise. Any is an alarm.")
+	canaryFails  = desc("canary_failing_segments", "Segments in which the last probes ended otherwise. Any is an alarm.")
 	sourceState  = desc("source_current", "1 if what the source states is what its store has now; 0 if it is older, or the source silent.", "source")
 	sourceStale  = desc("source_stale_seconds", "How old what the source goes by is; it stays in force.", "source")
 	sourceEnds   = desc("source_endpoints", "Endpoints that the source states.", "source")
@@ -94,6 +98,7 @@ var all = []*prometheus.Desc{
 	fragments, fragmentsMax, held, heldMax,
 	frames, framesFree, framesLost, workerIdle, workerBusy, workerBatch, workerFrames, portUp, portBlocked, rxFrames, rxBytes, txFrames, txBytes,
 	portEvents, in, copies, out, consumed, drops, ruleHits, defaultDeny, ruleAudits, ruleLogLost, rulesLeftOut,
+	ready, canaryDone, canaryWrong, canaryFails,
 	sourceState, sourceStale, sourceEnds, sourceHeld, sourceAlarms,
 }
 
@@ -173,6 +178,11 @@ func collectStatus(ch chan<- prometheus.Metric, s *api.Status) {
 	gauge(ch, frames, float64(s.Frames))
 	gauge(ch, framesFree, float64(s.FramesFree))
 	gauge(ch, framesLost, float64(s.FramesMissing))
+	gauge(ch, ready, truth(s.Ready))
+	count(ch, canaryDone, s.Canary.Allowed, "allowed")
+	count(ch, canaryDone, s.Canary.Denied, "denied")
+	count(ch, canaryWrong, s.Canary.Wrong)
+	gauge(ch, canaryFails, float64(s.Canary.Failing))
 	for i := range s.Sources {
 		collectSource(ch, &s.Sources[i])
 	}

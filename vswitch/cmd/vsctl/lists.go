@@ -44,27 +44,67 @@ func columns(w io.Writer, header string, rows func(row func(cells ...any))) {
 }
 
 func statusCommand(v *view) *cobra.Command {
-	return list(v, "status", "How the switch is", "Shows version, policy, ports, sessions, and what is wrong.",
-		"  vsctl status\n  vsctl status -o json\n  vsctl status --watch 1s", "/v1/status", func(w io.Writer, s *api.Status) {
-			t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-			fmt.Fprintf(t, "version\t%s\nprocess\t%d, up %s\n", s.Version, s.PID, time.Since(s.Started).Round(time.Second))
-			fmt.Fprintf(t, "policy\t%s%s\n", s.Policy, ofFile(s))
-			fmt.Fprintf(t, "generation\t%d\nsegments\t%d\nports\t%d, %d up\nendpoints\t%d\n", s.Generation, s.Segments, s.Ports, s.PortsUp, s.Endpoints)
-			fmt.Fprintf(t, "sessions\t%d of %d\nfragmented packets\t%d of %d, %d of %d fragments held\n", s.Sessions, s.SessionsMax,
-				s.Fragments, s.FragmentsMax, s.FragmentsHeld, s.FragmentsHeldMax)
-			for _, table := range s.Tables {
-				fmt.Fprintf(t, "%s\t%d of %d\n", table.Name, table.Used, table.Max)
-			}
-			fmt.Fprintf(t, "workers\t%d\nframe memory\t%d of %d free\n", s.Workers, s.FramesFree, s.Frames)
-			fmt.Fprintf(t, "huge pages\t%s\nprocesses\t%s\n", yesNo(s.HugePages), processes(s))
-			_ = t.Flush()
-			if s.PolicyError != "" {
-				fmt.Fprintln(w, "warning:", s.PolicyError)
-			}
-			for _, warning := range s.Warnings {
-				fmt.Fprintln(w, "warning:", warning)
-			}
-		})
+	cmd := list(v, "status", "How the switch is, and whether it is ready", `Shows version, policy, ports, sessions, and what is wrong.
+
+The switch is ready when made frames, once a second, have shown in every segment
+that what the policy allows passes and what it denies does not.
+
+Exit codes: 0 it is ready, 1 it is not, 2 error.`,
+		"  vsctl status\n  vsctl status -o json\n  vsctl status >/dev/null || echo 'not ready'", "/v1/status", statusText)
+	watched := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if v.watch > 0 {
+			return watched(cmd, args)
+		}
+		s := new(api.Status)
+		if err := v.client().Get(cmd.Context(), "/v1/status", s); err != nil {
+			return unanswered{err}
+		}
+		if err := v.print(cmd.OutOrStdout(), s, func(w io.Writer) { statusText(w, s) }); err != nil {
+			return err
+		}
+		if !s.Ready {
+			return errNo
+		}
+		return nil
+	}
+	return cmd
+}
+
+func statusText(w io.Writer, s *api.Status) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "version\t%s\nprocess\t%d, up %s\n", s.Version, s.PID, time.Since(s.Started).Round(time.Second))
+	fmt.Fprintf(t, "ready\t%s\n", readyText(s))
+	fmt.Fprintf(t, "policy\t%s%s\n", s.Policy, ofFile(s))
+	fmt.Fprintf(t, "generation\t%d\nsegments\t%d\nports\t%d, %d up\nendpoints\t%d\n", s.Generation, s.Segments, s.Ports, s.PortsUp, s.Endpoints)
+	fmt.Fprintf(t, "sessions\t%d of %d\nfragmented packets\t%d of %d, %d of %d fragments held\n", s.Sessions, s.SessionsMax,
+		s.Fragments, s.FragmentsMax, s.FragmentsHeld, s.FragmentsHeldMax)
+	for _, table := range s.Tables {
+		fmt.Fprintf(t, "%s\t%d of %d\n", table.Name, table.Used, table.Max)
+	}
+	fmt.Fprintf(t, "workers\t%d\nframe memory\t%d of %d free\n", s.Workers, s.FramesFree, s.Frames)
+	fmt.Fprintf(t, "huge pages\t%s\nprocesses\t%s\n", yesNo(s.HugePages), processes(s))
+	_ = t.Flush()
+	if s.PolicyError != "" {
+		fmt.Fprintln(w, "warning:", s.PolicyError)
+	}
+	for _, failure := range s.Canary.Failures {
+		fmt.Fprintln(w, "alarm:", failure)
+	}
+	for _, warning := range s.Warnings {
+		fmt.Fprintln(w, "warning:", warning)
+	}
+}
+
+// readyText says whether the switch is ready, and by what it is known.
+func readyText(s *api.Status) string {
+	if !s.Ready {
+		return "no: " + s.NotReady
+	}
+	if s.Canary.Segments == 0 {
+		return "yes; no segment has two endpoints to show it with"
+	}
+	return fmt.Sprintf("yes: shown in %s every %gs", count(s.Canary.Segments, "segment"), s.Canary.PeriodSeconds)
 }
 
 // processes says who opens ports, and with whose privileges frames are parsed.

@@ -72,8 +72,8 @@ func command() *cobra.Command {
 		Short: "See and steer a running vswitchd",
 		Long: `vsctl shows what a running switch knows and does, and changes it.
 
-Exit codes: 0 done, 1 the switch refused or the traced frame would be dropped,
-2 the call is wrong or no switch could be asked.`,
+Exit codes: 0 done, 1 the switch refused, is not ready, or would drop the traced
+frame, 2 the call is wrong or no switch could be asked.`,
 		Example: `  vsctl status
   vsctl trace --port web --to 10.0.0.3 --tcp 5432
   vsctl endpoint move db --to-port spare`,

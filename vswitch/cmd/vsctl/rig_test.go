@@ -74,6 +74,15 @@ func start(ts *testscript.TestScript, _ bool, args []string) {
 	r.ctl, err = control.Listen(control.Options{Path: cfg.Control, Log: log, Switch: r.op})
 	ts.Check(err)
 	ts.Check(r.sw.Start())
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		ready, why := r.sw.Ready()
+		if ready {
+			break
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("the switch does not become ready: %s", why)
+		}
+	}
 	go r.ctl.Serve()
 	ts.Defer(func() { _ = errors.Join(r.ctl.Close(), r.sw.Close()) })
 }

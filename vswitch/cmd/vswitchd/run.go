@@ -76,9 +76,11 @@ func run(ctx context.Context, s *start) error {
 	if gauge != nil {
 		go gauge.Serve()
 	}
-	log.Info("ready", "config", s.file, "ports", len(cfg.Ports), "control", cfg.Control, "single_process", s.single, "version", version())
-	notify(daemon.SdNotifyReady)
 	d := &life{log: log, sw: sw, reload: reload, hup: hup}
+	d.becomes = func() {
+		log.Info("ready", "config", s.file, "ports", len(cfg.Ports), "control", cfg.Control, "single_process", s.single, "version", version())
+		notify(daemon.SdNotifyReady)
+	}
 	d.wait(ctx)
 	notify(daemon.SdNotifyStopping)
 	log.Info("stopping")
@@ -87,10 +89,13 @@ func run(ctx context.Context, s *start) error {
 
 // life is the daemon between its start and its end.
 type life struct {
-	log    *slog.Logger
-	sw     *vswitch.Switch
-	reload func() error
-	hup    <-chan os.Signal
+	log     *slog.Logger
+	sw      *vswitch.Switch
+	reload  func() error
+	hup     <-chan os.Signal
+	becomes func() // what is done when the switch is ready for the first time
+	ready   bool   // it has been
+	told    string // why it is not, as systemd was told last
 }
 
 // wait blocks until the daemon is told to stop; SIGHUP reloads meanwhile, and
@@ -102,6 +107,8 @@ func (d *life) wait(ctx context.Context) {
 	}
 	feed := time.NewTicker(every / 3)
 	defer feed.Stop()
+	look := time.NewTicker(readyLook)
+	defer look.Stop()
 	reloads := make(chan struct{})
 	go func() {
 		defer close(reloads)
@@ -114,7 +121,31 @@ func (d *life) wait(ctx context.Context) {
 			return
 		case <-feed.C:
 			d.feed(every / 3)
+		case <-look.C:
+			d.tell()
 		}
+	}
+}
+
+// readyLook is how often it is asked whether the switch is ready.
+const readyLook = 50 * time.Millisecond
+
+// tell says when the switch has become ready: its canary has shown that the policy
+// is enforced. systemd holds back until then what is ordered after the switch. Once a
+// service is ready systemd has no word for one that is not any more, so that is a
+// text in its status; vsctl status, the metrics and the log say it, too.
+func (d *life) tell() {
+	ready, why := d.sw.Ready()
+	if ready && !d.ready {
+		d.ready = true
+		d.becomes()
+	}
+	if why != d.told {
+		d.told = why
+		if why == "" {
+			why = "ready"
+		}
+		notify("STATUS=" + why)
 	}
 }
 

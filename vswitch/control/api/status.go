@@ -64,11 +64,37 @@ type Status struct {
 	FramesMissing int `json:"frames_missing"`
 	// Chunks of frame memory there are.
 	Frames int `json:"frames"`
+	// The canary has shown that the policy is enforced.
+	Ready bool `json:"ready"`
+	// Why the switch is not ready.
+	NotReady string `json:"not_ready,omitempty"`
+	// What the canary does and finds.
+	Canary Canary `json:"canary"`
 	// Who states segments, peers and endpoints besides the configuration, and how
 	// that goes.
 	Sources []Source `json:"sources,omitempty"`
 	// What is wrong and does not stop the switch, a sentence each.
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Canary is made frames that show, by the walk that forwards, that what the policy
+// allows passes and what it denies does not.
+type Canary struct {
+	// Segments that it shows this in: those with two endpoints that could meet, one
+	// of them on a port of this host.
+	Segments int `json:"segments"`
+	// How often each has its turn.
+	PeriodSeconds float64 `json:"period_seconds"`
+	// Frames that should pass, since the start.
+	Allowed uint64 `json:"allowed"`
+	// Frames that should not.
+	Denied uint64 `json:"denied"`
+	// Of both, those that did otherwise.
+	Wrong uint64 `json:"wrong"`
+	// Segments in which the last ones did otherwise.
+	Failing int `json:"failing"`
+	// What was wrong there, a sentence each, of the first 16.
+	Failures []string `json:"failures,omitempty"`
 }
 
 // Fill is how full a table is.
