@@ -24,6 +24,13 @@
 // in the middle is another number for all that follow. To keep tables over that
 // needs numbers that stay, which the artifact does not have.
 //
+// The whole is linked on all processors: what each address is to the policy is found
+// out by stretches of endpoints (link_crowd.go), and then the tables of endpoints and
+// of the policy are made at once. From the file until every worker goes by it a policy
+// of 100,000 rules, 10,000 services and 1,000 networks takes 0.7 s on two processors
+// for a million addresses of 100,000 endpoints, where it took 1.7 s on one; 1.5 s
+// instead of 4.7 if each has an endpoint of its own (BenchmarkLoadAndLink).
+//
 // # Sessions of several workers
 //
 // One table in 64 shards, by the flow's symmetric hash, each under a mutex that

@@ -1,7 +1,6 @@
 package vswitch
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -64,14 +63,6 @@ func rosterOf(cfg *config.Config) roster {
 		}
 	}
 	return r
-}
-
-// sorted returns the endpoints by name, so that what is built from them is
-// the same each time.
-func (r roster) sorted() []endpoint {
-	all := slices.Collect(maps.Values(r))
-	slices.SortFunc(all, func(a, b endpoint) int { return cmp.Compare(a.Name, b.Name) })
-	return all
 }
 
 // carryOver puts what the API changed in old on top of a configuration just

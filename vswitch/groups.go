@@ -32,14 +32,10 @@ func (l *linker) linkGroups() {
 	}
 }
 
-// groupOf returns the number that an endpoint's frames carry: 0 if it has no
-// services, or no group has the same. Where several have, the least serves: to
+// groupOf returns the number that the frames of an endpoint with these services
+// carry: 0 if there are none of them, or no group has the same. Where several have, the least serves: to
 // the policy they are one.
-func (l *linker) groupOf(e *endpoint) (number uint16) {
-	if l.rules == nil || len(l.groups) == 0 {
-		return 0
-	}
-	services := l.index.ServicesOf(e.Labels)
+func (l *linker) groupOf(services []policy.SetID) (number uint16) {
 	for _, g := range l.groups {
 		same := slices.Equal(g.services, services) && slices.ContainsFunc(services, func(s policy.SetID) bool { return s != policy.Any })
 		if same && (number == 0 || g.number < number) {

@@ -1,10 +1,8 @@
 package vswitch
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"bulkhead/dataplane"
 	"bulkhead/dataplane/classify"
@@ -254,108 +252,4 @@ func (l *linker) linkNAT() error {
 
 func natEnd(a netip.AddrPort) nat.End {
 	return nat.End{Addr: packet.AddrFrom(a.Addr()), Port: a.Port()}
-}
-
-// linkIdentity makes the table of endpoints and outside prefixes, and links
-// the policy to the identities that came up.
-func (l *linker) linkIdentity(endpoints []endpoint) error {
-	l.who = identity.NewBuilder()
-	if l.rules != nil {
-		for _, atom := range l.rules.Atoms() {
-			l.who.Outside(atom.Prefix, numbers(atom.Sets))
-		}
-		l.linkBroadcast()
-	}
-	l.linkGroups()
-	for i := range endpoints {
-		e, addrs, err := l.placed(&endpoints[i])
-		if err != nil {
-			return err
-		}
-		l.who.Endpoint(e, addrs, endpoints[i].Prefixes)
-	}
-	table, err := l.who.Build()
-	if err != nil {
-		return fmt.Errorf("link endpoints: %w", err)
-	}
-	l.s.Identity = table
-	if l.rules == nil {
-		return nil
-	}
-	if l.policy, err = classify.NewLinker(l.rules, table.AllSets()); err != nil {
-		return fmt.Errorf("link the policy: %w", err)
-	}
-	l.s.Policy = l.policy.Engine()
-	return nil
-}
-
-// linkBroadcast takes the addresses at which all of a segment hear (RFC 919 7;
-// the first of a prefix is an older form that hosts still take) out of what is
-// outside. Only the segment knows that they are such.
-func (l *linker) linkBroadcast() {
-	for i := range l.cfg.Segments {
-		for _, g := range l.cfg.Segments[i].Gateways {
-			if !g.Addr().Is4() || g.Bits() > 30 {
-				continue // RFC 3021: a /31 has none
-			}
-			first := g.Masked().Addr().As4()
-			n := binary.BigEndian.Uint32(first[:])
-			for _, at := range [2]uint32{n, n | 1<<(32-g.Bits()) - 1} {
-				a := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, at)))
-				l.who.Outside(netip.PrefixFrom(a, 32), numbers(l.index.NetworksOf(a)))
-			}
-		}
-	}
-}
-
-// placed is an endpoint in numbers: each of its addresses is its services and
-// the networks around that address.
-func (l *linker) placed(e *endpoint) (place identity.Endpoint, addrs []identity.Address, err error) {
-	segment, known := l.segments[e.Segment]
-	if !known {
-		return place, nil, fmt.Errorf("link endpoint %q: segment %q is not known", e.Name, e.Segment)
-	}
-	place = identity.Endpoint{
-		Name: e.Name, Segment: segment, Zone: l.s.Segments[segment].Zone,
-		MAC: e.MAC, Port: packet.NoPort, Peer: dataplane.NoPeer, Group: l.groupOf(e),
-	}
-	switch {
-	case e.Port != "":
-		id, found := l.ports[e.Port]
-		if !found {
-			return place, nil, fmt.Errorf("link endpoint %q: port %q is not known", e.Name, e.Port)
-		}
-		place.Port = id
-	default:
-		peer, found := l.peers[e.Peer]
-		if !found {
-			return place, nil, fmt.Errorf("link endpoint %q: peer %q is not known", e.Name, e.Peer)
-		}
-		place.Peer = peer
-	}
-	for _, ip := range e.IPs {
-		if at := packet.AddrFrom(ip); l.s.NAT.Owns(place.Zone, &at) {
-			return place, nil, fmt.Errorf("link endpoint %q: %s is an outside address, of snat or dnat; give one of them another", e.Name, ip)
-		}
-		addrs = append(addrs, identity.Address{Addr: packet.AddrFrom(ip), Sets: l.setsOf(e, ip)})
-	}
-	return place, addrs, nil
-}
-
-// setsOf returns every set that an address of an endpoint belongs to.
-func (l *linker) setsOf(e *endpoint, ip netip.Addr) []uint32 {
-	if l.rules == nil {
-		return []uint32{uint32(policy.Any)}
-	}
-	sets := append(l.index.ServicesOf(e.Labels), l.index.NetworksOf(ip)...)
-	slices.Sort(sets)
-	return numbers(slices.Compact(sets))
-}
-
-func numbers(sets []policy.SetID) []uint32 {
-	out := make([]uint32, len(sets))
-	for i, s := range sets {
-		out[i] = uint32(s)
-	}
-	return out
 }

@@ -267,7 +267,7 @@ func (o *Operator) State() (*api.State, error) {
 	}
 	for _, e := range sw.local.sorted() {
 		if e.Port != "" || e.FromAPI {
-			out.Local = append(out.Local, describeStated(&e, e.statedBy()))
+			out.Local = append(out.Local, describeStated(e, e.statedBy()))
 		}
 	}
 	for _, o := range sw.stated.endpoints {

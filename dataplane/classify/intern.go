@@ -1,6 +1,9 @@
 package classify
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // interner keeps each list of numbers once, under a number of its own: 0, 1, 2
 // in the order in which they came. Lists are compared, never only their hashes.
@@ -72,12 +75,18 @@ func (t *interner) grow() {
 	}
 }
 
+// hashOf takes two words a step: a product of 128 bits, whose halves are folded.
 func hashOf(list []uint32) uint32 {
+	const odd = 0x9e3779b97f4a7c15
 	h := uint64(len(list))
-	for _, w := range list {
-		h = mix(h ^ uint64(w))
+	for ; len(list) > 1; list = list[2:] {
+		high, low := bits.Mul64(h^uint64(list[0])<<32^uint64(list[1])^odd, 0xbf58476d1ce4e5b9)
+		h = high ^ low
 	}
-	return uint32(h >> 32)
+	if len(list) > 0 {
+		h ^= uint64(list[0])
+	}
+	return uint32(mix(h) >> 32)
 }
 
 // mix is the finaliser of SplitMix64 (Steele et al., OOPSLA 2014): every bit

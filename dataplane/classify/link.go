@@ -18,28 +18,34 @@ func Link(rs *policy.Ruleset, sets [][]uint32) (*Engine, error) {
 	return l.Engine(), nil
 }
 
-// linkTable makes the table of a stage of a policy.
-func linkTable(rs *policy.Ruleset, stage []uint32, sets [][]uint32, choose choice) (*linking, error) {
+// newLinking begins the table of a stage of a policy: with what its rules alone say.
+func newLinking(rs *policy.Ruleset, stage []uint32) (*linking, error) {
 	rs = part(rs, stage)
 	ports, err := buildPorts(rs)
 	if err != nil {
 		return nil, err
 	}
 	b := newBundles(rs, ports)
+	return &linking{e: &table{ports: ports.table}, bundles: b, programs: newPrograms(rs, stage, b, ports)}, nil
+}
+
+// link makes the table for the identities there are.
+func (l *linking) link(sets [][]uint32, choose choice) error {
+	rs, b := l.programs.rs, l.bundles
 	src, dst := newSide(len(rs.Sets), b.from, sets), newSide(len(rs.Sets), b.to, sets)
 	p, err := choose(b, src, dst)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", err, blame(rs, b, src, dst))
+		return fmt.Errorf("%w: %s", err, blame(rs, b, src, dst))
 	}
-	l := &linking{e: &table{ports: ports.table, single: p.single(), identities: len(sets)}, bundles: b, programs: newPrograms(rs, stage, b, ports)}
+	l.e.single, l.e.identities = p.single(), len(sets)
 	l.src, l.dst = newEnd(src, p.src.limit, b.len()), newEnd(dst, p.dst.limit, b.len())
 	if err := l.pairUp(&p); err != nil {
-		return nil, err
+		return err
 	}
 	l.src.join(len(sets))
 	l.dst.join(len(sets))
 	l.measure()
-	return l, nil
+	return nil
 }
 
 // linking is a table, and what it was made from: more identities can be added.

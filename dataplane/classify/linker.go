@@ -44,43 +44,61 @@ type Linker struct {
 
 // NewLinker links a valid policy as Link does, and goes on from there.
 func NewLinker(rs *policy.Ruleset, sets [][]uint32) (*Linker, error) {
-	return newLinker(rs, sets, newPlan)
+	d, err := NewDraft(rs)
+	if err != nil {
+		return nil, err
+	}
+	return d.Link(sets)
 }
+
+// Draft is what of a link the rules alone say. It is a third of the work, and can be
+// done while it is found out who there is.
+type Draft struct{ l *Linker }
+
+// NewDraft begins to link a valid policy.
+func NewDraft(rs *policy.Ruleset) (*Draft, error) {
+	l, err := draftRules(rs, false)
+	if err != nil || !slices.ContainsFunc(rs.Rules, func(r policy.Rule) bool { return r.Audit && !r.Dormant }) {
+		return &Draft{l}, err
+	}
+	l.audit, err = draftRules(rs, true)
+	return &Draft{l}, err
+}
+
+// draftRules begins to link the rules that speak, those under audit only if they
+// are to be enforced.
+func draftRules(rs *policy.Ruleset, enforced bool) (*Linker, error) {
+	l := &Linker{marks: marksOf(rs)}
+	for i := range rs.Rules {
+		l.verdicts = append(l.verdicts, rs.Rules[i].Verdict)
+	}
+	return l, l.linkStages(rs, enforced, func(stage []uint32) (*linking, error) {
+		t, err := newLinking(rs, stage)
+		l.each = append(l.each, t)
+		return t, err
+	})
+}
+
+// Link goes on with the identities there are, as for Link. A draft is linked once.
+func (d *Draft) Link(sets [][]uint32) (*Linker, error) { return d.link(sets, newPlan) }
 
 // choice makes the plan of a table.
 type choice func(*bundles, *side, *side) (plan, error)
 
-// newLinker is NewLinker under plans that choose makes: tests choose others.
-func newLinker(rs *policy.Ruleset, sets [][]uint32, choose choice) (*Linker, error) {
+// link is Link under plans that choose makes: tests choose others.
+func (d *Draft) link(sets [][]uint32, choose choice) (*Linker, error) {
 	if len(sets) == 0 {
 		sets = [][]uint32{nil} // nobody, at least
 	}
-	l, err := linkRules(rs, sets, choose, false)
-	if err != nil || !slices.ContainsFunc(rs.Rules, func(r policy.Rule) bool { return r.Audit && !r.Dormant }) {
-		return l, err
+	for l := d.l; l != nil; l = l.audit {
+		l.identities = len(sets)
+		for _, t := range l.each {
+			if err := t.link(sets, choose); err != nil {
+				return nil, err
+			}
+		}
 	}
-	if l.audit, err = linkRules(rs, sets, choose, true); err != nil {
-		return nil, err
-	}
-	return l, nil
-}
-
-// linkRules links the rules that speak, those under audit only if they are to
-// be enforced.
-func linkRules(rs *policy.Ruleset, sets [][]uint32, choose choice, enforced bool) (*Linker, error) {
-	l := &Linker{identities: len(sets), marks: marksOf(rs)}
-	for i := range rs.Rules {
-		l.verdicts = append(l.verdicts, rs.Rules[i].Verdict)
-	}
-	err := l.linkStages(rs, enforced, func(stage []uint32) (*linking, error) {
-		t, err := linkTable(rs, stage, sets, choose)
-		l.each = append(l.each, t)
-		return t, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return d.l, nil
 }
 
 // Engine returns the policy linked to the identities there are now. Verdicts,

@@ -72,7 +72,7 @@ func TestChangesAgreeWithTheList(t *testing.T) {
 			if r.IntN(2) == 0 {
 				choose = randomPlan(r)
 			}
-			l, err := newLinker(w.rs, w.sets, choose)
+			l, err := newLinkerBy(w.rs, w.sets, choose)
 			if err != nil {
 				t.Fatal(err)
 			}

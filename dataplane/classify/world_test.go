@@ -212,7 +212,7 @@ func (w *world) link(t testing.TB) *Engine {
 // tables of either form.
 func (w *world) linkSplit(t testing.TB, r *rand.Rand) *Engine {
 	t.Helper()
-	l, err := newLinker(w.rs, w.sets, func(_ *bundles, src, dst *side) (plan, error) {
+	l, err := newLinkerBy(w.rs, w.sets, func(_ *bundles, src, dst *side) (plan, error) {
 		sources, dests := src.splits(), dst.splits()
 		p := plan{src: sources[r.IntN(len(sources))], dst: dests[r.IntN(len(dests))]}
 		for i := range 4 {
@@ -284,4 +284,13 @@ func (w *world) auditsAgree(t interface{ Fatalf(string, ...any) }, e *Engine, f 
 	if found != want || found && rule != wantRule {
 		t.Fatalf("%+v: the tables say that rule %d would have denied it, %v; the list says %d, %v", f, int32(rule), found, int32(wantRule), want)
 	}
+}
+
+// newLinkerBy is NewLinker under the plans of a choice.
+func newLinkerBy(rs *policy.Ruleset, sets [][]uint32, choose choice) (*Linker, error) {
+	d, err := NewDraft(rs)
+	if err != nil {
+		return nil, err
+	}
+	return d.link(sets, choose)
 }

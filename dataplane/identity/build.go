@@ -46,6 +46,16 @@ var anySets = []uint32{0}
 // set of every address, number 0, and to no other.
 func NewBuilder() *Builder {
 	b := &Builder{numbers: newNumbers(), secret: hashtab.NewSecret(), routers: newRouters()}
+	b.clear()
+	for _, all := range []string{"0.0.0.0/0", "::/0"} {
+		b.Outside(netip.MustParsePrefix(all), anySets)
+	}
+	return b
+}
+
+// clear has no endpoint in any table.
+func (b *Builder) clear() {
+	b.endpoints, b.bindings, b.near = paged.VectorEditor[Endpoint]{}, paged.VectorEditor[binding]{}, paged.VectorEditor[uint32]{}
 	b.macs = paged.NewIndexEditor(func(i uint32) uint64 {
 		e := b.endpoints.At(i)
 		return b.secret.Word(macKey(e.Segment, e.MAC))
@@ -58,10 +68,6 @@ func NewBuilder() *Builder {
 		t := b.bindings.At(i)
 		return b.secret.Addr((*[16]byte)(&t.addr), uint64(t.zone))
 	})
-	for _, all := range []string{"0.0.0.0/0", "::/0"} {
-		b.Outside(netip.MustParsePrefix(all), anySets)
-	}
-	return b
 }
 
 // Outside says which sets the addresses of a prefix belong to, but for those

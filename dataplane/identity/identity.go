@@ -18,7 +18,8 @@
 // (package paged). A row or an identity that nobody has any more is used again,
 // so that a table is as large as it ever had to be, however many came and went.
 // The exception are routers: one that comes or goes costs what all routers of
-// its peer are.
+// its peer are. Those who are there at first are put in all at once ([Builder.Load]),
+// on all processors: a fifth of the time.
 package identity
 
 import (

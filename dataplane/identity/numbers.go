@@ -44,6 +44,16 @@ func (n *numbers) ID(sets []uint32) ID {
 	return id
 }
 
+// AllSets returns the policy sets of every identity that there is by now, by ID: the
+// policy can be linked while the tables are made.
+func (n *numbers) AllSets() [][]uint32 {
+	all := make([][]uint32, n.ids.next)
+	for id := range all {
+		all[id] = *n.sets.At(uint32(id))
+	}
+	return all
+}
+
 func keyOf(sets []uint32) []byte {
 	key := make([]byte, 0, 4*len(sets))
 	for _, s := range sets {

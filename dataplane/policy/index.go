@@ -19,15 +19,21 @@ import (
 // An Index is immutable; any goroutine may ask it. Its Ruleset must not change.
 type Index struct {
 	rs     *Ruleset
-	equal  map[label][]filed  // alternatives that need this value
-	exists map[string][]filed // that need this label, of any value
-	always []filed            // that need none
+	keys   map[string]*filing // by the key of a label
+	always []filed            // alternatives that need no label
 	atoms  []Atom             // by address, short before long
 	around []int32            // by atom: the one around it, or -1
 }
 
 // label is a key and a value.
 type label struct{ key, value string }
+
+// filing is the alternatives that need a label of one key. Most labels of most
+// endpoints are of keys that no service knows: that is one look-up.
+type filing struct {
+	equal map[string][]filed // of this value
+	any   []filed            // of any value
+}
 
 // filed is an alternative of a service.
 type filed struct {
@@ -37,7 +43,7 @@ type filed struct {
 
 // NewIndex indexes a valid ruleset.
 func NewIndex(rs *Ruleset) *Index {
-	x := &Index{rs: rs, equal: map[label][]filed{}, exists: map[string][]filed{}}
+	x := &Index{rs: rs, keys: map[string]*filing{}}
 	common := x.census()
 	for i := range rs.Sets {
 		for _, must := range rs.Sets[i].Selector {
@@ -109,32 +115,53 @@ func (x *Index) file(f filed, common map[label]int) {
 	case best < 0:
 		x.always = append(x.always, f)
 	case f.must[best].Op == OpExists:
-		key := f.must[best].Key
-		x.exists[key] = append(x.exists[key], f)
+		at := x.filing(f.must[best].Key)
+		at.any = append(at.any, f)
 	default:
-		for _, l := range f.must[best].needs() {
-			x.equal[l] = append(x.equal[l], f)
+		at := x.filing(f.must[best].Key)
+		for _, value := range f.must[best].Values {
+			at.equal[value] = append(at.equal[value], f)
 		}
 	}
 }
 
+func (x *Index) filing(key string) *filing {
+	at, known := x.keys[key]
+	if !known {
+		at = &filing{equal: map[string][]filed{}}
+		x.keys[key] = at
+	}
+	return at
+}
+
 // ServicesOf is Ruleset.ServicesOf.
 func (x *Index) ServicesOf(labels map[string]string) []SetID {
-	sets := []SetID{Any}
-	add := func(list []filed) {
-		for i := range list {
-			if list[i].must.Met(labels) {
-				sets = append(sets, list[i].set)
-			}
+	return x.AppendServicesOf(nil, labels)
+}
+
+// AppendServicesOf appends to a list, which may be in use again and again, what
+// ServicesOf returns.
+func (x *Index) AppendServicesOf(out []SetID, labels map[string]string) []SetID {
+	first := len(out)
+	out = appendMet(append(out, Any), x.always, labels)
+	for key, value := range labels {
+		if at, known := x.keys[key]; known {
+			out = appendMet(out, at.equal[value], labels)
+			out = appendMet(out, at.any, labels)
 		}
 	}
-	add(x.always)
-	for key, value := range labels {
-		add(x.equal[label{key, value}])
-		add(x.exists[key])
+	slices.Sort(out[first:])
+	return out[:first+len(slices.Compact(out[first:]))]
+}
+
+// appendMet appends the sets of the alternatives that labels meet.
+func appendMet(out []SetID, list []filed, labels map[string]string) []SetID {
+	for i := range list {
+		if list[i].must.Met(labels) {
+			out = append(out, list[i].set)
+		}
 	}
-	slices.Sort(sets)
-	return slices.Compact(sets)
+	return out
 }
 
 // nest sorts the atoms by address and finds the one around each.
@@ -162,9 +189,14 @@ func (x *Index) OutsideOf(a netip.Addr) []SetID {
 
 // NetworksOf is Ruleset.NetworksOf. The atoms are those of addresses that nobody
 // has, so Outside, which is the last of their sets, is taken off.
-func (x *Index) NetworksOf(a netip.Addr) []SetID {
+func (x *Index) NetworksOf(a netip.Addr) []SetID { return x.NetworksAt(x.Around(a)) }
+
+// Around returns the number of the least prefix around an address within which
+// NetworksOf is the same but for longer ones: NetworksAt says what that is.
+// Addresses of one number are of the same networks. It is -1 if there is none.
+func (x *Index) Around(a netip.Addr) int32 {
 	if !a.IsValid() || a.Is4In6() {
-		return []SetID{Any}
+		return -1
 	}
 	after, _ := slices.BinarySearchFunc(x.atoms, a, func(atom Atom, a netip.Addr) int {
 		if atom.Prefix.Addr().Compare(a) <= 0 {
@@ -172,12 +204,18 @@ func (x *Index) NetworksOf(a netip.Addr) []SetID {
 		}
 		return 1
 	})
-	if i := x.climb(int32(after)-1, a); i >= 0 {
-		sets := slices.Clone(x.atoms[i].Sets)
-		if last := len(sets) - 1; x.rs.Sets[sets[last]].Kind == KindOutside {
-			sets = sets[:last]
-		}
-		return sets
+	return x.climb(int32(after)-1, a)
+}
+
+// NetworksAt returns the networks, and Any, of the addresses of which Around returns
+// a number.
+func (x *Index) NetworksAt(around int32) []SetID {
+	if around < 0 {
+		return []SetID{Any}
 	}
-	return []SetID{Any}
+	sets := slices.Clone(x.atoms[around].Sets)
+	if last := len(sets) - 1; x.rs.Sets[sets[last]].Kind == KindOutside {
+		sets = sets[:last]
+	}
+	return sets
 }
