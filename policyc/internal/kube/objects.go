@@ -21,6 +21,9 @@ func (r *reader) namespace(_ string, data []byte, o Object) {
 	if !r.decode(data, &n, o, diag.Warning) || !r.once("Namespace", "", n.Name, o) {
 		return
 	}
+	if !r.validNamespace(o, n.Name, "metadata", "name") || !r.validLabels(o, n.Labels, "metadata", "labels") {
+		return
+	}
 	r.c.Namespaces = append(r.c.Namespaces, &Namespace{Name: n.Name, Labels: namespaceLabels(n.Name, n.Labels), Object: o})
 }
 
@@ -68,13 +71,20 @@ func (r *reader) addPod(kind string, meta metav1.ObjectMeta, spec *corev1.PodSpe
 	if !r.once(cmp.Or(kind, "Pod"), namespace, meta.Name, o) {
 		return nil
 	}
+	at := []any{"metadata", "labels"}
+	if kind != "" {
+		at = []any{"spec", "template", "metadata", "labels"}
+	}
+	if !r.validNamespace(o, namespace, "metadata", "namespace") || !r.validLabels(o, meta.Labels, at...) {
+		return nil
+	}
 	p := &Pod{
 		Namespace: namespace, Name: meta.Name, Labels: meta.Labels, Addrs: addrs,
 		HostNetwork: spec.HostNetwork, NodeName: spec.NodeName, Kind: strings.ToLower(kind), Object: o,
 	}
 	for _, container := range spec.Containers {
 		for _, port := range container.Ports {
-			if port.Name != "" {
+			if port.Name != "" && r.validPort(o, port.Name) {
 				p.Ports = append(p.Ports, port)
 			}
 		}
@@ -130,7 +140,7 @@ func (r *reader) workload(kind string, data []byte, o Object) {
 
 func (r *reader) node(_ string, data []byte, o Object) {
 	var n corev1.Node
-	if !r.decode(data, &n, o, diag.Warning) || !r.once("Node", "", n.Name, o) {
+	if !r.decode(data, &n, o, diag.Warning) || !r.once("Node", "", n.Name, o) || !r.validLabels(o, n.Labels, "metadata", "labels") {
 		return
 	}
 	var texts []string

@@ -2,13 +2,16 @@ package kube
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 	clusterv1 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	"bulkhead/policyc/internal/diag"
@@ -47,6 +50,39 @@ func dotted(path []any) string {
 // under is a path one or several steps on, without touching the first.
 func under(path []any, steps ...any) []any {
 	return append(append(make([]any, 0, len(path)+len(steps)), path...), steps...)
+}
+
+// validLabels judges labels as the API server does. What it would refuse no Pod
+// has, and no policy could name.
+func (r *reader) validLabels(o Object, labels map[string]string, path ...any) bool {
+	j := &judge{o, r.list, true}
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if validation.IsQualifiedName(key) != nil {
+			j.bad(path, "at most 63 letters, digits, '-', '_' and '.', with a domain and '/' before them or not", "%q is no label's key", key)
+		}
+		if validation.IsValidLabelValue(labels[key]) != nil {
+			j.bad(path, "at most 63 letters, digits, '-', '_' and '.'", "%q is no label's value", labels[key])
+		}
+	}
+	return j.good
+}
+
+// validNamespace judges the name of a namespace, which is a label's value.
+func (r *reader) validNamespace(o Object, name string, path ...any) bool {
+	j := &judge{o, r.list, true}
+	if validation.IsDNS1123Label(name) != nil {
+		j.bad(path, "at most 63 small letters, digits and '-'", "%q is no name of a namespace", name)
+	}
+	return j.good
+}
+
+// validPort judges the name of a port, which becomes part of a label's key.
+func (r *reader) validPort(o Object, name string) bool {
+	j := &judge{o, r.list, true}
+	if validation.IsValidPortName(name) != nil {
+		j.bad([]any{"spec", "containers"}, "at most 15 small letters, digits and '-'", "%q is no name of a port", name)
+	}
+	return j.good
 }
 
 func (r *reader) validNetwork(p *NetworkPolicy) bool {
