@@ -16,39 +16,47 @@ import (
 
 // TestAttackFlood has mallory send as fast as it can, of each kind that makes a
 // switch keep something, or answer: A01, A02, A09, A19 and A20 of the attack
-// table. Meanwhile bob speaks with alice, and must not notice.
+// table. Meanwhile bob speaks with alice, and must not notice. Every day it is on
+// TAPs; with the whole numbers on veths with AF_XDP, too.
 func TestAttackFlood(t *testing.T) {
 	root(t)
 	if testing.Short() {
 		t.Skip("floods take half a minute")
 	}
-	s := stage(t, "tap", "sessions = 65536\nframes = 4096")
+	flood(t, "tap")
+	if long() {
+		flood(t, "xdp")
+	}
+}
+
+func flood(t *testing.T, driver string) {
+	s := stage(t, driver, "sessions = 65536\nframes = 16384")
 	// alice's kernel says nothing to mallory: what is opened stays half open.
 	in(t, s.alice, "nft add table inet quiet", "nft 'add chain inet quiet in { type filter hook input priority 0; }'",
 		fmt.Sprintf("nft add rule inet quiet in ip saddr %s drop", sceneIP(mallory, 0)), fmt.Sprintf("nft add rule inet quiet in ip6 saddr %s drop", sceneIP(mallory, 1)))
 	w := s.talk()
 	defer w.end()
-	w.during("A20", "nothing: bob alone", nil)
-	w.during("A01", "random headers", randomHeaders(t))
-	w.during("A02", "SYNs", floodOf(t, 65535, func(p *packet.Spec, i int) {
+	w.during("A20", "nothing: bob alone, "+driver, nil)
+	w.during("A01", "random headers, "+driver, randomHeaders(t))
+	w.during("A02", "SYNs, "+driver, floodOf(t, 65535, func(p *packet.Spec, i int) {
 		p.Proto, p.Payload, p.SrcPort, p.Seq = packet.ProtoTCP, nil, uint16(1+i), uint32(i)*2654435761
 	}))
-	w.during("A02", "datagrams of new flows", floodOf(t, 65535, func(p *packet.Spec, i int) { p.SrcPort = uint16(1 + i) }))
-	w.during("A09", "first fragments of nothing more", partsOf(t, 0, 64))
-	w.during("A09", "later fragments without a first", partsOf(t, 64, 128))
-	w.during("A19", "broadcast", floodOf(t, 1, func(p *packet.Spec, _ int) {
+	w.during("A02", "datagrams of new flows, "+driver, floodOf(t, 65535, func(p *packet.Spec, i int) { p.SrcPort = uint16(1 + i) }))
+	w.during("A09", "first fragments of nothing more, "+driver, partsOf(t, 0, 64))
+	w.during("A09", "later fragments without a first, "+driver, partsOf(t, 64, 128))
+	w.during("A19", "broadcast, "+driver, floodOf(t, 1, func(p *packet.Spec, _ int) {
 		if p.Src.Is4() {
 			p.DstMAC, p.Dst = packet.MAC{255, 255, 255, 255, 255, 255}, addr("10.93.0.255")
 		} else {
 			p.DstMAC, p.Dst = packet.MAC{0x33, 0x33, 0, 0, 0, 1}, addr("ff02::1")
 		}
 	}))
-	w.amplifies("A19", "questions for the gateway's MAC", func() [][]byte {
+	w.amplifies("A19", "questions for the gateway's MAC, "+driver, func() [][]byte {
 		return [][]byte{made(t, 0, func(p *packet.Spec) {
 			p.ARP, p.DstMAC, p.Dst = packet.ARPRequest, packet.MAC{255, 255, 255, 255, 255, 255}, addr(sceneGateway4)
 		})}
 	}())
-	w.amplifies("A19", "pings to the gateway, and packets whose time is up", expiring(t))
+	w.amplifies("A19", "pings to the gateway, and packets whose time is up, "+driver, expiring(t))
 	if n := s.port("alice").Drops["session-quota"] + s.port("bob").Drops["session-quota"]; n != 0 {
 		t.Errorf("%d packets of alice and bob found no room", n)
 	}

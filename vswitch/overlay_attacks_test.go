@@ -39,9 +39,25 @@ func (s *site) injects(t *testing.T, what, port, reason string, do func(), times
 	if got < times {
 		t.Errorf("%s: %d of %d counted as %s: %v", what, got, times, reason, s.port(t, port).Drops)
 	}
-	if n := web(isInjected) + web(isTunnel) + db(isInjected); n != 0 {
+	n := web(isInjected) + web(isTunnel) + db(isInjected)
+	if n != 0 {
 		t.Errorf("%s: %d frames were delivered", what, n)
 	}
+	s.tally("A07", int(times), n, reason)
+}
+
+// tally adds to what an attack has sent, and how much of it got through or was
+// dropped for a reason.
+func (s *site) tally(id string, sent, through int, reason string) {
+	if s.tried == nil {
+		s.tried = map[string]*attackRow{}
+	}
+	if s.tried[id] == nil {
+		s.tried[id] = &attackRow{id: id, reasons: map[string]uint64{}}
+	}
+	row := s.tried[id]
+	row.sent, row.delivered = row.sent+uint64(sent), row.delivered+uint64(through)
+	row.reasons[reason] += uint64(sent)
 }
 
 func isTunnel(f *packet.Frame) bool { return f.Headers.Key.DstPort == 4789 }
@@ -78,13 +94,13 @@ func (s *site) cutShort(t *testing.T, inner []byte) {
 	t.Helper()
 	h, k, _, _, _ := s.addresses()
 	whole := append([]byte{8, 0, 0, 0, 0, 0, 100, 0}, inner...)
+	before, web := s.port(t, "up").Drops, s.capture(t, s.web, "eth0")
 	dropped := func() (n uint64) {
-		for _, d := range s.port(t, "up").Drops {
+		for _, d := range since(before, s.port(t, "up").Drops) {
 			n += d
 		}
 		return n
 	}
-	before, web := dropped(), s.capture(t, s.web, "eth0")
 	within(t, s.k, func() error {
 		c, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(k)}, &net.UDPAddr{IP: net.ParseIP(h), Port: 4789})
 		if err != nil {
@@ -100,12 +116,16 @@ func (s *site) cutShort(t *testing.T, inner []byte) {
 	})
 	want, got := uint64(len(whole)), uint64(0)
 	for end := time.Now().Add(2 * time.Second); got < want && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		got = dropped() - before
+		got = dropped()
 	}
 	if got < want {
 		t.Errorf("cut short at every byte: %d of %d were dropped", got, want)
 	}
-	if n := web(isInjected); n != 0 {
+	n := web(isInjected)
+	if n != 0 {
 		t.Errorf("cut short: web's own capture has %d of the frames", n)
+	}
+	for reason, d := range since(before, s.port(t, "up").Drops) {
+		s.tally("A08", int(d), n, reason)
 	}
 }
