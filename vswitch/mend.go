@@ -139,11 +139,18 @@ func (sw *Switch) release(id packet.PortID, why error) {
 	sw.live.Store(next)
 	sw.settle()
 	sw.opened[id] = next.ports[id]
-	sw.failed.Delete(id)
+	sw.forget(id)
 	sw.retire(id, gone)
 	if err := gone.port.Close(); err != nil {
 		sw.log.Error("port-close", "port", gone.name, "error", err)
 	}
+}
+
+// forget lets go of what was wrong with a port that is no more. The mender would set up
+// the link of nothing.
+func (sw *Switch) forget(id packet.PortID) {
+	sw.failed.Delete(id)
+	sw.notUp.Delete(id)
 }
 
 // reopen opens absent ports of the configuration in force, each on its own:

@@ -174,6 +174,7 @@ func (p *plan) undo(sw *Switch) error {
 // finish closes what is no longer wanted and sets the links of what is new up.
 func (p *plan) finish(sw *Switch) {
 	for i, gone := range p.gone {
+		sw.forget(p.removed[i])
 		sw.retire(p.removed[i], gone)
 		if err := gone.port.Close(); err != nil {
 			sw.log.Error("port-close", "port", gone.name, "error", err)
@@ -202,8 +203,7 @@ func (sw *Switch) raise(id packet.PortID) {
 // begin makes a number a new port's: what its last port had learned is not the
 // new one's. What it had counted went with it (retire).
 func (sw *Switch) begin(id packet.PortID) {
-	sw.failed.Delete(id)
-	sw.notUp.Delete(id)
+	sw.forget(id)
 	sw.state.FDB.FlushPort(id)
 	sw.state.Links.Forget(id)
 	sw.setQuota(id)

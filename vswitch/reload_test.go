@@ -506,3 +506,22 @@ func TestALinkIsSetUpAgain(t *testing.T) {
 	a.upErr.Store(nil)
 	eventually(t, "it is up", func() bool { up, _ := l.sw.Control("", nil).health(a.id, a); return up })
 }
+
+// A port whose link cannot be set up, and that a reload takes away, is not set up any
+// more: the mender would do it to nothing.
+func TestALinkOfAPortThatIsGoneIsNotSetUp(t *testing.T) {
+	l := newLab(t, twoPorts())
+	no := errors.New("no carrier for you")
+	l.odd["a"] = func(p *labPort, i int) port.Queue { p.upErr.Store(&no); return labQueue{p.Port.Queues()[i], p} }
+	if err := l.sw.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.reload(labSegment + member("b", 2, "")); err != nil {
+		t.Fatal(err)
+	}
+	l.sw.mendOnce(time.Now())
+	l.sw.notUp.Range(func(id, why any) bool {
+		t.Errorf("port number %d, which is nobody's, is to be set up: %v", id, why)
+		return true
+	})
+}
