@@ -6,7 +6,7 @@ T     ?= 5m
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit race attack fault soak differential growth lint vet staticcheck vuln fuzz fuzz-all bench report compare demo smoke deps install clean
+.PHONY: help build test test-unit race attack fault soak simulate differential growth lint vet staticcheck vuln fuzz fuzz-all bench report compare demo smoke deps install clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ fault: deps ## the switch under faults, on real devices: what was done to it, wh
 
 soak: deps ## the daemon for T, an hour or a night, with traffic, floods, changes and kills: flat, or it fails (root)
 	BULKHEAD_SOAK=$(T) $(GO) test -v -count=1 -timeout 0 -run '^TestSoak' ./vswitch
+
+simulate: ## the whole daemon in one process, by seeds, for D: steps and faults at random, each outcome held against a model
+	$(GO) test -v -count=1 -timeout 0 -run '^TestSimulation$$' ./vswitch -simulate $(D) -first $$(date +%s)00
 
 differential: deps ## a policy's meaning by eval, tables, switch and kernel, a million questions, up to 70,000 rules (root)
 	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m ./policyc/internal/oracle

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 
@@ -31,7 +30,7 @@ type floor struct {
 }
 
 // recent refuses a policy of an older generation than it must have.
-func recent(cfg *config.Config, rules *policy.Ruleset, least floor) error {
+func recent(d disk, cfg *config.Config, rules *policy.Ruleset, least floor) error {
 	if rules.Generation < cfg.PolicyLeast {
 		return fmt.Errorf("generation %d is older than policy_generation, %d; build it with --generation %d", rules.Generation, cfg.PolicyLeast, cfg.PolicyLeast)
 	}
@@ -45,7 +44,7 @@ func recent(cfg *config.Config, rules *policy.Ruleset, least floor) error {
 	if !least.kept {
 		return nil
 	}
-	last, err := readGeneration(cfg.PolicyState)
+	last, err := readGeneration(d, cfg.PolicyState)
 	if err != nil {
 		return err
 	}
@@ -63,10 +62,10 @@ func (sw *Switch) keepGeneration(cfg *config.Config, rules *policy.Ruleset) {
 	if rules == nil || len(cfg.PolicyKeys) == 0 {
 		return
 	}
-	if last, err := readGeneration(cfg.PolicyState); err == nil && last == rules.Generation {
+	if last, err := readGeneration(sw.world.disk, cfg.PolicyState); err == nil && last == rules.Generation {
 		return
 	}
-	if sw.keepErr = writeGeneration(cfg.PolicyState, rules.Generation); sw.keepErr != nil {
+	if sw.keepErr = writeGeneration(sw.world.disk, cfg.PolicyState, rules.Generation); sw.keepErr != nil {
 		sw.log.Warn("generation-not-kept", "file", cfg.PolicyState, "error", sw.keepErr, "effect", "after a restart an older policy is taken")
 	}
 }
@@ -77,8 +76,8 @@ const maxState = 64
 
 // readGeneration reads the generation that was in force last; without a file it
 // is 0.
-func readGeneration(path string) (uint64, error) {
-	text, err := readWhole(path, maxState)
+func readGeneration(d disk, path string) (uint64, error) {
+	text, err := readWhole(d, path, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -95,30 +94,31 @@ func readGeneration(path string) (uint64, error) {
 
 // writeGeneration replaces the file: whoever reads it, and a machine that loses
 // power, finds the old number or the new one.
-func writeGeneration(path string, n uint64) (err error) {
+func writeGeneration(d disk, path string, n uint64) (err error) {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := d.MkdirAll(dir); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, ".generation-"+rand.Text()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	name := filepath.Join(dir, ".generation-"+rand.Text())
+	f, err := d.Create(name)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			os.Remove(f.Name())
+			_ = d.Remove(name)
 		}
 	}()
 	_, err = fmt.Fprintf(f, "%d\n", n)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	if err = d.Rename(name, path); err != nil {
 		return err
 	}
-	d, err := os.Open(dir)
+	in, err := d.Open(dir)
 	if err != nil {
 		return nil // it is written; only a loss of power could take it back
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(in.Sync(), in.Close())
 }

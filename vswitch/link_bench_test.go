@@ -100,7 +100,7 @@ func BenchmarkLoadAndLink(b *testing.B) {
 			var loads, links []time.Duration
 			for b.Loop() {
 				begun := time.Now()
-				rules, _, err := readRules(l.sw.cfg, path, floor{})
+				rules, _, err := readRules(theWorld.disk, l.sw.cfg, path, floor{})
 				if err != nil {
 					b.Fatal(err)
 				}

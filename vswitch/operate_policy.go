@@ -97,7 +97,7 @@ func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
 	if p.AllowOlder {
 		least = floor{}
 	}
-	rules, by, err := readRules(sw.cfg, p.File, least)
+	rules, by, err := readRules(sw.world.disk, sw.cfg, p.File, least)
 	if err == nil && p.Signed && len(by) == 0 {
 		err = errors.New("it must be signed with a key that the configuration trusts, and policy_keys names none")
 	}

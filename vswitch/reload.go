@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"syscall"
 
 	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
@@ -44,7 +42,7 @@ var errClosed = errors.New("the switch is closed")
 // reload is Reload under mu.
 func (sw *Switch) reload(wanted *config.Config) error {
 	cfg, fixed := keepFixed(sw.cfg, wanted)
-	rules, by, err := readRules(cfg, cfg.Policy, floor{inForce: sw.rules, kept: true})
+	rules, by, err := readRules(sw.world.disk, cfg, cfg.Policy, floor{inForce: sw.rules, kept: true})
 	if errors.Is(err, fs.ErrNotExist) && sw.rules == nil {
 		rules, err = nil, nil // there was none before: still everything is denied
 	} else if err != nil {
@@ -228,8 +226,8 @@ func known(totals map[countedRule]uint64, rules *policy.Ruleset) map[countedRule
 // readWhole reads a file that has its bytes already, and no more of it than it
 // says that it has: the switch is locked meanwhile, and must not wait for the
 // writer of a pipe, or for a file of /proc, which says that it has none.
-func readWhole(path string, most int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+func readWhole(d disk, path string, most int64) ([]byte, error) {
+	f, err := d.Open(path)
 	if err != nil {
 		return nil, err
 	}

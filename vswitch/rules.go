@@ -13,7 +13,7 @@ import (
 // loadRules reads the policy of the start. No file named, or none there yet,
 // is no policy: everything is denied, and the status says so.
 func (sw *Switch) loadRules(cfg *config.Config) error {
-	rules, by, err := readRules(cfg, cfg.Policy, floor{kept: true})
+	rules, by, err := readRules(sw.world.disk, cfg, cfg.Policy, floor{kept: true})
 	if errors.Is(err, fs.ErrNotExist) {
 		sw.rulesFrom, sw.rulesErr = cfg.Policy, err.Error()
 		sw.log.Warn("no-policy", "file", cfg.Policy, "effect", "everything is denied", "cure", "policyc build FILE... -o "+cfg.Policy+", then vsctl reload")
@@ -51,18 +51,18 @@ const (
 // policy. Keys are read first, and from their files each time: one that was
 // taken back is not trusted once more, and one that cannot be read stops the
 // load rather than the check.
-func readRules(cfg *config.Config, path string, least floor) (*policy.Ruleset, []policy.KeyID, error) {
-	keys, err := readKeys(cfg.PolicyKeys)
+func readRules(d disk, cfg *config.Config, path string, least floor) (*policy.Ruleset, []policy.KeyID, error) {
+	keys, err := readKeys(d, cfg.PolicyKeys)
 	if err != nil || path == "" {
 		return nil, nil, err
 	}
-	data, err := readWhole(path, maxPolicy)
+	data, err := readWhole(d, path, maxPolicy)
 	if err != nil {
 		return nil, nil, fmt.Errorf("policy: %w", err)
 	}
 	rules, by, err := judge(data, keys)
 	if err == nil {
-		err = recent(cfg, rules, least)
+		err = recent(d, cfg, rules, least)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("policy %s: %w", path, err)
@@ -86,11 +86,11 @@ func judge(data []byte, keys []ed25519.PublicKey) (rules *policy.Ruleset, by []p
 }
 
 // readKeys reads the keys that the configuration trusts.
-func readKeys(list []config.PolicyKey) ([]ed25519.PublicKey, error) {
+func readKeys(d disk, list []config.PolicyKey) ([]ed25519.PublicKey, error) {
 	var keys []ed25519.PublicKey
 	var errs []error
 	for _, k := range list {
-		key, err := readKey(k)
+		key, err := readKey(d, k)
 		errs, keys = append(errs, err), append(keys, key)
 	}
 	return keys, errors.Join(errs...)
@@ -98,11 +98,11 @@ func readKeys(list []config.PolicyKey) ([]ed25519.PublicKey, error) {
 
 // readKey reads one key. A file that is not there is no file of the policy: its
 // error must not be taken for that.
-func readKey(k config.PolicyKey) (ed25519.PublicKey, error) {
+func readKey(d disk, k config.PolicyKey) (ed25519.PublicKey, error) {
 	if k.File == "" {
 		return k.Key, nil
 	}
-	text, err := readWhole(k.File, maxKey)
+	text, err := readWhole(d, k.File, maxKey)
 	if err != nil {
 		return nil, fmt.Errorf("policy_keys: %v; no policy is loaded without its keys", err)
 	}

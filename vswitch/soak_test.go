@@ -83,6 +83,7 @@ func newSoak(t *testing.T, length time.Duration) *soak {
 	k := &soak{life: min(length/4, 10*time.Minute)}
 	k.every = max(time.Second, k.life/60)
 	k.scene = staged(t, "tap+packet+xdp", "sessions = 65536\nframes = 16384", "workers = 2\nmetrics = \"127.0.0.1:9477\"")
+	t.Cleanup(k.lastWords)
 	k.policies()
 	k.talk = k.chats()
 	k.floods = k.flood()
@@ -189,6 +190,16 @@ func (k *soak) ends(n int) {
 	k.run()
 	row.start = time.Since(begun)
 	k.silenced()
+}
+
+// lastWords prints the end of the daemon's log, if something was wrong.
+func (k *soak) lastWords() {
+	if !k.t.Failed() {
+		return
+	}
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(k.config), "log"))
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	k.t.Logf("the daemon's log, %v:\n%s", err, strings.Join(lines[max(0, len(lines)-60):], "\n"))
 }
 
 // silenced has mallory's kernel say nothing, whose device may be new.

@@ -43,6 +43,7 @@ type Switch struct {
 	log         *slog.Logger
 	open        Opener
 	helper      Helper // nil: this process opens ports
+	world       world
 	started     time.Time
 	workerCount int
 	workers     []*worker
@@ -128,8 +129,13 @@ func New(cfg *config.Config, open Opener, log *slog.Logger) (*Switch, error) {
 
 // NewApart is New for a switch whose ports another process opens.
 func NewApart(cfg *config.Config, open Opener, apart Apart, log *slog.Logger) (*Switch, error) {
+	return newSwitch(cfg, open, apart, theWorld, log)
+}
+
+// newSwitch is NewApart in a world.
+func newSwitch(cfg *config.Config, open Opener, apart Apart, around world, log *slog.Logger) (*Switch, error) {
 	sw := &Switch{
-		helper: apart.Helper, memory: apart.Memory,
+		world: around, helper: apart.Helper, memory: apart.Memory,
 		log: log, open: open, started: time.Now(), workerCount: cfg.Workers,
 		cfg: cfg, file: cfg, stated: stated{endpoints: map[string]ownedEndpoint{}}, tellers: map[string]*teller{}, arrivals: map[string]dataplane.Time{},
 		version: uint64(time.Now().UnixMilli()), // another process's is another

@@ -1,7 +1,6 @@
 package vswitch
 
 import (
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +18,7 @@ type worker struct {
 	sw     *Switch
 	lane   *dataplane.Worker
 	pool   *port.Pool
-	epoll  *sys.Epoll
+	epoll  poller
 
 	batch packet.Batch
 	out   outlets
@@ -72,7 +71,7 @@ const pollEvery = time.Millisecond
 const idleWait = 500 * time.Millisecond
 
 func newWorker(sw *Switch, number int) (*worker, error) {
-	epoll, err := sys.NewEpoll()
+	epoll, err := sw.world.poller()
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +89,7 @@ func newWorker(sw *Switch, number int) (*worker, error) {
 // run is the worker's life; close(stopped) is its last act.
 func (w *worker) run() {
 	defer close(w.stopped)
-	runtime.LockOSThread()
+	w.sw.world.thread()
 	w.load.began = time.Now()
 	for round := 0; !w.stop.Load(); round++ {
 		w.rounds.Store(uint64(round) + 1)
@@ -104,7 +103,7 @@ func (w *worker) run() {
 			if round%lookAround == 0 {
 				w.wait(0)
 			}
-		case time.Since(w.lastBusy) < spinFor:
+		case time.Since(w.lastBusy) < w.sw.world.spin:
 			sys.Yield()
 			w.wait(0)
 		default:
