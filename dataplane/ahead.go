@@ -29,6 +29,8 @@ const stride = 32
 // ahead is what reading a stretch has found out.
 type ahead struct {
 	passages [stride]passage
+	hashes   [stride]uint64 // of the flows; zero where there is none
+	rows     [stride]uint32 // of the session table, where their sessions seem to be
 }
 
 // stretch carries frames from to to of the batch through the switch.
@@ -76,8 +78,12 @@ func (x *walk) read(f *packet.Frame, p *passage) {
 		f.Drop(reason)
 		return
 	}
-	if h := &f.Headers; p.seg != nil && h.Kind == packet.KindIP {
-		h.Key.Zone = p.seg.Zone
+	h := &f.Headers
+	if p.seg == nil {
+		return
+	}
+	h.Key.Zone = p.seg.Zone
+	if h.Kind == packet.KindIP {
 		key := &h.Key
 		if h.ICMPError {
 			h.Inner.Zone = p.seg.Zone
@@ -93,15 +99,29 @@ func (x *walk) read(f *packet.Frame, p *passage) {
 // nothing may be read without the shard's lock, which would wait for the reads
 // before it (BenchmarkWorkers of bench/walk).
 func (s *Sessions) touch(a *ahead, n int) {
-	passages := a.passages[:n]
+	passages, hashes, rows := a.passages[:n], a.hashes[:n], a.rows[:n]
 	for i := range passages {
-		s.shard(passages[i].hash).table.Prefetch(passages[i].hash)
+		hashes[i] = passages[i].hash
+	}
+	if s.shared {
+		s.touchShared(hashes, rows)
+	} else {
+		s.shards[0].table.TouchAll(hashes, rows)
 	}
 	for i := range passages {
-		p := &passages[i]
-		shard := s.of(p.hash)
-		p.row = shard.table.Touch(p.hash)
-		s.done(shard)
-		shard.table.PrefetchSession(p.row)
+		passages[i].row = rows[i]
+	}
+}
+
+// touchShared is touch of shards that have locks.
+func (s *Sessions) touchShared(hashes []uint64, rows []uint32) {
+	for _, hash := range hashes {
+		s.shard(hash).table.Prefetch(hash)
+	}
+	for i, hash := range hashes {
+		shard := s.lock(hash)
+		rows[i] = shard.table.Touch(hash)
+		s.unlock(shard)
+		shard.table.PrefetchSession(rows[i])
 	}
 }

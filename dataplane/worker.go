@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"bulkhead/dataplane/conntrack"
+	"bulkhead/dataplane/internal/hashtab"
 	"bulkhead/dataplane/packet"
 )
 
@@ -52,6 +53,7 @@ func NewWorker(state *State, mine, workers int) *Worker {
 // both directions find it, whichever worker has them. With one worker there
 // is one shard and no lock is taken.
 type Sessions struct {
+	secret hashtab.Secret // of every shard's hash
 	shards []sessionShard
 	shared bool
 }
@@ -74,7 +76,8 @@ func NewSessions(cfg conntrack.Config, workers int) (*Sessions, error) {
 	if workers > 1 {
 		n = sessionShards
 	}
-	s := &Sessions{shards: make([]sessionShard, n), shared: n > 1}
+	cfg.Secret = cfg.Secret.OrBoot()
+	s := &Sessions{secret: cfg.Secret, shards: make([]sessionShard, n), shared: n > 1}
 	for _, bound := range []*uint32{&cfg.Sessions, &cfg.PortQuota, &cfg.EmbryonicQuota} {
 		if *bound != 0 {
 			*bound = max(1, *bound/uint32(n))
@@ -104,7 +107,7 @@ func (s *Sessions) Close() {
 func (s *Sessions) Shards() int { return len(s.shards) }
 
 // hash returns a flow's symmetric, keyed hash: the same for both directions.
-func (s *Sessions) hash(k *packet.Key) uint64 { return s.shards[0].table.Hash(k) }
+func (s *Sessions) hash(k *packet.Key) uint64 { return conntrack.Hash(&s.secret, k) }
 
 // shard returns the shard of a hash.
 func (s *Sessions) shard(hash uint64) *sessionShard {
@@ -116,18 +119,25 @@ func (s *Sessions) shard(hash uint64) *sessionShard {
 
 // of returns the shard of a hash, locked; done unlocks it.
 func (s *Sessions) of(hash uint64) *sessionShard {
-	shard := s.shard(hash)
-	if s.shared {
-		shard.mu.Lock()
+	if !s.shared {
+		return &s.shards[0]
 	}
+	return s.lock(hash)
+}
+
+func (s *Sessions) lock(hash uint64) *sessionShard {
+	shard := s.shard(hash)
+	shard.mu.Lock()
 	return shard
 }
 
 func (s *Sessions) done(shard *sessionShard) {
 	if s.shared {
-		shard.mu.Unlock()
+		s.unlock(shard)
 	}
 }
+
+func (s *Sessions) unlock(shard *sessionShard) { shard.mu.Unlock() }
 
 // expire looks at a few sessions of one shard, the worker's next.
 func (s *Sessions) expire(w *Worker, now Time) {

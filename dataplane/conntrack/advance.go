@@ -11,11 +11,18 @@ import (
 // vouched for, since what it says is believed.
 func (t *Table) Advance(s *Session, d Direction, f *packet.Frame, now Time) drop.Reason {
 	t.own.Enter()
-	defer t.own.Leave()
-	d &= 1
-	if s.state < tcpStates {
-		return t.advanceTCP(s, d, f, now)
+	reason := drop.None
+	if d &= 1; s.state < tcpStates {
+		reason = t.advanceTCP(s, d, f, now)
+	} else {
+		reason = t.advanceOther(s, d, f, now)
 	}
+	t.own.Leave() // not deferred: that costs every packet 2 ns
+	return reason
+}
+
+// advanceOther is Advance for what has no states of its own: queries and answers.
+func (t *Table) advanceOther(s *Session, d Direction, f *packet.Frame, now Time) drop.Reason {
 	if s.state == StateEcho && !s.echoLegal(d, f.Headers.ICMPType) {
 		return drop.ICMPUnmatched
 	}

@@ -72,13 +72,7 @@ func BenchmarkHitMillionStaged(b *testing.B) {
 		for j := range batch {
 			hashes[j] = table.Hash(&keys[at+j])
 		}
-		for j := range batch {
-			table.Prefetch(hashes[j])
-		}
-		for j := range batch {
-			rows[j] = table.Touch(hashes[j])
-			table.PrefetchSession(rows[j])
-		}
+		table.TouchAll(hashes[:], rows[:])
 		for j := range batch {
 			s, d := table.FindNear(rows[j], &keys[at+j], hashes[j], 0)
 			if s == nil || table.Advance(s, d, f, 0) != drop.None {

@@ -104,16 +104,15 @@ func checksumOffset(proto uint8) (uint16, bool) {
 // fragment: only who puts the packet together can tell.
 // Protocols with another checksum, SCTP, or none are left to the receiver.
 func VerifyChecksum(f *Frame) bool {
+	c := f.Offload.Checksum // small enough to stand where it is called
+	return c == ChecksumGood || c == ChecksumPartial || c == ChecksumUnknown && sumIsRight(f)
+}
+
+// sumIsRight is VerifyChecksum of a frame of which nothing is known.
+func sumIsRight(f *Frame) bool {
 	h := &f.Headers
-	switch f.Offload.Checksum {
-	case ChecksumGood, ChecksumPartial:
+	if h.Kind == KindFragment {
 		return true
-	case ChecksumUnknown:
-		if h.Kind == KindFragment {
-			return true
-		}
-	case ChecksumBad:
-		return false
 	}
 	p := f.Bytes()[h.L4:h.PacketEnd]
 	switch h.Key.Proto {

@@ -255,6 +255,40 @@ func TestTwoChoicesRarelyFail(t *testing.T) {
 	}
 }
 
+// TouchAll finds of a batch what Touch finds of each, in an index so full that many
+// rows are in their second bucket; and most of it is right.
+func TestTouchAllIsTouchOfEach(t *testing.T) {
+	const n = 1 << 12
+	x, err := NewIndex(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	r := rand.New(rand.NewPCG(3, 3))
+	var hashes []uint64
+	for row := range uint32(n) {
+		h := r.Uint64()
+		if _, added := x.Insert(h, row); added {
+			hashes = append(hashes, h)
+		}
+	}
+	hashes = append(hashes, 0, r.Uint64(), r.Uint64())
+	rows := make([]uint32, len(hashes)+1)
+	x.TouchAll(hashes, rows)
+	right := 0
+	for i, h := range hashes {
+		if rows[i] != x.Touch(h) {
+			t.Fatalf("hash %x: row %d in a batch, %d alone", h, rows[i], x.Touch(h))
+		}
+		if rows[i] == uint32(i) {
+			right++
+		}
+	}
+	if right < n*9/10 {
+		t.Errorf("%d of %d rows were guessed right", right, n)
+	}
+}
+
 func TestBucketIsACacheLine(t *testing.T) {
 	if size := reflect.TypeFor[Bucket]().Size(); size != 64 {
 		t.Errorf("a bucket is %d bytes", size)

@@ -205,3 +205,21 @@ func (x *Index) Touch(hash uint64) uint32 {
 // Prefetch has the first bucket of a hash fetched without reading it: unlike
 // Touch it needs no lock where goroutines share the index.
 func (x *Index) Prefetch(hash uint64) { hugemem.Prefetch(&x.rows[x.first(hash)]) }
+
+// TouchAll is Touch of as many hashes as there are rows to write, at most, with
+// every bucket fetched before the first is read: the waits overlap.
+func (x *Index) TouchAll(hashes []uint64, rows []uint32) {
+	rows = rows[:len(hashes)]
+	for i, hash := range hashes {
+		rows[i] = x.first(hash) // the bucket's number stands where the row's is to be
+	}
+	hugemem.PrefetchRows(x.rows, rows)
+	for i, hash := range hashes {
+		b := &x.rows[rows[i]]
+		m := b.match(tag(hash))
+		if m == 0 && b.spilled != 0 {
+			b, m = x.Second(hash, b)
+		}
+		rows[i] = b.rows[m.Lane()&(Lanes-1)]
+	}
+}

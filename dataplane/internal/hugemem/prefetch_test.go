@@ -17,9 +17,14 @@ func TestPrefetchReadsNothing(t *testing.T) {
 			table.Rows[i].count = uint32(i) + 1
 		}
 	}()
+	which := make([]uint32, len(table.Rows))
 	for i := range table.Rows {
+		which[i] = uint32(i)
 		Prefetch(&table.Rows[i])
 	}
+	PrefetchRows(table.Rows, which)
+	PrefetchRows(table.Rows, nil)
+	PrefetchRows(table.Rows, []uint32{1 << 31}) // of no row: nothing is read
 	<-written
 	for i := range table.Rows {
 		Prefetch(&table.Rows[i])
@@ -27,7 +32,7 @@ func TestPrefetchReadsNothing(t *testing.T) {
 			t.Fatalf("row %d is %d", i, table.Rows[i].count)
 		}
 	}
-	if n := testing.AllocsPerRun(100, func() { Prefetch(&table.Rows[1]) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { Prefetch(&table.Rows[1]); PrefetchRows(table.Rows, which) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
