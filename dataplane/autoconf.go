@@ -17,10 +17,11 @@ import (
 // seconds.
 const defaultLease = 3600
 
-// asksDHCP tells whether a packet is a client's question to the segment's server.
+// asksDHCP tells whether a packet of UDP is a client's question to the segment's
+// server.
 func asksDHCP(f *packet.Frame, p *passage) bool {
 	h := &f.Headers
-	if h.Key.Proto != packet.ProtoUDP || p.peer != NoPeer {
+	if p.peer != NoPeer || h.Kind == packet.KindFragment {
 		return false
 	}
 	switch h.Key.DstPort {

@@ -7,7 +7,8 @@
 //
 // and ends each frame once: at a port, taken in by the switch itself, or at a
 // named [drop.Reason]. The files stand in that order: parse is in package
-// packet, then decap.go, identify.go, resolve.go (ARP and ND, which end there),
+// packet, then decap.go, identify.go (recent.go: not for each frame of a train),
+// resolve.go (ARP and ND, which end there), fragment.go (what a part is of),
 // judge.go (known? and decide; stateless.go, journal.go), translate.go (outside
 // addresses: first and last), autoconf.go (DHCP and router solicitations, which
 // end there), forward.go (bridge and route), flood.go,

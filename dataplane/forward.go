@@ -25,6 +25,7 @@ type way struct {
 	port    packet.PortID // the port there; NoPort if it goes to a peer
 	peer    uint16        // the peer; NoPeer if it goes to a port
 	mac     packet.MAC    // wayRoute: the next hop's
+	most    uint32        // bytes of IP that it takes; 0: mtu finds out
 }
 
 // find finds the way of an IP packet. A destination MAC and a destination IP
@@ -58,12 +59,13 @@ func (x *walk) find(f *packet.Frame, p *passage) drop.Reason {
 // findBridge finds the owner of a unicast MAC in the segment.
 func (x *walk) findBridge(f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
-	e, owns := x.holder(f, p)
-	if e != nil && !owns {
+	ep, owns, found := x.s.Identity.ByMACFor(p.segment, h.Dst, p.seg.Zone, &h.Key.Dst)
+	if found && !owns {
 		return drop.Misdirected
 	}
-	if e != nil {
-		p.way = way{kind: wayBridge, segment: p.segment, port: e.Port, peer: e.Peer}
+	if found {
+		e := x.s.Identity.Endpoint(ep)
+		p.way, p.settled = way{kind: wayBridge, segment: p.segment, port: e.Port, peer: e.Peer}, true
 		return drop.None
 	}
 	if _, _, known := x.s.Identity.ByAddr(p.seg.Zone, &h.Key.Dst); known {
@@ -100,7 +102,7 @@ func (x *walk) findFlood(f *packet.Frame, p *passage) drop.Reason {
 // costs no more than to know that it is one.
 func (x *walk) mayFlood(f *packet.Frame, p *passage, kind storm) drop.Reason {
 	p.way = way{kind: wayFlood, segment: p.segment, port: packet.NoPort, peer: NoPeer}
-	if p.port.L2 == nil {
+	if p.port.L2 == nil || p.counted {
 		return drop.None
 	}
 	return x.calm(f, p.port.L2, kind)
@@ -125,6 +127,7 @@ func (x *walk) findRoute(f *packet.Frame, p *passage) drop.Reason {
 	}
 	zone := p.seg.Zone
 	ep, _, found := x.s.Identity.ByAddr(zone, dst)
+	p.settled = found
 	if !found {
 		next, routed := x.s.Routes.Lookup(zone, dst)
 		if !routed {
@@ -236,6 +239,14 @@ func (x *walk) route(f *packet.Frame, p *passage) drop.Reason {
 // mtu returns how many bytes of IP a way takes: no more than its segment, its
 // port, or, in a tunnel, the uplink less the tunnel's own headers.
 func (x *walk) mtu(w *way) uint32 {
+	if w.most != 0 {
+		return w.most
+	}
+	return x.mtuOf(w)
+}
+
+// mtuOf is mtu of a way of which it is not known.
+func (x *walk) mtuOf(w *way) uint32 {
 	most, id := x.s.Segments[w.segment].MTU, w.port
 	if w.peer != NoPeer {
 		id = x.s.Underlay.Port

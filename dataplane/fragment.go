@@ -6,19 +6,12 @@ import (
 	"bulkhead/dataplane/packet"
 )
 
-// fragment is the walk of a part of an IP packet. Who sent it and where it is to
-// go it says itself; what it is of, only the first part of the packet says. So
-// the first is judged as a packet is, and the others get its ports and are then
+// fragment judges a part of an IP packet. Who sent it and where it is to go it says
+// itself, and has been found; what it is of, only the first part of the packet says.
+// So the first is judged as a packet is, and the others get its ports and are then
 // judged likewise: an open session, or the policy, answers for each. One that
 // comes before the first is held until that has passed (package fragment).
 func (x *walk) fragment(f *packet.Frame, p *passage) drop.Reason {
-	if x.s.NAT.Owns(p.seg.Zone, &f.Headers.Key.Dst) {
-		return drop.NATFragment // only the first has the port that says whose it is
-	}
-	reason := x.locate(f, p)
-	if reason != drop.None {
-		return reason
-	}
 	if x.rec != nil {
 		return x.explainFragment(f, p)
 	}
@@ -39,24 +32,6 @@ func (x *walk) fragment(f *packet.Frame, p *passage) drop.Reason {
 		return drop.None
 	}
 	return x.laterFragment(f, p, &whole.Ports)
-}
-
-// locate finds who sent a fragment and where it is to go.
-func (x *walk) locate(f *packet.Frame, p *passage) drop.Reason {
-	f.Headers.Key.Zone = p.seg.Zone
-	if reason := x.identify(f, p); reason != drop.None {
-		return reason
-	}
-	if p.seg.Snooping && packet.IsMembershipPart(f) {
-		return drop.BadMembership // who listens is read from whole messages: a query in parts would be nobody's
-	}
-	if reason := x.find(f, p); reason != drop.None {
-		return reason
-	}
-	if p.way.kind == wayGateway {
-		return drop.NotForGateway
-	}
-	return drop.None
 }
 
 // partOf tells the packet that a fragment is of.
@@ -102,15 +77,10 @@ func (x *walk) laterFragment(f *packet.Frame, p *passage, of *fragment.Ports) dr
 	return x.passFragment(f, p)
 }
 
-// passFragment judges a fragment that has its packet's ports, and sends it its
-// way.
+// passFragment is pass of a fragment that has its packet's ports.
 func (x *walk) passFragment(f *packet.Frame, p *passage) drop.Reason {
 	p.hash, x.nat = x.State.Sessions.hash(&f.Headers.Key), translation{}
-	if reason := x.judge(f, p); reason != drop.None {
-		return reason
-	}
-	x.learn(f, p)
-	return x.forward(f, p)
+	return x.pass(f, p)
 }
 
 // releaseHeld carries on with the fragments that waited for the first: as copies
@@ -145,7 +115,9 @@ func (x *walk) release(c *packet.Frame, in *passage, first *packet.Frame) drop.R
 		return reason
 	}
 	p := *in
-	p.stranger, p.way, p.row = false, way{}, 0
+	p.bound, p.settled, p.stranger, p.way, p.row = false, false, false, way{}, 0
+	p.counted = true
+	c.Headers.Key.Zone = p.seg.Zone
 	if reason := x.locate(c, &p); reason != drop.None {
 		return reason
 	}

@@ -12,7 +12,7 @@ func (x *walk) toGateway(f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
 	echo := h.Key.Proto == packet.ProtoICMP && h.ICMPType == packet.ICMPEchoRequest ||
 		h.Key.Proto == packet.ProtoICMPv6 && h.ICMPType == packet.ICMPv6EchoRequest
-	if !echo || p.peer != NoPeer || f.Offload.GSO != packet.GSONone {
+	if !echo || h.Kind == packet.KindFragment || p.peer != NoPeer || f.Offload.GSO != packet.GSONone {
 		return drop.NotForGateway
 	}
 	return x.say(f, p, packet.AnswerEcho)

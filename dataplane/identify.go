@@ -33,14 +33,14 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 	if p.peer != NoPeer {
 		return x.identifyRemote(f, p)
 	}
-	src, bound := x.boundSource(f, p)
+	src, bound := x.s.Identity.Source(f.Ingress, p.segment, h.Src, p.seg.Zone, &h.Key.Src)
 	if !bound {
 		if reason := x.unbound(f, p); reason != drop.None {
 			return reason
 		}
 		src = x.destination(p.seg.Zone, &h.Key.Src)
 	}
-	p.src = src
+	p.src, p.bound = src, bound
 	if x.rec != nil {
 		x.rec.note("identify", "source is %s, bound to port %s", x.whoHas(p.seg.Zone, &h.Key.Src), x.s.Names.port(f.Ingress))
 	}

@@ -19,6 +19,7 @@ const expireBudget = 32
 // time of this batch.
 func Run(w *Worker, s *Snapshot, now Time, b *packet.Batch) {
 	x := walk{Worker: w, s: s, now: now, batch: b, received: b.Len()}
+	w.recent.begin(s)
 	for i := 0; i < x.received; i += stride {
 		x.stretch(i, min(i+stride, x.received))
 	}
@@ -58,7 +59,6 @@ type walk struct {
 	batch *packet.Batch
 	// received is how many frames the batch had before the first copy.
 	received int
-	last     last
 	nat      translation // of the frame that is being walked
 	rec      *Recorder   // nil but in Explain
 }
@@ -73,7 +73,10 @@ type passage struct {
 	mute    bool     // the peer says that nothing is to be learned from it
 
 	src, dst identity.ID // who sent it, whom it is for
+	bound    bool        // its sender has it from the port it came in by
+	settled  bool        // the snapshot alone says where it is to go
 	stranger bool        // its source MAC is nobody's, and is to be learned
+	counted  bool        // it was held, and the port's bounds have seen it before
 	way      way         // where it is to go
 	hearing  audience    // of a group message: who is told of it
 
@@ -96,8 +99,6 @@ func (x *walk) frame(f *packet.Frame, p *passage) {
 		reason = x.arp(f, p)
 	case f.Headers.Kind == packet.KindND:
 		reason = x.nd(f, p)
-	case f.Headers.Kind == packet.KindFragment:
-		reason = x.fragment(f, p)
 	default:
 		reason = x.ip(f, p)
 	}
@@ -151,10 +152,10 @@ func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 	return drop.None
 }
 
-// ip is the walk of an IP packet: who sent it and whom it is for, where that
-// is, whether it may, and off it goes.
+// ip is the walk of an IP packet, or of a part of one: who sent it and whom it is
+// for, where that is, whether it may, and off it goes.
 func (x *walk) ip(f *packet.Frame, p *passage) drop.Reason {
-	if asksDHCP(f, p) {
+	if f.Headers.Key.Proto == packet.ProtoUDP && asksDHCP(f, p) {
 		return x.dhcp(f, p)
 	}
 	if x.s.NAT != nil {
@@ -162,10 +163,7 @@ func (x *walk) ip(f *packet.Frame, p *passage) drop.Reason {
 			return reason
 		}
 	}
-	if reason := x.identify(f, p); reason != drop.None {
-		return reason
-	}
-	if reason := x.find(f, p); reason != drop.None {
+	if reason := x.locate(f, p); reason != drop.None {
 		return reason
 	}
 	switch p.way.kind {
@@ -174,10 +172,38 @@ func (x *walk) ip(f *packet.Frame, p *passage) drop.Reason {
 	case wayMembership:
 		return x.membership(f, p)
 	}
+	if f.Headers.Kind == packet.KindFragment {
+		return x.fragment(f, p) // what it is of, another may say
+	}
+	return x.pass(f, p)
+}
+
+// locate finds who sent a packet and where it is to go.
+func (x *walk) locate(f *packet.Frame, p *passage) drop.Reason {
+	if x.met(f, p) {
+		return rogueAnswer(&f.Headers)
+	}
+	if reason := x.identify(f, p); reason != drop.None {
+		return reason
+	}
+	if p.seg.Snooping && packet.IsMembershipPart(f) {
+		return drop.BadMembership // who listens is read from whole messages: a query in parts would be nobody's
+	}
+	if reason := x.find(f, p); reason != drop.None {
+		return reason
+	}
+	x.remember(f, p)
+	return drop.None
+}
+
+// pass judges a packet, and sends it its way.
+func (x *walk) pass(f *packet.Frame, p *passage) drop.Reason {
 	if reason := x.judge(f, p); reason != drop.None {
 		return reason
 	}
-	x.learn(f, p)
+	if p.stranger {
+		x.learn(f, p)
+	}
 	return x.forward(f, p)
 }
 

@@ -124,7 +124,6 @@ func (x *walk) passAnswer(f *packet.Frame, p *passage) drop.Reason {
 
 // nd is the walk of neighbour discovery.
 func (x *walk) nd(f *packet.Frame, p *passage) drop.Reason {
-	f.Headers.Key.Zone = p.seg.Zone
 	switch f.Headers.ICMPType {
 	case packet.NDRouterAdvertisement:
 		return drop.RogueRA

@@ -27,6 +27,12 @@ type translation struct {
 func (x *walk) arrive(f *packet.Frame, p *passage) drop.Reason {
 	h := &f.Headers
 	x.nat = translation{}
+	if h.Kind == packet.KindFragment {
+		if x.s.NAT.Owns(p.seg.Zone, &h.Key.Dst) {
+			return drop.NATFragment // only the first has the port that says whose it is
+		}
+		return drop.None
+	}
 	if p.peer != NoPeer || h.Dst != p.seg.GatewayMAC || !x.s.NAT.Owns(p.seg.Zone, &h.Key.Dst) {
 		return drop.None
 	}

@@ -18,6 +18,7 @@ type Worker struct {
 
 	mirroring mirroring
 	ahead     ahead  // what the first look at a stretch of frames found
+	recent    recent // what was found out about the last pairs of ends
 	copies    []byte // memory for the copies of one batch
 	probing   probing
 	asking    asking // of who listens to multicast
