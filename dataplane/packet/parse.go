@@ -14,6 +14,14 @@ func Parse(f *Frame) drop.Reason {
 	h := &f.Headers
 	*h = Headers{}
 	b := f.Bytes()
+	if parsePlain(b, h) {
+		return parseOffload(f, h)
+	}
+	return parseAny(f, b, h)
+}
+
+// parseAny reads header after header.
+func parseAny(f *Frame, b []byte, h *Headers) drop.Reason {
 	if reason := parseEthernet(b, h); reason != drop.None {
 		return reason
 	}
@@ -50,6 +58,12 @@ func parseTransport(f *Frame, b []byte, h *Headers, proto uint8) drop.Reason {
 	if reason != drop.None {
 		return reason
 	}
+	return parseOffload(f, h)
+}
+
+// parseOffload finds out what was left to others to do, and holds it against the
+// headers.
+func parseOffload(f *Frame, h *Headers) drop.Reason {
 	if f.MaybePartial {
 		PartialChecksum(f)
 	}
