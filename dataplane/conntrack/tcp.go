@@ -170,7 +170,7 @@ func (t *Table) enter(s *Session, next State) {
 func (t *Table) reset(s *Session, d Direction, g *segment, f *packet.Frame, now Time) drop.Reason {
 	snd, rcv := &s.windows[d], &s.windows[1-d]
 	expected := s.flags&(flagAckSeen<<(1-d)) != 0 && !(g.seq == 0 && s.state != StateEstablished)
-	if expected && before(g.seq, rcv.maxAck) || snd.maxWin == 0 && !g.hasAck || !s.inWindow(d, g, f) {
+	if expected && before(g.seq, rcv.maxAck) || snd.maxWin == 0 && !g.hasAck() || !s.inWindow(d, g, f) {
 		return drop.TCPInvalid
 	}
 	s.count(d, f.Len())

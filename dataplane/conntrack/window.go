@@ -32,9 +32,12 @@ func before(a, b uint32) bool { return int32(a-b) < 0 }
 type segment struct {
 	seq, end, ack uint32
 	win           uint32 // as in the header, not shifted
-	syn, rst      bool
-	hasAck        bool
+	flags         uint8
 }
+
+func (g *segment) syn() bool    { return g.flags&packet.TCPSyn != 0 }
+func (g *segment) rst() bool    { return g.flags&packet.TCPRst != 0 }
+func (g *segment) hasAck() bool { return g.flags&packet.TCPAckFlag != 0 }
 
 // read takes from a frame what is needed. It fills in place: a struct put
 // together and then copied makes the copy wait for its parts.
@@ -43,7 +46,7 @@ func (g *segment) read(f *packet.Frame) {
 	flags := h.TCPFlags
 	length := h.PacketEnd - uint32(h.Payload) + uint32(flags&packet.TCPFin) + uint32(flags&packet.TCPSyn>>1)
 	g.seq, g.end, g.ack, g.win = h.TCPSeq, h.TCPSeq+length, h.TCPAck, uint32(h.TCPWindow)
-	g.syn, g.rst, g.hasAck = flags&packet.TCPSyn != 0, flags&packet.TCPRst != 0, flags&packet.TCPAckFlag != 0
+	g.flags = flags // as one byte: three that are read together would have to be stored so
 }
 
 // start takes the first SYN of an end, or a new one before the connection is
@@ -68,20 +71,20 @@ func (s *Session) inWindow(d Direction, g *segment, f *packet.Frame) bool {
 	d &= 1
 	snd, rcv := &s.windows[d], &s.windows[1-d]
 	opening := s.state == StateSynSent || s.state == StateSynReceived
-	if g.syn && (snd.maxWin == 0 || opening && after(g.end, snd.end)) {
+	if g.syn() && (snd.maxWin == 0 || opening && after(g.end, snd.end)) {
 		if !s.answers(g, rcv) {
 			return false
 		}
 		s.start(d, g, f)
-		if !g.hasAck && rcv.maxWin != 0 {
+		if !g.hasAck() && rcv.maxWin != 0 {
 			return true // simultaneous open
 		}
 	}
 	seq, end, ack := g.seq, g.end, g.ack
-	if !g.hasAck || g.rst && ack == 0 {
+	if !g.hasAck() || g.rst() && ack == 0 {
 		ack = rcv.end // some stacks reset with an ACK of zero
 	}
-	if !g.syn && !g.rst && (snd.maxWin == 0 || rcv.maxWin == 0) {
+	if g.flags&(packet.TCPSyn|packet.TCPRst) == 0 && (snd.maxWin == 0 || rcv.maxWin == 0) {
 		return false // one end has refused the connection: there is nothing to say in it
 	}
 	if snd.maxWin == 0 {
@@ -91,7 +94,7 @@ func (s *Session) inWindow(d Direction, g *segment, f *packet.Frame) bool {
 		after(ack, rcv.end) || before(ack, rcv.end-max(snd.maxWin, ackWindow)) {
 		return false
 	}
-	if !g.rst {
+	if !g.rst() {
 		s.slide(d, g, ack)
 	}
 	return true
@@ -101,14 +104,14 @@ func (s *Session) inWindow(d Direction, g *segment, f *packet.Frame) bool {
 // anything, what the other end has sent: it must not change the window before
 // it is known to be legal.
 func (s *Session) answers(g *segment, rcv *window) bool {
-	return !g.hasAck || !after(g.ack, rcv.end) && !before(g.ack, rcv.end-ackWindow)
+	return !g.hasAck() || !after(g.ack, rcv.end) && !before(g.ack, rcv.end-ackWindow)
 }
 
 // slide moves the windows on by a legal segment.
 func (s *Session) slide(d Direction, g *segment, ack uint32) {
 	snd, rcv := &s.windows[d], &s.windows[1-d]
 	win := g.win
-	if !g.syn {
+	if !g.syn() {
 		win <<= s.scales >> (4 * d) & 15
 	}
 	if snd.maxWin < win {
@@ -120,7 +123,7 @@ func (s *Session) slide(d Direction, g *segment, ack uint32) {
 	if after(g.end, snd.end) {
 		snd.end = g.end
 	}
-	if g.hasAck {
+	if g.hasAck() {
 		if s.flags&(flagAckSeen<<d) == 0 || after(ack, snd.maxAck) {
 			s.flags |= flagAckSeen << d
 			snd.maxAck = ack
