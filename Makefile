@@ -6,7 +6,7 @@ T     ?= 5m
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit race attack fault soak simulate differential growth lint vet staticcheck vuln fuzz fuzz-all bench report compare demo smoke deps install clean
+.PHONY: help build test test-unit race attack fault soak simulate differential growth lint vet staticcheck vuln fuzz fuzz-all fuzz-smoke bench report compare demo smoke deps install clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,10 +14,11 @@ help: ## this list
 build: ## the five binaries, into bin/
 	$(GO) build -trimpath -o bin/ ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd ./vswitch/cmd/vswitch-agent
 
-test: deps lint ## everything a change must pass: lint, all tests with the race detector (root tests as root), two minutes of soak
+test: deps lint ## everything a change must pass: lint, all tests with the race detector (root tests as root), two minutes of soak, fuzz-smoke
 	$(GO) test ./bench/classbench
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 	$(MAKE) soak T=2m
+	$(MAKE) fuzz-smoke
 
 test-unit: ## all tests once, quickly, without the race detector
 	$(GO) test ./...
@@ -26,7 +27,7 @@ race: ## all tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 
 attack: deps ## a workload turned hostile, against the daemon on real devices: what was sent, what got through (root)
-	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestAttack' ./vswitch
+	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 100m -run '^TestAttack' ./vswitch
 
 fault: deps ## the switch under faults, on real devices: what was done to it, what its neighbours lost, what leaked (root)
 	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestFault' ./vswitch
@@ -61,6 +62,9 @@ fuzz: ## one fuzz target: make fuzz T=FuzzParse D=1m (P=./vswitch/port/xdp)
 
 fuzz-all: ## every fuzz target of every package, D each, J=2 at a time
 	GO=$(GO) fuzz/all.sh $(D) $(or $(J),2)
+
+fuzz-smoke: ## every fuzz target: 20 s each where a frame comes, 5 s each elsewhere, J=2 at a time
+	GO=$(GO) fuzz/all.sh 20s $(or $(J),2) 5s
 
 bench: ## every Go benchmark once, then the walk's table
 	$(GO) test -run '^$$' -bench . -benchtime 200ms -benchmem ./...

@@ -431,3 +431,31 @@ func BenchmarkLearnFlood(b *testing.B) {
 		table.Learn(1, macOf(i), port(1), 0)
 	}
 }
+
+// MACs that all meet, as a peer that knew the secret could make them, fill two buckets
+// and no more; under another secret they are like any others.
+func TestCollidingMACs(t *testing.T) {
+	const n = 40
+	secret := hashtab.Secret{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93, 0xa0761d6478bd642f, 0xe7037ed1a0b428db}
+	known, other := newTable(t, Config{Entries: 64, Secret: secret}), newTable(t, Config{Entries: 64, Secret: hashtab.Secret{0x8ebc6af09c88c6e3, 0x589965cc75374cc3, 0x1d8e4e27c47d124f, 0xeb44accab455d165, 0x2545f4914f6cdd1d, 0xff51afd7ed558ccd}})
+	first, second := known.pair(keyOf(1, macOf(1)))
+	var macs []packet.MAC
+	for i := 1; len(macs) < n; i++ {
+		if a, b := known.pair(keyOf(1, macOf(i))); a == first && b == second {
+			macs = append(macs, macOf(i))
+		}
+	}
+	for i, mac := range macs {
+		if event := known.Learn(1, mac, peer(1), 1e9); (event == Added) != (i < probes) {
+			t.Errorf("MAC %d of those that meet is %s", i, event)
+		}
+		if event := other.Learn(1, mac, peer(1), 1e9); event != Added {
+			t.Errorf("MAC %d is %s under a secret that nobody knew", i, event)
+		}
+	}
+	for i, mac := range macs {
+		if _, found := known.Lookup(1, mac, 1e9); found != (i < probes) {
+			t.Errorf("MAC %d of those that meet is found: %v", i, found)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"bulkhead/dataplane/drop"
+	"bulkhead/dataplane/internal/hashtab"
 	"bulkhead/dataplane/packet"
 )
 
@@ -263,5 +264,40 @@ func TestMemory(t *testing.T) {
 		table.Lose(p)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Packets that all meet, as a sender of IPv6 that knew the secret could number them,
+// fill two buckets and no more; under another secret they are like any others.
+func TestCollidingPackets(t *testing.T) {
+	const n = 40
+	place := func(table *Table, id int) drop.Reason {
+		k := keyOf(uint16(1+id%8), uint32(id))
+		_, reason := table.Place(&k, Piece{0, 8, false}, 0)
+		return reason
+	}
+	known, other := newTable(t, Config{Packets: 64, Secret: hashtab.Secret{0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb, 0xd6e8feb86659fd93, 0xa0761d6478bd642f, 0xe7037ed1a0b428db}}), newTable(t, Config{Packets: 64, Secret: hashtab.Secret{0x8ebc6af09c88c6e3, 0x589965cc75374cc3, 0x1d8e4e27c47d124f, 0xeb44accab455d165, 0x2545f4914f6cdd1d, 0xff51afd7ed558ccd}})
+	defer known.Close()
+	defer other.Close()
+	const buckets = 64/4 + 2
+	pair := func(id int) [2]uint64 {
+		k := keyOf(uint16(1+id%8), uint32(id))
+		h := known.hash(&k)
+		return [2]uint64{uint64(uint32(h)) * buckets >> 32, uint64(uint32(h>>26)) * buckets >> 32}
+	}
+	held, ids := 0, 0
+	for id := 0; ids < n; id++ {
+		if pair(id) != pair(0) {
+			continue
+		}
+		if ids++; place(known, id) == drop.None {
+			held++
+		}
+		if reason := place(other, id); reason != drop.None && reason != drop.FragmentQuota {
+			t.Errorf("packet %d under a secret that nobody knew: %s", id, reason)
+		}
+	}
+	if got := int(other.Stats().Packets); held > hashtab.MaxProbes || got <= held || got < n*3/4 {
+		t.Errorf("%d of %d packets that meet are held, at most %d can be; %d under a secret that nobody knew", held, n, hashtab.MaxProbes, got)
 	}
 }
