@@ -34,7 +34,9 @@ one() {
 		cat "$log"
 		return 1
 	fi
-	echo "$1 $2: $(grep -o 'execs: [0-9]*' "$log" | tail -1)"
+	local execs
+	execs=$(grep -o 'execs: [0-9]*' "$log" | tail -1)
+	echo "$1 $2: ${execs:-no more than the seeds: the time was over}"
 }
 
 export -f one
