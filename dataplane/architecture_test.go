@@ -67,13 +67,16 @@ var allowed = map[string][]string{
 	"vswitch":             {"dataplane/...", "vswitch/port", "vswitch/config", "vswitch/control/api", "vswitch/internal/sys", "vswitch/cli/nearest"},
 	// the agent: the store on one side, the switch's control API on the other. What
 	// the store says, and what follows from it, is read and worked out without either
-	"vswitch/agent/schema":      {},
-	"vswitch/agent/world":       {"vswitch/agent/schema", "vswitch/control/api"},
-	"vswitch/agent/store":       {"vswitch/agent/schema", "vswitch/agent/world"},
-	"vswitch/agent/member":      {},
-	"vswitch/agent/storetest":   {"vswitch/agent/member", "vswitch/agent/store"},
-	"vswitch/agent":             {"vswitch/agent/schema", "vswitch/agent/world", "vswitch/agent/store", "vswitch/control", "vswitch/control/api"},
-	"vswitch/cmd/vswitch-agent": {"vswitch/agent/...", "vswitch/cli", "dataplane/policy"},
+	"vswitch/agent/schema":    {},
+	"vswitch/agent/world":     {"vswitch/agent/schema", "vswitch/control/api"},
+	"vswitch/agent/store":     {"vswitch/agent/schema", "vswitch/agent/world"},
+	"vswitch/agent/member":    {},
+	"vswitch/agent/storetest": {"vswitch/agent/member", "vswitch/agent/store"},
+	"vswitch/agent":           {"vswitch/agent/schema", "vswitch/agent/world", "vswitch/agent/store", "vswitch/control", "vswitch/control/api"},
+	// the same beside a fabric: what neighbours say is judged without BGP itself
+	"vswitch/agent/evpn":         {"vswitch/control", "vswitch/control/api"},
+	"vswitch/agent/evpn/speaker": {"vswitch/agent/evpn"},
+	"vswitch/cmd/vswitch-agent":  {"vswitch/agent/...", "vswitch/cli", "dataplane/policy"},
 	// the privileged process beside it, and the switch's way there; drivers are wired in
 	"vswitch/helper": {"dataplane/packet", "vswitch", "vswitch/port", "vswitch/config", "vswitch/internal/sys"},
 	// 9: commands wire it together
@@ -104,10 +107,10 @@ var outside = map[string][]string{
 	"github.com/songgao/water":            {"vswitch/port/tap"},
 	"github.com/vishvananda/netlink":      {"vswitch/port/tap", "vswitch/port/xdp", "vswitch/port/packet", "vswitch/port/netdev", "vswitch/port/selftest", "vswitch/internal/sys", "vswitch", "bench/..."},
 	"github.com/vishvananda/netns":        {"vswitch/port/tap", "vswitch/port/selftest", "vswitch/port/xdp", "vswitch/internal/sys", "bench/..."},
-	"github.com/BurntSushi/toml":          {"vswitch/config", "policyc/internal/source", "policyc/internal/endpoints", "bench/..."}, // endpoints: lists of addresses, which are no policies
-	"github.com/klauspost/compress":       {"policyc/classbench"},                                                                   // rule sets come packed with zstd
-	"github.com/google/gopacket":          {"vswitch/port/pcap", "bench/...", "dataplane/packet/packettest", "policyc/flows"},       // captures; never live traffic
-	"gonum.org/v1/plot":                   {"bench/..."},                                                                            // pictures of reports
+	"github.com/BurntSushi/toml":          {"vswitch/config", "policyc/internal/source", "policyc/internal/endpoints", "vswitch/agent/evpn", "bench/..."}, // endpoints: lists of addresses, which are no policies; evpn: its own file
+	"github.com/klauspost/compress":       {"policyc/classbench"},                                                                                         // rule sets come packed with zstd
+	"github.com/google/gopacket":          {"vswitch/port/pcap", "bench/...", "dataplane/packet/packettest", "policyc/flows"},                             // captures; never live traffic
+	"gonum.org/v1/plot":                   {"bench/..."},                                                                                                  // pictures of reports
 	"go.uber.org/goleak":                  {"vswitch/port/porttest"},
 	"github.com/rogpeppe/go-internal":     {"vswitch/cli/clitest"}, // testscript: the commands' own tests, and what they share
 	"github.com/gaissmai/bart":            {"dataplane/route"},
@@ -120,6 +123,7 @@ var outside = map[string][]string{
 	"go.etcd.io/etcd/client/v3": {"vswitch/agent/store", "vswitch/agent/storetest", "vswitch/cmd/vswitch-agent"},
 	"go.etcd.io/etcd/server/v3": {"vswitch/agent/member"},                        // a member in the agent's process, for small clusters
 	"go.uber.org/zap":           {"vswitch/agent/store", "vswitch/agent/member"}, // to keep etcd's own log quiet
+	"github.com/osrg/gobgp/v4":  {"vswitch/agent/evpn/speaker"},                  // BGP: never in the daemon either
 	// Kubernetes' own types, selectors and readers, so that a manifest means here
 	// what it means there; its client is no business of a compiler
 	"k8s.io/api":                     {"policyc/internal/kube"},
@@ -165,12 +169,18 @@ var linked = map[string]string{
 // linkedAgent is the same for vswitch-agent. It is a process of its own so that
 // what stands here may leak, panic or be breached without a frame being lost.
 var linkedAgent = map[string]string{
-	"go.etcd.io/etcd/client/v3": "speaks to the store",
-	"go.etcd.io/etcd/server/v3": "is a member of the store, with --embedded-store",
-	"go.uber.org/zap":           "etcd's log, which is kept quiet",
-	"golang.org/x/sys":          "who calls the control API, of package control; and etcd's files",
-	"github.com/spf13/cobra":    "the command line",
-	"github.com/spf13/pflag":    "its flags: cobra's own",
+	"go.etcd.io/etcd/client/v3":  "speaks to the store",
+	"go.etcd.io/etcd/server/v3":  "is a member of the store, with --embedded-store",
+	"go.uber.org/zap":            "etcd's log, which is kept quiet",
+	"github.com/osrg/gobgp/v4":   "speaks BGP EVPN",
+	"github.com/BurntSushi/toml": "the file of vswitch-agent evpn",
+	"golang.org/x/sys":           "who calls the control API, of package control; and etcd's files",
+	"github.com/spf13/cobra":     "the command line",
+	"github.com/spf13/pflag":     "its flags: cobra's own",
+	// brought in by gobgp: its tables, and readers of configurations that nobody gives it
+	"github.com/dgryski/go-farm": "", "github.com/eapache/channels": "", "github.com/eapache/queue": "", "github.com/k-sone/critbitgo": "", "github.com/orcaman/concurrent-map/v2": "", "github.com/segmentio/fasthash": "", "github.com/gaissmai/bart": "",
+	"github.com/vishvananda/netlink": "", "github.com/vishvananda/netns": "",
+	"github.com/spf13/viper": "", "github.com/spf13/afero": "", "github.com/spf13/cast": "", "github.com/subosito/gotenv": "", "github.com/sourcegraph/conc": "", "github.com/sagikazarmark/locafero": "", "github.com/pelletier/go-toml/v2": "", "github.com/go-viper/mapstructure/v2": "", "github.com/fsnotify/fsnotify": "", "gopkg.in/yaml.v3": "",
 	// brought in by etcd: its interfaces, logs, raft and the file that it keeps
 	"go.etcd.io/etcd/api/v3": "", "go.etcd.io/etcd/client/pkg/v3": "", "go.etcd.io/etcd/pkg/v3": "", "go.etcd.io/raft/v3": "", "go.etcd.io/bbolt": "",
 	"go.uber.org/multierr": "", "github.com/coreos/go-semver": "", "github.com/coreos/go-systemd/v22": "", "github.com/dustin/go-humanize": "", "github.com/xiang90/probing": "", "github.com/jonboulle/clockwork": "",

@@ -1,5 +1,5 @@
-// Command vswitch-agent joins a switch to those of other hosts through etcd: it
-// tells the store what runs here, and the switch what runs elsewhere.
+// Command vswitch-agent joins a switch to those of other hosts, through etcd, and to
+// fabrics, by BGP EVPN: it tells them what runs here, and the switch what runs elsewhere.
 package main
 
 import (
@@ -44,10 +44,11 @@ func command() *cobra.Command {
 	s := &storeFlags{}
 	root := &cobra.Command{
 		Use:   "vswitch-agent",
-		Short: "Joins a switch to those of other hosts, through etcd",
+		Short: "Joins a switch to other hosts, through etcd, and to fabrics, by BGP EVPN",
 		Long: `vswitch-agent run tells the store which workloads are on this host's ports, and
 the switch which are on other hosts, by the control API of vswitchd. It holds no
 traffic up: killed, hung or without its store, what the switch was told last stays.
+vswitch-agent evpn does the same with the neighbours of a fabric instead of a store.
 
 The other commands are an administrator's: they make a store a cluster's and say
 what all hosts have alike.
@@ -56,11 +57,12 @@ Exit codes: 0 done, 1 it failed, 2 the call is wrong.`,
 		Example: `  vswitch-agent init --store http://10.0.0.1:2379
   vswitch-agent segment front --vni 7701 --gateway 10.78.1.1/24 --gateway fd78:1::1/64
   vswitch-agent run --host h1 --store http://10.0.0.1:2379
+  vswitch-agent evpn --config /etc/bulkhead/evpn.toml
   vswitch-agent place db h2`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	s.add(root)
-	root.AddCommand(runCommand(s), initCommand(s), segmentCommand(s), grantCommand(s), placeCommand(s), policyCommand(s), hostCommand(s), authCommand(s), showCommand(s))
+	root.AddCommand(runCommand(s), evpnCommand(), initCommand(s), segmentCommand(s), grantCommand(s), placeCommand(s), policyCommand(s), hostCommand(s), authCommand(s), showCommand(s))
 	cli.Finish(root)
 	return root
 }

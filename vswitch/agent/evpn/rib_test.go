@@ -1,0 +1,76 @@
+package evpn
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// What a lost neighbour said is kept, as stale, until it has said everything anew, or
+// for as long as is configured.
+func TestRib(t *testing.T) {
+	a, b := netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("192.0.2.101")
+	start := time.Unix(1000, 0)
+	cfg := &Config{Keep: time.Minute, Neighbours: []Neighbour{{Address: a}, {Address: b}}}
+	one, two := Route{Kind: MACIP, RD: "1:1", VNI: 1}, Route{Kind: MACIP, RD: "1:2", VNI: 2}
+	r := newRib(start, cfg)
+	now := start
+	up := func(at netip.Addr, since time.Time, through bool, routes ...Route) {
+		r.take(now, &Status{Address: at, Up: true, Since: since, Through: through, Routes: routes})
+	}
+	down := func(at netip.Addr) { r.take(now, &Status{Address: at}) }
+	expect := func(what string, fresh, stale int, settled bool) {
+		t.Helper()
+		all, is := r.heard(now)
+		n := 0
+		for _, h := range all {
+			if h.Stale {
+				n++
+			}
+		}
+		if len(all)-n != fresh || n != stale || is != settled {
+			t.Errorf("%s: %d fresh, %d stale, settled %v; wanted %d, %d, %v", what, len(all)-n, n, is, fresh, stale, settled)
+		}
+	}
+	expect("nothing yet", 0, 0, false)
+	up(a, now, false, one)
+	expect("one neighbour speaks", 1, 0, false)
+	up(a, now, true, one, two)
+	up(b, now, true)
+	expect("both are through", 2, 0, true)
+	now = now.Add(time.Second)
+	down(a)
+	expect("one is lost", 0, 2, true)
+	now = now.Add(10 * time.Second)
+	up(a, now, false, two)
+	expect("it is there again, and not through", 1, 1, true)
+	now = now.Add(time.Second)
+	up(a, now, false)
+	expect("it was lost and came back between two looks", 0, 2, true)
+	up(a, now, true, two)
+	expect("it is through: what it has not said is gone", 1, 0, true)
+	again := now
+	down(a)
+	now = again.Add(throughTime)
+	up(a, again, false, one)
+	expect("who never tells that he is through has his time", 1, 1, true)
+	now = now.Add(time.Second)
+	up(a, again, false, one)
+	expect("and then is taken to be", 1, 0, true)
+	down(a)
+	now = now.Add(cfg.Keep + time.Second)
+	down(a)
+	expect("it has been away too long", 0, 0, true)
+}
+
+// Who never comes is not waited for longer than what is lost is kept.
+func TestRibNeverThere(t *testing.T) {
+	start := time.Unix(1000, 0)
+	r := newRib(start, &Config{Keep: time.Minute, Neighbours: []Neighbour{{Address: netip.MustParseAddr("192.0.2.100")}}})
+	if _, settled := r.heard(start.Add(time.Minute)); settled {
+		t.Error("it is not waited for")
+	}
+	if _, settled := r.heard(start.Add(time.Minute + 1)); !settled {
+		t.Error("it is waited for too long")
+	}
+}

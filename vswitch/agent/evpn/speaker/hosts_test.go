@@ -1,0 +1,248 @@
+package speaker_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bulkhead/vswitch"
+	"bulkhead/vswitch/agent/evpn"
+	"bulkhead/vswitch/agent/evpn/speaker"
+	"bulkhead/vswitch/config"
+	"bulkhead/vswitch/control"
+	"bulkhead/vswitch/control/api"
+	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/mem"
+)
+
+// A host of a test is a real switch over ports in memory, its control API, and an agent
+// that speaks BGP with the other host's over the loopback.
+type host struct {
+	t    *testing.T
+	dir  string
+	bgp  string // its configuration
+	op   *vswitch.Operator
+	stop func() // the agent
+	end  func() // the switch
+}
+
+// newHost makes host number i of two; its workload is wI, 10.0.0.I. Host 1 listens.
+func newHost(t *testing.T, i, bgpPort int) *host {
+	t.Helper()
+	h := &host{t: t, dir: t.TempDir(), stop: func() {}}
+	o := 3 - i
+	listen := ""
+	if i == 1 {
+		listen = fmt.Sprintf("listen = \"127.0.0.1:%d\"", bgpPort)
+	}
+	h.bgp = fmt.Sprintf(`
+as = 6500%d
+router_id = "192.0.2.%d"
+keep = "2s"
+%s
+[[neighbours]]
+address = "127.0.0.%d"
+source = "127.0.0.%d"
+as = 6500%d
+port = %d
+password_file = "secret"
+[[peers]]
+name = "h%d"
+address = "192.0.2.%d"
+segments = ["s"]
+[[segments]]
+name = "s"
+[[labels]]
+community = "65000:1%d"
+labels = { app = "w%d" }
+peers = []
+[[labels]]
+community = "65000:1%d"
+labels = { app = "w%d" }
+peers = ["h%d"]
+`, i, i, listen, o, i, o, bgpPort, o, o, i, i, o, o, o)
+	for name, text := range map[string]string{"secret": "swordfish\n", "evpn.toml": h.bgp} {
+		if err := os.WriteFile(filepath.Join(h.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.beginSwitch(i)
+	h.beginAgent()
+	t.Cleanup(func() { h.stop(); h.end() })
+	return h
+}
+
+func (h *host) socket() string { return filepath.Join(h.dir, "s.sock") }
+
+func (h *host) beginSwitch(i int) {
+	h.t.Helper()
+	text := fmt.Sprintf(`
+control = "s.sock"
+metrics = ""
+[[segments]]
+name = "s"
+vni = 7
+gateways = ["10.0.0.254/24"]
+[[ports]]
+name = "up"
+role = "uplink"
+device = "u0"
+[vtep]
+addresses = ["192.0.2.%d/24"]
+uplink = "up"
+[[ports]]
+name = "w%d"
+segment = "s"
+mac = "02:00:00:00:00:%02x"
+ips = ["10.0.0.%d"]
+labels = { app = "w%d" }
+`, i, i, i, i, i)
+	cfg, err := config.Parse(filepath.Join(h.dir, "bulkhead.toml"), []byte(text))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	open := func(c *config.Port, o vswitch.Opening) (port.Port, error) {
+		return mem.New(mem.Config{Name: c.Name, Port: o.ID, MTU: c.MTU, Queues: c.Queues, MAC: c.MAC})
+	}
+	log := slog.New(slog.DiscardHandler)
+	sw, err := vswitch.New(cfg, open, log)
+	if err == nil {
+		err = sw.Start()
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.op = sw.Control("test", func() error { return nil })
+	ctl, err := control.Listen(control.Options{Path: h.socket(), Switch: h.op, Log: log})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	go ctl.Serve()
+	h.end = func() { _ = ctl.Close(); _ = sw.Close() }
+}
+
+func (h *host) beginAgent() {
+	h.t.Helper()
+	cfg, err := evpn.Load(filepath.Join(h.dir, "evpn.toml"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	s, err := speaker.Start(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- evpn.New(cfg, h.socket(), s, slog.New(slog.DiscardHandler)).Run(ctx)
+		s.Close()
+		close(done)
+	}()
+	h.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			h.t.Error(err)
+		}
+		<-done
+		h.stop = func() {}
+	}
+}
+
+// at says where the switch has the endpoint of a MAC, and with which labels.
+func (h *host) at(mac string) string {
+	list, err := h.op.Endpoints()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, e := range list {
+		if e.MAC == mac {
+			return fmt.Sprint(e.Port, e.Peer, e.IPs, e.Labels)
+		}
+	}
+	return "nowhere"
+}
+
+func (h *host) source() (s api.Source) {
+	st, err := h.op.Status()
+	if err == nil && len(st.Sources) == 1 {
+		s = st.Sources[0]
+	}
+	return s
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("in 30 s it has not come to be that %s", what)
+}
+
+func freePort(t *testing.T) int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+const mac1, mac2 = "02:00:00:00:00:01", "02:00:00:00:00:02"
+
+// Two of our hosts tell each other of their workloads; one's agent dies, and nothing
+// changes at the other before its time is over; it comes again, and says it anew.
+func TestTwoHosts(t *testing.T) {
+	p := freePort(t)
+	one, two := newHost(t, 1, p), newHost(t, 2, p)
+	eventually(t, "each has the other's workload, and who it is", func() bool {
+		return one.at(mac2) == "h2[10.0.0.2] map[app:w2]" && two.at(mac1) == "h1[10.0.0.1] map[app:w1]"
+	})
+	eventually(t, "both say that they are current", func() bool { return one.source().State == "current" && two.source().State == "current" })
+
+	if _, err := two.op.ChangeEndpoint(&api.EndpointChange{Op: api.EndpointDel, Name: "w2"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what is gone there is gone here", func() bool { return one.at(mac2) == "nowhere" })
+	if _, err := two.op.ChangeEndpoint(&api.EndpointChange{Op: api.EndpointAdd, Name: "w2", Port: "w2", MAC: mac2, IPs: []string{"10.0.0.2"}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what has come there is here, with the labels that it has", func() bool { return one.at(mac2) == "h2[10.0.0.2] map[]" })
+
+	two.stop()
+	eventually(t, "one sees that it has lost two", func() bool { s := one.source(); return s.State == "stale" && strings.Contains(s.Detail, "127.0.0.2") })
+	if at := one.at(mac2); at != "h2[10.0.0.2] map[]" {
+		t.Errorf("with two's agent gone its workload is %s", at)
+	}
+	if at := two.at(mac1); at != "h1[10.0.0.1] map[app:w1]" {
+		t.Errorf("without an agent two has one's workload %s", at)
+	}
+	eventually(t, "its time is over", func() bool { return one.at(mac2) == "nowhere" })
+	two.beginAgent()
+	eventually(t, "it is there again", func() bool { return one.at(mac2) == "h2[10.0.0.2] map[]" && one.source().State == "current" })
+}
+
+// Who does not know the password is not spoken with.
+func TestPassword(t *testing.T) {
+	p := freePort(t)
+	one, two := newHost(t, 1, p), newHost(t, 2, p)
+	eventually(t, "they speak", func() bool { return one.at(mac2) != "nowhere" })
+	two.stop()
+	if err := os.WriteFile(filepath.Join(two.dir, "secret"), []byte("guess\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "what two said is over", func() bool { return one.at(mac2) == "nowhere" })
+	two.beginAgent()
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if one.source().State == "current" || one.at(mac2) != "nowhere" {
+			t.Fatal("it is believed without the password")
+		}
+	}
+}

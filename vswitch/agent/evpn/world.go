@@ -1,0 +1,456 @@
+package evpn
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"bulkhead/vswitch/control/api"
+)
+
+// Source is the speaker's name to the switch.
+const Source = "evpn"
+
+// maxAddresses bounds the addresses of an endpoint, and maxAlarms the alarms.
+const (
+	maxAddresses = 16
+	maxAlarms    = 32
+)
+
+// Heard is a route of a neighbour.
+type Heard struct {
+	Route
+	From  netip.Addr // the neighbour
+	Stale bool       // it is lost, and the route is kept
+}
+
+// World makes of what neighbours say what the switch is to have, and of what the switch
+// has what neighbours are to hear. It remembers moves and nothing else. One goroutine
+// has it.
+type World struct {
+	cfg  *Config
+	past map[at]*past // of MACs of others; bounded by the routes there are
+	ours map[at]*ours // of MACs of this host
+
+	labels map[uint32]*Labels // by community
+}
+
+// NewWorld makes a world without a past.
+func NewWorld(cfg *Config) *World {
+	w := &World{cfg: cfg, past: map[at]*past{}, ours: map[at]*ours{}, labels: map[uint32]*Labels{}}
+	for i := range cfg.Labels {
+		w.labels[cfg.Labels[i].Community] = &cfg.Labels[i]
+	}
+	return w
+}
+
+// Result is what is to be.
+type Result struct {
+	Peers     []api.StatePeer
+	Endpoints []api.StateEndpoint
+	Adverts   []Route
+	Alarms    []string
+	Skipped   int // routes that are for none of our segments
+}
+
+// Step works out what is to be. Settled: every neighbour has said all it has, or has
+// been away for so long that it does not count; until then what was stated stays.
+func (w *World) Step(now time.Time, heard []Heard, state *api.State, settled bool) Result {
+	s := w.survey(state)
+	s.read(heard)
+	macs := s.macs()
+	for _, mac := range macs {
+		s.place(now, mac)
+	}
+	if !settled {
+		s.keep(state)
+	}
+	out := Result{Peers: s.peerList(), Endpoints: s.endpoints, Skipped: s.skipped}
+	out.Adverts = s.adverts(now)
+	out.Alarms = s.alarmList()
+	w.forget(now)
+	return out
+}
+
+// survey is one step.
+type survey struct {
+	w        *World
+	segments map[uint32]*segment // by VNI
+	peers    map[netip.Addr]*Peer
+	us       []netip.Addr // our VTEP's addresses
+
+	bound  map[at]*api.StateEndpoint // whom a MAC is of that is not ours to state
+	taken  map[string]string         // VRF and address: whose it is
+	moved  map[at]*api.StateEndpoint // this host's by name, and elsewhere by its operator's word
+	before map[string]*api.StateEndpoint
+
+	claims    map[at][]claim
+	member    map[string]map[string]bool // peer, segment: it is in it
+	count     map[uint32]int             // endpoints by VNI
+	endpoints []api.StateEndpoint
+	alarms    map[string]int // how often
+	skipped   int
+}
+
+// segment is a segment that is shared, as the switch has it.
+type segment struct {
+	cfg      *Segment
+	state    *api.StateSegment
+	vrf      string
+	prefixes []netip.Prefix // of its gateways
+	gateway  MAC
+}
+
+// survey takes in what the switch has.
+func (w *World) survey(state *api.State) *survey {
+	s := &survey{
+		w: w, segments: map[uint32]*segment{}, peers: map[netip.Addr]*Peer{}, bound: map[at]*api.StateEndpoint{}, taken: map[string]string{},
+		moved: map[at]*api.StateEndpoint{}, before: map[string]*api.StateEndpoint{}, claims: map[at][]claim{}, member: map[string]map[string]bool{},
+		count: map[uint32]int{}, endpoints: []api.StateEndpoint{}, alarms: map[string]int{},
+	}
+	for i := range w.cfg.Peers {
+		s.peers[w.cfg.Peers[i].Address] = &w.cfg.Peers[i]
+	}
+	for _, text := range state.VTEP {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			s.us = append(s.us, p.Addr())
+		}
+	}
+	vnis, vrfs := s.overlay(state)
+	for i := range state.Local {
+		e := &state.Local[i]
+		switch {
+		case e.Port == "":
+			if m, err := parseMAC(e.MAC); err == nil {
+				s.moved[at{vnis[e.Segment], m}] = e
+			}
+		default:
+			s.own(e, vnis[e.Segment], vrfs[e.Segment])
+		}
+	}
+	for i := range state.Stated {
+		e := &state.Stated[i]
+		if e.Source == Source {
+			s.before[e.Name] = e
+			continue
+		}
+		s.own(e, vnis[e.Segment], vrfs[e.Segment])
+	}
+	return s
+}
+
+// own notes an endpoint that is not ours to state: its MAC and addresses are taken.
+func (s *survey) own(e *api.StateEndpoint, vni uint32, vrf string) {
+	m, err := parseMAC(e.MAC)
+	if err != nil {
+		return
+	}
+	s.bound[at{vni, m}] = e
+	for _, text := range e.IPs {
+		if a, err := netip.ParseAddr(text); err == nil {
+			s.taken[vrf+" "+a.String()] = e.Name
+		}
+	}
+}
+
+// overlay finds our segments among those of the switch, and returns the VNI and the
+// VRF of every one.
+func (s *survey) overlay(state *api.State) (vnis map[string]uint32, vrfs map[string]string) {
+	vnis, vrfs = map[string]uint32{}, map[string]string{}
+	found := map[string]bool{}
+	for i := range state.Segments {
+		t := &state.Segments[i]
+		vnis[t.Name], vrfs[t.Name] = t.VNI, cmp.Or(t.VRF, "default")
+		for _, g := range t.Gateways {
+			if p, err := netip.ParsePrefix(g); err == nil {
+				s.taken[vrfs[t.Name]+" "+p.Addr().String()] = "the gateway of " + t.Name
+			}
+		}
+		n := slices.IndexFunc(s.w.cfg.Segments, func(c Segment) bool { return c.Name == t.Name })
+		if n < 0 || t.VNI == 0 {
+			continue
+		}
+		found[t.Name] = true
+		g := &segment{cfg: &s.w.cfg.Segments[n], state: t, vrf: vrfs[t.Name]}
+		g.gateway, _ = parseMAC(t.GatewayMAC)
+		for _, text := range t.Gateways {
+			if p, err := netip.ParsePrefix(text); err == nil {
+				g.prefixes = append(g.prefixes, p.Masked())
+			}
+		}
+		s.segments[t.VNI] = g
+	}
+	for i := range s.w.cfg.Segments {
+		if name := s.w.cfg.Segments[i].Name; !found[name] {
+			s.alarm("the switch has no segment %q with a vni: nothing is said or believed of it", name)
+		}
+	}
+	return vnis, vrfs
+}
+
+// alarm notes something, once or more often.
+func (s *survey) alarm(format string, args ...any) { s.alarms[fmt.Sprintf(format, args...)]++ }
+
+// wanted tells whether a route is for a segment, by its targets.
+func (g *segment) wanted(targets []Target) bool {
+	return slices.ContainsFunc(targets, func(t Target) bool {
+		if len(g.cfg.Targets) == 0 {
+			return t.isDerived(g.state.VNI)
+		}
+		return slices.Contains(g.cfg.Targets, t)
+	})
+}
+
+// read takes in routes, as far as each may be believed by itself.
+func (s *survey) read(heard []Heard) {
+	for i := range heard {
+		h := &heard[i]
+		g := s.segments[h.VNI]
+		if h.Kind == Prefix || g == nil || !g.wanted(h.Targets) {
+			s.skipped++
+			continue
+		}
+		if slices.Contains(s.us, h.VTEP) {
+			continue // our own, come back
+		}
+		p := s.peers[h.VTEP]
+		if p == nil {
+			s.alarm("neighbour %s speaks of VTEP %s, which is none of [[peers]]", h.From, h.VTEP)
+			continue
+		}
+		if !slices.Contains(p.Segments, g.cfg.Name) {
+			s.alarm("peer %q may not speak of segment %q", p.Name, g.cfg.Name)
+			continue
+		}
+		if s.member[p.Name] == nil {
+			s.member[p.Name] = map[string]bool{}
+		}
+		s.member[p.Name][g.cfg.Name] = true
+		if h.Kind == MACIP {
+			s.claim(g, h)
+		}
+	}
+}
+
+// claim adds a route to what its VTEP claims of the MAC.
+func (s *survey) claim(g *segment, h *Heard) {
+	if !h.MAC.unicast() || h.MAC == g.gateway {
+		s.alarm("peer %q states %s in segment %q: a workload cannot have it", s.peers[h.VTEP].Name, h.MAC, g.cfg.Name)
+		return
+	}
+	mac := at{h.VNI, h.MAC}
+	list := s.claims[mac]
+	i := slices.IndexFunc(list, func(c claim) bool { return c.vtep == h.VTEP })
+	if i < 0 {
+		list = append(list, claim{vtep: h.VTEP, sequence: h.Sequence, stale: true})
+		i = len(list) - 1
+	}
+	c := &list[i]
+	c.sequence, c.sticky, c.stale = max(c.sequence, h.Sequence), c.sticky || h.Sticky, c.stale && h.Stale
+	if h.IP.IsValid() {
+		c.ips = append(c.ips, h.IP)
+	}
+	for _, community := range h.Communities {
+		if s.w.labels[community] != nil {
+			c.communities = append(c.communities, community)
+		}
+	}
+	s.claims[mac] = list
+}
+
+// macs are the MACs that are claimed: first those that are stated already, so that what
+// is new cannot take their addresses or their room.
+func (s *survey) macs() []at {
+	before := map[at]bool{}
+	for mac := range s.claims {
+		_, before[mac] = s.before[nameOf(mac)]
+	}
+	return slices.SortedFunc(maps.Keys(s.claims), func(a, b at) int {
+		if before[a] != before[b] {
+			if before[a] {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.vni, b.vni), slices.Compare(a.mac[:], b.mac[:]))
+	})
+}
+
+// nameOf is what a learned endpoint is called.
+func nameOf(mac at) string {
+	return fmt.Sprintf("evpn/%d/%s", mac.vni, strings.ReplaceAll(mac.mac.String(), ":", "-"))
+}
+
+// place states the endpoint of a MAC, if one may be believed.
+func (s *survey) place(now time.Time, mac at) {
+	g := s.segments[mac.vni]
+	if e := s.bound[mac]; e != nil {
+		if e.Port == "" { // what is on a port is said in adverts
+			s.alarm("%s in segment %q is %q by the word of %s, and peers of EVPN have it, too", mac.mac, g.cfg.Name, e.Name, cmp.Or(e.Source, "configuration"))
+		}
+		return
+	}
+	best, frozen, contested := s.w.elect(now, mac, s.claims[mac])
+	if frozen {
+		s.alarm("%s in segment %q has moved %d times within %s: it stays where it was for so long", mac.mac, g.cfg.Name, mostMoves, moveWindow)
+	}
+	if best == nil {
+		return
+	}
+	if contested {
+		s.alarm("%s in segment %q is sticky at peer %q, and others have it, too", mac.mac, g.cfg.Name, s.peers[best.vtep].Name)
+	}
+	e := api.StateEndpoint{Name: nameOf(mac), Segment: g.cfg.Name, Peer: s.peers[best.vtep].Name, MAC: mac.mac.String(), IPs: s.addresses(g, best, mac)}
+	if len(e.IPs) == 0 {
+		return // a MAC alone is nobody that could be judged
+	}
+	if local := s.moved[mac]; local != nil { // who it is the local layer says
+		if !within(e.IPs, local.IPs) {
+			s.alarm("peer %q states %q with other addresses than it has here", e.Peer, local.Name)
+			return
+		}
+		e.Name, e.IPs = local.Name, local.IPs
+	} else {
+		e.Labels = s.labels(best, &e)
+	}
+	if s.count[mac.vni] >= g.cfg.MaxEndpoints {
+		s.alarm("segment %q has %d endpoints by EVPN, its max_endpoints: more are left out", g.cfg.Name, g.cfg.MaxEndpoints)
+		return
+	}
+	s.count[mac.vni]++
+	for _, a := range e.IPs {
+		s.taken[g.vrf+" "+a] = e.Name
+	}
+	s.endpoints = append(s.endpoints, e)
+}
+
+func within(some, all []string) bool {
+	return !slices.ContainsFunc(some, func(a string) bool { return !slices.Contains(all, a) })
+}
+
+// addresses are those of a claim that are the segment's and nobody else's. Link-local
+// ones are said by some fabrics; the switch knows them of the MAC.
+func (s *survey) addresses(g *segment, c *claim, mac at) []string {
+	var list []netip.Addr
+	slices.SortFunc(c.ips, netip.Addr.Compare)
+	for _, a := range slices.Compact(c.ips) {
+		if a.IsLinkLocalUnicast() {
+			continue
+		}
+		if !slices.ContainsFunc(g.prefixes, func(p netip.Prefix) bool { return p.Contains(a) }) {
+			s.alarm("peer %q states %s in segment %q, whose gateways have no such prefix", s.peers[c.vtep].Name, a, g.cfg.Name)
+			continue
+		}
+		if who, is := s.taken[g.vrf+" "+a.String()]; is {
+			s.alarm("peer %q states %s, which is that of %s", s.peers[c.vtep].Name, a, who)
+			continue
+		}
+		list = append(list, a)
+	}
+	if len(list) > maxAddresses {
+		s.alarm("%s in segment %q has more than %d addresses: the first are taken", mac.mac, g.cfg.Name, maxAddresses)
+		list = list[:maxAddresses]
+	}
+	texts := []string{}
+	for _, a := range list {
+		texts = append(texts, a.String())
+	}
+	return texts
+}
+
+// labels are those that the claim's community means, if its peer may say so.
+func (s *survey) labels(c *claim, e *api.StateEndpoint) (labels map[string]string) {
+	said := ""
+	slices.Sort(c.communities)
+	for _, community := range slices.Compact(c.communities) {
+		l := s.w.labels[community]
+		if !slices.Contains(l.Peers, e.Peer) {
+			s.alarm("peer %q says community %s of %s, and may not", e.Peer, l.Text, e.Name)
+			continue
+		}
+		if said != "" {
+			s.alarm("peer %q says communities %s and %s of %s: one is too many, and none counts", e.Peer, said, l.Text, e.Name)
+			return nil
+		}
+		said, labels = l.Text, l.Labels
+	}
+	return labels
+}
+
+// keep adds what is stated and nobody has said yet, as far as it contradicts nothing.
+func (s *survey) keep(state *api.State) {
+	named := map[string]bool{}
+	for i := range s.endpoints {
+		named[s.endpoints[i].Name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.before)) {
+		e := s.before[name]
+		i := slices.IndexFunc(s.w.cfg.Peers, func(p Peer) bool { return p.Name == e.Peer && slices.Contains(p.Segments, e.Segment) })
+		if named[name] || i < 0 || !s.free(e) {
+			continue
+		}
+		kept := *e
+		kept.Source, kept.Port = "", ""
+		s.endpoints = append(s.endpoints, kept)
+	}
+	for i := range state.Peers {
+		p := &state.Peers[i]
+		known := slices.IndexFunc(s.w.cfg.Peers, func(c Peer) bool { return c.Name == p.Name && c.Address.String() == p.Address })
+		if p.Source != Source || known < 0 {
+			continue
+		}
+		for _, segment := range p.Segments {
+			if slices.Contains(s.w.cfg.Peers[known].Segments, segment) {
+				if s.member[p.Name] == nil {
+					s.member[p.Name] = map[string]bool{}
+				}
+				s.member[p.Name][segment] = true
+			}
+		}
+	}
+}
+
+// free tells whether an endpoint of before has nothing that is another's now.
+func (s *survey) free(e *api.StateEndpoint) bool {
+	for _, g := range s.segments {
+		if g.cfg.Name != e.Segment {
+			continue
+		}
+		m, err := parseMAC(e.MAC)
+		if err != nil || s.bound[at{g.state.VNI, m}] != nil {
+			return false
+		}
+		return !slices.ContainsFunc(e.IPs, func(a string) bool { _, is := s.taken[g.vrf+" "+a]; return is })
+	}
+	return false
+}
+
+// peerList is the peers that are in a segment of ours.
+func (s *survey) peerList() []api.StatePeer {
+	list := []api.StatePeer{}
+	for i := range s.w.cfg.Peers {
+		p := &s.w.cfg.Peers[i]
+		if segments := slices.Sorted(maps.Keys(s.member[p.Name])); len(segments) > 0 {
+			list = append(list, api.StatePeer{Name: p.Name, Address: p.Address.String(), Segments: segments})
+		}
+	}
+	return list
+}
+
+// alarmList is the alarms, with how often each is meant.
+func (s *survey) alarmList() (list []string) {
+	for _, text := range slices.Sorted(maps.Keys(s.alarms)) {
+		if n := s.alarms[text]; n > 1 {
+			text = fmt.Sprintf("%s (%d routes)", text, n)
+		}
+		list = append(list, text)
+	}
+	if n := len(list); n > maxAlarms {
+		list = append(list[:maxAlarms-1], fmt.Sprintf("and %d more", n-maxAlarms+1))
+	}
+	return list
+}
