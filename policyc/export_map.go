@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -11,22 +10,23 @@ import (
 )
 
 func exportDot() *cobra.Command {
-	output, at := "", &moment{}
+	scope, output, at := "", "", &moment{}
 	cmd := &cobra.Command{
-		Use:   "dot FILE...",
+		Use:   "dot FILE... [--scope NAME]",
 		Short: "The service map, for graphviz",
 		Long: `Writes who may connect to whom as a graph: an arrow a pair, with its ports.
 
 Exit codes: 0 written, 2 error.`,
 		Example: `  policyc export dot policy.toml
   policyc export dot platform.toml shop.toml
-  policyc export dot policy.toml -o json`,
+  policyc export dot policy.toml -o json
+  policyc export dot teams.toml --scope shop`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := goodFormat(output); err != nil {
 				return err
 			}
-			m, err := matrixOf(cmd, args, at)
+			m, err := mapMatrix(cmd, args, at, scope)
 			if err != nil {
 				return err
 			}
@@ -39,7 +39,14 @@ Exit codes: 0 written, 2 error.`,
 	}
 	outputFlag(cmd, &output)
 	at.flag(cmd, "draw the policy of")
+	scopeFlag(cmd, &scope)
 	return cmd
+}
+
+// scopeFlag gives a command the flag of the scope that is drawn.
+func scopeFlag(cmd *cobra.Command, scope *string) {
+	cmd.Flags().StringVar(scope, "scope", "", "draw only the ends of scope `NAME`, and whoever they have to do with")
+	_ = cmd.RegisterFlagCompletionFunc("scope", cobra.NoFileCompletions)
 }
 
 func exportSVG() *cobra.Command {
@@ -80,15 +87,13 @@ func mapCommand(cmd *cobra.Command, draw func(*servicemap.Map, io.Writer) error)
 		if err := goodFormat(output); err != nil {
 			return err
 		}
-		m, err := matrixOf(cmd, args, at)
+		m, err := mapMatrix(cmd, args, at, scope)
 		if err != nil {
 			return err
 		}
 		picture := mapOf(m)
 		if scope != "" {
-			if picture = picture.Of(scope); len(picture.Ends) == 0 {
-				return fmt.Errorf("no service or network is of a scope %q", scope)
-			}
+			picture = picture.Of(scope)
 		}
 		if output == "json" {
 			return printJSON(cmd.OutOrStdout(), mapJSONOf(picture.Linked()))
@@ -97,8 +102,13 @@ func mapCommand(cmd *cobra.Command, draw func(*servicemap.Map, io.Writer) error)
 	}
 	outputFlag(cmd, &output)
 	at.flag(cmd, "draw the policy of")
-	cmd.Flags().StringVar(&scope, "scope", "", "draw only the ends of scope `NAME`, and whoever they have to do with")
+	scopeFlag(cmd, &scope)
 	return cmd
+}
+
+// mapMatrix is what is drawn of some files: all, or a scope, or an end by its name.
+func mapMatrix(cmd *cobra.Command, args []string, at *moment, scope string) (*analyze.Matrix, error) {
+	return matrixOf(cmd, args, at, scope, func(e analyze.End) bool { return e.Scope() == scope || e.Name == scope })
 }
 
 // mapJSON is the service map for programs that draw it themselves.
@@ -132,13 +142,11 @@ func mapJSONOf(m *servicemap.Map) *mapJSON {
 // mapOf takes from a matrix what is drawn of it: the pairs that may connect.
 func mapOf(m *analyze.Matrix) *servicemap.Map {
 	out := &servicemap.Map{}
-	for i, from := range m.Ends {
-		out.Ends = append(out.Ends, servicemap.End{Name: from.Name, Kind: from.Kind})
-		for j := range m.Ends {
-			if a := m.Cells[i][j]; len(a.Ports) > 0 || a.Part {
-				out.Lines = append(out.Lines, servicemap.Line{From: i, To: j, Ports: a.Text()})
-			}
-		}
+	for _, e := range m.Ends {
+		out.Ends = append(out.Ends, servicemap.End{Name: e.Name, Kind: e.Kind})
 	}
+	m.Each(func(i, j int, a analyze.Allowed) {
+		out.Lines = append(out.Lines, servicemap.Line{From: i, To: j, Ports: a.Text()})
+	})
 	return out
 }

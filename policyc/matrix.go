@@ -21,7 +21,8 @@ connect to whom, and on what. A service is an endpoint with exactly its labels,
 as in query. Where parts of a network are treated differently, what all of it may
 is shown, and "part". Ends of one scope stand together; --scope leaves one, and
 whom it may meet. The page that -o html makes has a filter by name and scope; it
-and the drawing of -o svg need nothing else.
+and the drawing of -o svg need nothing else. All three have 2,000 rows at the most;
+-o json lists the pairs of a larger policy.
 
 Exit codes: 0 done, 2 error.`,
 		Example: `  policyc matrix policy.toml
@@ -33,14 +34,12 @@ Exit codes: 0 done, 2 error.`,
 			if err := out.check(); err != nil {
 				return err
 			}
-			m, err := matrixOf(cmd, args, at)
+			m, err := matrixOf(cmd, args, at, scope, func(e analyze.End) bool { return e.Scope() == scope })
+			if err == nil && out.name != "json" {
+				err = goodSize(len(m.Ends))
+			}
 			if err != nil {
 				return err
-			}
-			if scope != "" {
-				if m = m.Of(scope); len(m.Ends) == 0 {
-					return fmt.Errorf("no service or network is of a scope %q", scope)
-				}
 			}
 			return printMatrix(cmd.OutOrStdout(), m, out.name)
 		},
@@ -52,16 +51,29 @@ Exit codes: 0 done, 2 error.`,
 	return cmd
 }
 
-func matrixOf(cmd *cobra.Command, args []string, at *moment) (*analyze.Matrix, error) {
+// matrixOf is the matrix of some files, or of one scope of theirs: of says which ends
+// are of it.
+func matrixOf(cmd *cobra.Command, args []string, at *moment, scope string, of func(analyze.End) bool) (*analyze.Matrix, error) {
 	p, err := at.policy(cmd, args)
 	if err != nil {
 		return nil, err
 	}
-	s, err := analyze.New(p)
-	if err != nil {
-		return nil, err
+	if scope == "" {
+		of = nil
 	}
-	return s.Matrix()
+	m, err := analyze.MatrixOf(p, of)
+	if err == nil && len(m.Ends) == 0 {
+		err = fmt.Errorf("no service or network is of a scope %q", scope)
+	}
+	return m, err
+}
+
+// goodSize refuses a table that nobody could look at.
+func goodSize(ends int) error {
+	if ends <= analyze.MaxEnds {
+		return nil
+	}
+	return fmt.Errorf("a table of %d rows is more than the %d that can be looked at: leave one scope by --scope, list the pairs by -o json, or ask about one by query --from or --to", ends, analyze.MaxEnds)
 }
 
 func printMatrix(w io.Writer, m *analyze.Matrix, output string) error {
@@ -98,13 +110,11 @@ func matrixJSON(m *analyze.Matrix) any {
 		Ends    []endJSON     `json:"ends"`
 		Allowed []allowedJSON `json:"allowed"`
 	}{Allowed: []allowedJSON{}}
-	for i, from := range m.Ends {
-		out.Ends = append(out.Ends, endJSON{from.Name, from.Kind})
-		for j, to := range m.Ends {
-			if a := m.Cells[i][j]; len(a.Ports) > 0 || a.Part {
-				out.Allowed = append(out.Allowed, allowedJSON{from.Name, to.Name, append([]string{}, a.Ports...), a.Part})
-			}
-		}
+	for _, e := range m.Ends {
+		out.Ends = append(out.Ends, endJSON{e.Name, e.Kind})
 	}
+	m.Each(func(i, j int, a analyze.Allowed) {
+		out.Allowed = append(out.Allowed, allowedJSON{m.Ends[i].Name, m.Ends[j].Name, append([]string{}, a.Ports...), a.Part})
+	})
 	return out
 }

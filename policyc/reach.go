@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -23,6 +24,9 @@ type routeJSON struct {
 // reach answers a question that leaves something out.
 func reach(w io.Writer, p *compile.Policy, q analyze.Question, output string) error {
 	found, err := analyze.Reach(p, q)
+	if errors.Is(err, analyze.ErrNetworks) && q.From == nil && q.To == nil {
+		err = fmt.Errorf("%w; or name an end, by --from or --to, or fewer ports", err)
+	}
 	if err != nil {
 		return err
 	}

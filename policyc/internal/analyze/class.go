@@ -97,10 +97,10 @@ func (s *Space) outsideSet() []int32 {
 
 // classify joins the atoms that the same rules can meet.
 func (s *Space) classify() {
-	from, to := s.rulesOf(func(r *rule) side { return r.from }), s.rulesOf(func(r *rule) side { return r.to })
+	s.file()
 	known := map[string]int{}
 	for i := range s.atoms {
-		sources, targets := collect(from, s.atoms[i].sets), collect(to, s.atoms[i].sets)
+		sources, targets := collect(s.fromSet, s.atoms[i].sets), collect(s.toSet, s.atoms[i].sets)
 		key := listKey(sources) + "|" + listKey(targets)
 		at, found := known[key]
 		if !found {
@@ -135,6 +135,13 @@ func (c *class) join(atom int, m families) {
 		}
 	}
 	c.families |= m
+}
+
+// file lists the rules by the sets that they name, once.
+func (s *Space) file() {
+	if s.fromSet == nil {
+		s.fromSet, s.toSet = s.rulesOf(func(r *rule) side { return r.from }), s.rulesOf(func(r *rule) side { return r.to })
+	}
 }
 
 // rulesOf lists by set the rules that name it on one side.

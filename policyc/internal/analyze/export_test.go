@@ -92,3 +92,19 @@ func MeasureOneByOne(s *Space, rules int) (broad int) {
 	}
 	return broad
 }
+
+// EveryPair is the cells of a matrix, each pair asked in the space of everybody.
+func EveryPair(p *check.Policy) ([][]Allowed, error) {
+	s, err := New(p)
+	if err != nil {
+		return nil, err
+	}
+	ends := s.ends(p)
+	cells := make([][]Allowed, len(ends))
+	for i := range ends {
+		for j := range ends {
+			cells[i] = append(cells[i], s.meet(&ends[i], &ends[j]))
+		}
+	}
+	return cells, nil
+}

@@ -2,7 +2,6 @@ package analyze
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -13,8 +12,12 @@ import (
 // Matrix is what each of some ends may connect to each other end on.
 type Matrix struct {
 	Ends  []End
-	Cells [][]Allowed // from, to
+	Cells []Row // from, to
 }
+
+// Row is what an end may connect to others on, by their numbers: of whom nothing is
+// allowed there is no entry. Of 10,000 services each knows a few.
+type Row map[int]Allowed
 
 // End is a row and a column: a service, a network, the hosts if a rule names
 // them, or whoever is outside of all: an address of no endpoint and no network.
@@ -39,40 +42,62 @@ func (a Allowed) Text() string {
 	return strings.Join(words, " ")
 }
 
-// MaxEnds bounds the ends of a matrix: it has a cell a pair, and nobody can look
-// at more.
+// MaxEnds bounds the ends of a table or a drawing: nobody can look at more.
 const MaxEnds = 2000
 
-// Matrix asks for each pair of ends. A service is an endpoint with exactly its
-// labels, at an address of no network; a network is whoever is in it and has no
-// labels; both as in query.
-func (s *Space) Matrix() (*Matrix, error) {
-	p := s.policies[0]
-	if n := len(p.Services) + len(p.Networks); n > MaxEnds {
-		return nil, fmt.Errorf("a table of %d services and networks is more than the %d that can be shown: ask about one by query --from or --to", n, MaxEnds)
+// MatrixOf asks for each pair of ends; or only for some ends, if of says which, whoever
+// they may connect to, and whoever may connect to them. There are no ends then if of
+// says so of none. A service is an endpoint with exactly its labels, at an address of no network;
+// a network is whoever is in it and has no labels; both as in query. So endpoints at
+// addresses of networks, of which there are as many kinds as the product of both, need
+// not be told apart.
+//
+// It asks at most [MaxPairs] pairs.
+func MatrixOf(p *check.Policy, of func(End) bool) (*Matrix, error) {
+	whole := []*check.Policy{p}
+	s, err := spaceOf(&Space{policies: whole, apart: true}, whole)
+	if err != nil {
+		return nil, err
 	}
-	m := &Matrix{}
+	m := &Matrix{Ends: s.ends(p)}
+	m.Cells = make([]Row, len(m.Ends))
+	for i := range m.Cells {
+		m.Cells[i] = Row{}
+	}
+	x := s.newMeetings(m)
+	if of == nil {
+		return m, x.ask(func(_, _ int) bool { return true })
+	}
+	is := make([]bool, len(m.Ends))
+	for i, e := range m.Ends {
+		is[i] = of(e)
+	}
+	if err := x.ask(func(i, j int) bool { return is[i] || is[j] }); err != nil {
+		return nil, err
+	}
+	near := m.near(is)
+	if err := x.ask(func(i, j int) bool { return near[i] && near[j] && !is[i] && !is[j] }); err != nil {
+		return nil, err
+	}
+	return m.leave(near), nil
+}
+
+// ends are the rows of a policy, in order.
+func (s *Space) ends(p *check.Policy) []End {
+	var out []End
 	for _, x := range p.Services {
-		m.Ends = append(m.Ends, End{x.Name, "service", s.endpointsOf(p, x)})
+		out = append(out, End{x.Name, "service", s.endpointsOf(p, x)})
 	}
 	for _, n := range p.Networks {
-		m.Ends = append(m.Ends, End{n.Name, "network", s.addressesOf(n)})
+		out = append(out, End{n.Name, "network", s.addressesOf(n)})
 	}
-	slices.SortStableFunc(m.Ends, func(a, b End) int {
-		return cmp.Or(-strings.Compare(a.Kind, b.Kind), strings.Compare(a.scope(), b.scope()), strings.Compare(a.Name, b.Name))
+	slices.SortStableFunc(out, func(a, b End) int {
+		return cmp.Or(-strings.Compare(a.Kind, b.Kind), strings.Compare(a.Scope(), b.Scope()), strings.Compare(a.Name, b.Name))
 	})
 	if slices.ContainsFunc(s.sets, func(set policy.Set) bool { return set.Name == check.Host.Name }) {
-		m.Ends = append(m.Ends, End{check.Host.Name, "host", s.endpointsOf(p, check.Host)})
+		out = append(out, End{check.Host.Name, "host", s.endpointsOf(p, check.Host)})
 	}
-	m.Ends = append(m.Ends, End{"outside", "outside", s.outside()})
-	for _, from := range m.Ends {
-		var row []Allowed
-		for _, to := range m.Ends {
-			row = append(row, s.meet(from, to))
-		}
-		m.Cells = append(m.Cells, row)
-	}
-	return m, nil
+	return append(out, End{"outside", "outside", s.outside()})
 }
 
 // endpointsOf is an endpoint with exactly a service's labels; where no labels
@@ -117,60 +142,4 @@ func (s *Space) addresses(wanted func(*atom) bool) []*known {
 		}
 	}
 	return out
-}
-
-// meet asks for each pair of two ends' subjects that can meet. A protocol that
-// is of one family is asked of that family alone.
-func (s *Space) meet(from, to End) Allowed {
-	common := map[uint16][]Span{}
-	var m families
-	part := false
-	for _, a := range from.subjects {
-		for _, b := range to.subjects {
-			if f := a.families & b.families; f != 0 {
-				m |= f
-				part = s.narrow(common, s.cellOf(a, b), f) || part
-			}
-		}
-	}
-	var all []Span
-	for _, spans := range common {
-		all = append(all, spans...)
-	}
-	return Allowed{s.portWords(all, m), part}
-}
-
-// narrow keeps of each protocol what a cell allows as well, and tells whether
-// the two were of one mind.
-func (s *Space) narrow(common map[uint16][]Span, c *cell, m families) (differ bool) {
-	allowed := map[uint16][]Span{}
-	for _, p := range c.pieces {
-		if p.allow[0] {
-			allowed[p.Proto] = append(allowed[p.Proto], p.Span)
-		}
-	}
-	for _, proto := range s.protos {
-		if whole(proto).families()&m == 0 {
-			continue
-		}
-		now := join(allowed[proto])
-		if was, asked := common[proto]; asked && !slices.Equal(was, now) {
-			differ, now = true, overlap(was, now)
-		}
-		common[proto] = now
-	}
-	return differ
-}
-
-// overlap is what is in both of two lists of one protocol's spans.
-func overlap(a, b []Span) []Span {
-	var out []Span
-	for _, x := range a {
-		for _, y := range b {
-			if both, some := x.and(y); some {
-				out = append(out, both)
-			}
-		}
-	}
-	return join(out)
 }

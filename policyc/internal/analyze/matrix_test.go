@@ -21,13 +21,20 @@ func TestMatrixSaysWhatEvalSays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := drawPolicy(t)
 		p := must(t, text)
-		s, err := analyze.New(p)
+		m, err := analyze.MatrixOf(p, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := s.Matrix()
+		every, err := analyze.EveryPair(p)
 		if err != nil {
 			t.Fatal(err)
+		}
+		for i, from := range m.Ends {
+			for j, to := range m.Ends {
+				if got, want := m.Cells[i][j].Text(), every[i][j].Text(); got != want {
+					t.Fatalf("%s -> %s: %q; if every pair is asked %q\n%s", from.Name, to.Name, got, want, text)
+				}
+			}
 		}
 		for i, from := range m.Ends {
 			for j, to := range m.Ends {
@@ -76,11 +83,7 @@ allow = { from = ["office"], to = ["web"], ports = ["tcp/443", "tcp/80", "icmp"]
 name = "printers-not-plain"
 deny = { from = ["printers"], to = ["web"], ports = ["tcp/80"] }
 `)
-	s, err := analyze.New(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := s.Matrix()
+	m, err := analyze.MatrixOf(p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,19 +176,65 @@ func TestExplainEndsWhereEvalDecides(t *testing.T) {
 	})
 }
 
-// A table that nobody could look at is refused: a cell a pair would fill the
-// memory.
+// Who may something towards anybody meets everybody: where these are too many pairs
+// that is said before the first is asked. One scope of them is asked for all the same.
 func TestAMatrixHasABound(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("version = 1\n")
-	for i := range analyze.MaxEnds + 1 {
+	for i := range 2048 {
 		fmt.Fprintf(&b, "[services.s%d]\nlabels = { app = \"a%d\" }\n", i, i)
 	}
-	s, err := analyze.New(must(t, b.String()))
+	text := b.String()
+	all := must(t, text+"[[rules]]\nname = \"all\"\nallow = { from = [\"any\"], to = [\"any\"], ports = [\"tcp/1\"] }\n")
+	if _, err := analyze.MatrixOf(all, nil); err == nil || !strings.Contains(err.Error(), "more than 4194304 pairs") || !strings.Contains(err.Error(), "--scope") {
+		t.Errorf("error %v", err)
+	}
+	m, err := analyze.MatrixOf(all, func(e analyze.End) bool { return e.Name == "outside" })
+	if err == nil || !strings.Contains(err.Error(), "more than 4194304 pairs") {
+		t.Errorf("whom outside meets, which is everybody: %v, %v", m, err)
+	}
+	none, err := analyze.MatrixOf(must(t, text), nil)
+	if err != nil || len(none.Ends) != 2049 {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A few services of ten thousand may a few: the matrix is asked of these pairs alone,
+// and endpoints at addresses of networks, ten million kinds, are not told apart.
+func TestMatrixOf10000ServicesAnd1000Networks(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("version = 1\n")
+	for i := range 10_000 {
+		fmt.Fprintf(&b, "[services.s%d]\nlabels = { app = \"a%d\" }\n", i, i)
+	}
+	for i := range 1_000 {
+		fmt.Fprintf(&b, "[networks.n%d]\ncidrs = [\"10.%d.%d.0/24\"]\n", i, i/250, i%250)
+	}
+	for i := range 10_000 {
+		fmt.Fprintf(&b, "[[rules]]\nname = \"r%d\"\nallow = { from = [\"s%d\", \"n%d\"], to = [\"s%d\"], ports = [\"tcp/%d\"] }\n", i, i, i%1000, (i+1)%10_000, i%7+1)
+	}
+	m, err := analyze.MatrixOf(must(t, b.String()), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Matrix(); err == nil || !strings.Contains(err.Error(), "2001 services and networks is more than the 2000") {
-		t.Errorf("error %v", err)
+	pairs := 0
+	m.Each(func(from, to int, a analyze.Allowed) {
+		x, y := m.Ends[from], m.Ends[to]
+		i, at := 0, strings.TrimLeft(x.Name, "sn")
+		if _, err := fmt.Sscan(at, &i); err != nil {
+			t.Fatal(err)
+		}
+		to, port := 0, 0
+		if _, err := fmt.Sscanf(y.Name+" "+a.Text(), "s%d tcp/%d", &to, &port); err != nil || a.Part {
+			t.Fatalf("%s -> %s: %s", x.Name, y.Name, a.Text())
+		}
+		from = (to + 9_999) % 10_000
+		if x.Kind == "network" && from%1000 != i || x.Kind == "service" && from != i || port != from%7+1 {
+			t.Fatalf("%s -> %s: %s", x.Name, y.Name, a.Text())
+		}
+		pairs++
+	})
+	if pairs != 20_000 {
+		t.Errorf("%d pairs", pairs)
 	}
 }

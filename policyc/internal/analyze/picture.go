@@ -3,6 +3,8 @@ package analyze
 import (
 	"fmt"
 	"html"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -62,15 +64,18 @@ func (a Allowed) mark() string {
 	return "."
 }
 
-// each calls f with what is allowed at all.
-func (m *Matrix) each(f func(from, to End, a Allowed)) {
-	for i, from := range m.Ends {
-		for j, to := range m.Ends {
-			if a := m.Cells[i][j]; a.mark() != "." {
-				f(from, to, a)
-			}
+// Each calls f with what is allowed at all, by the numbers of the ends, in order.
+func (m *Matrix) Each(f func(from, to int, a Allowed)) {
+	for i, row := range m.Cells {
+		for _, j := range slices.Sorted(maps.Keys(row)) {
+			f(i, j, row[j])
 		}
 	}
+}
+
+// each is Each, by the ends themselves.
+func (m *Matrix) each(f func(from, to End, a Allowed)) {
+	m.Each(func(i, j int, a Allowed) { f(m.Ends[i], m.Ends[j], a) })
 }
 
 // Dot writes a matrix as a graph for graphviz.
@@ -119,14 +124,10 @@ func (m *Matrix) SVG() string {
 }
 
 func (m *Matrix) squares(b *strings.Builder, margin int) {
-	for i, from := range m.Ends {
-		for j, to := range m.Ends {
-			if a := m.Cells[i][j]; a.mark() != "." {
-				fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"><title>%s</title></rect>`+"\n",
-					margin+square*j, margin+square*i, square, square, colours[a.mark()], html.EscapeString(a.sentence(from, to)))
-			}
-		}
-	}
+	m.Each(func(i, j int, a Allowed) {
+		fmt.Fprintf(b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"><title>%s</title></rect>`+"\n",
+			margin+square*j, margin+square*i, square, square, colours[a.mark()], html.EscapeString(a.sentence(m.Ends[i], m.Ends[j])))
+	})
 }
 
 // grid draws a line at each row and column, darker where a scope begins.

@@ -124,8 +124,9 @@ func (s *Space) know(x check.Subject) *known {
 	if x.Addr.IsValid() {
 		k.families = 1 << familyOf(x.Addr)
 	}
-	k.from = union(collect(s.rulesOf(func(r *rule) side { return r.from }), in), s.fromAny)
-	k.to = union(collect(s.rulesOf(func(r *rule) side { return r.to }), in), s.toAny)
+	s.file()
+	k.from = union(collect(s.fromSet, in), s.fromAny)
+	k.to = union(collect(s.toSet, in), s.toAny)
 	return k
 }
 
@@ -137,13 +138,25 @@ func (s *Space) setsOf(x check.Subject) []int32 {
 	if x.Labels == nil && policy.CanBeOutside(x.Addr) {
 		in = append(in, s.outsideSet()...)
 	}
-	for i, set := range s.sets {
-		if x.Labels != nil && set.Selector.Selects(x.Labels) {
-			in = append(in, int32(i))
+	if x.Labels != nil {
+		for _, set := range s.services().ServicesOf(x.Labels)[1:] { // the first is Any
+			in = append(in, int32(set)-1)
 		}
 	}
 	slices.Sort(in)
 	return in
+}
+
+// services finds services by labels; their numbers are greater by one than here.
+func (s *Space) services() *policy.Index {
+	if s.index == nil {
+		sets := []policy.Set{{Kind: policy.KindAny}}
+		for _, set := range s.sets {
+			sets = append(sets, policy.Set{Kind: set.Kind, Selector: set.Selector})
+		}
+		s.index = policy.NewIndex(&policy.Ruleset{Sets: sets})
+	}
+	return s.index
 }
 
 // shared is what is in both of two ascending lists.

@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"bulkhead/dataplane/policy"
 	"bulkhead/policyc/eval"
 	"bulkhead/policyc/internal/analyze"
 )
@@ -34,6 +35,7 @@ func TestReachIsWhatIsAllowed(t *testing.T) {
 			}
 			for form, routes := range map[string][]analyze.Route{
 				"all": all, "from": reach(analyze.Question{From: &x.from}), "to": reach(analyze.Question{To: &x.to}),
+				"on":   reach(analyze.Question{Ports: []policy.Port{{Proto: uint16(x.flow.Proto), SrcLo: x.flow.Src, SrcHi: x.flow.Src, DstLo: x.flow.Dst, DstHi: x.flow.Dst}}}),
 				"both": reach(analyze.Question{From: &x.from, To: &x.to}),
 			} {
 				told := slices.ContainsFunc(routes, func(r analyze.Route) bool {

@@ -1,13 +1,16 @@
 package analyze
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A table of a hundred services is read team by team: ends of one scope stand
 // together, and one scope can be asked for alone.
 
-// scope is the part of an end's name before its slash: whose it is. Empty is
+// Scope is the part of an end's name before its slash: whose it is. Empty is
 // everybody's.
-func (e End) scope() string {
+func (e End) Scope() string {
 	scope, _, found := strings.Cut(e.Name, "/")
 	if !found {
 		return ""
@@ -26,11 +29,11 @@ type group struct {
 func (m *Matrix) groups() []group {
 	var out []group
 	for i, e := range m.Ends {
-		if last := len(out) - 1; last >= 0 && out[last].scope == e.scope() {
+		if last := len(out) - 1; last >= 0 && out[last].scope == e.Scope() {
 			out[last].n++
 			continue
 		}
-		out = append(out, group{e.scope(), i, 1})
+		out = append(out, group{e.Scope(), i, 1})
 	}
 	return out
 }
@@ -46,35 +49,38 @@ func (m *Matrix) gaps() []string {
 	return out
 }
 
-// Of leaves the ends of one scope, whoever they may connect to, and whoever may
-// connect to them. It is empty if there are no ends of the scope.
-func (m *Matrix) Of(scope string) *Matrix {
-	var keep []int
-	for i := range m.Ends {
-		if m.near(i, scope) {
-			keep = append(keep, i)
+// near are some ends, whoever they may connect to, and whoever may connect to them.
+func (m *Matrix) near(of []bool) []bool {
+	near := slices.Clone(of)
+	for i, row := range m.Cells {
+		for j := range row {
+			near[i], near[j] = near[i] || of[j], near[j] || of[i]
 		}
 	}
-	out := &Matrix{}
-	for _, i := range keep {
-		var row []Allowed
-		for _, j := range keep {
-			row = append(row, m.Cells[i][j])
-		}
-		out.Ends, out.Cells = append(out.Ends, m.Ends[i]), append(out.Cells, row)
-	}
-	return out
+	return near
 }
 
-// near tells whether an end is of a scope, or may meet one that is.
-func (m *Matrix) near(i int, scope string) bool {
-	if m.Ends[i].scope() == scope {
-		return true
-	}
-	for j, e := range m.Ends {
-		if e.scope() == scope && (m.Cells[i][j].mark() != "." || m.Cells[j][i].mark() != ".") {
-			return true
+// leave leaves some ends.
+func (m *Matrix) leave(wanted []bool) *Matrix {
+	out := &Matrix{}
+	now := map[int]int{} // numbers, by what they were
+	for i, e := range m.Ends {
+		if wanted[i] {
+			now[i] = len(out.Ends)
+			out.Ends = append(out.Ends, e)
 		}
 	}
-	return false
+	for i, row := range m.Cells {
+		if !wanted[i] {
+			continue
+		}
+		left := Row{}
+		for j, a := range row {
+			if wanted[j] {
+				left[now[j]] = a
+			}
+		}
+		out.Cells = append(out.Cells, left)
+	}
+	return out
 }

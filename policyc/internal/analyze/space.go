@@ -24,12 +24,15 @@ type Space struct {
 	cells    map[string]*cell
 	fromAny  []int32   // rules from anybody
 	toAny    []int32   // rules to anybody
+	fromSet  [][]int32 // by set: the rules from it
+	toSet    [][]int32 // by set: the rules to it
 	toOf     [][]int32 // by rule: the classes that it goes to, but for those to anybody
 	// part says that the policies in hand are parts of others: who is in none
 	// of their sets may well be in one that another rule names.
 	part bool
 	// apart says that endpoints have addresses apart from networks: see [LintApart].
 	apart bool
+	index *policy.Index // see services
 }
 
 // rule is a rule of a policy as it was lowered: sets by number.
