@@ -35,7 +35,7 @@ type ahead struct {
 
 // stretch carries frames from to to of the batch through the switch.
 func (x *walk) stretch(from, to int) {
-	if len(x.s.Mirrors) > 0 {
+	if len(x.s.Mirrors) > 0 && !x.unwatched {
 		x.mirrored(from, to)
 		return
 	}

@@ -45,13 +45,14 @@ var allowed = map[string][]string{
 	// 6: the contract of ports, configuration, the kernel's door
 	"vswitch/internal/sys": {},
 	"vswitch/port":         {"dataplane/drop", "dataplane/packet", "vswitch/internal/sys"},
-	"vswitch/config":       {"dataplane/packet", "dataplane/policy", "vswitch/cli/nearest"},
+	"vswitch/config":       {"dataplane/drop", "dataplane/packet", "dataplane/policy", "vswitch/cli/nearest"},
 	// 7: drivers, which know nothing of each other
 	"vswitch/port/mem":    {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},
 	"vswitch/port/pcap":   {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},
 	"vswitch/port/tap":    {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "vswitch/port", "vswitch/port/vnet", "vswitch/internal/sys"},
 	"vswitch/port/xdp":    {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "vswitch/port", "vswitch/port/netdev", "vswitch/internal/sys"},
 	"vswitch/port/packet": {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/port/netdev", "vswitch/port/vnet"},
+	"vswitch/port/erspan": {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/port/vnet"}, // a raw socket to a collector
 	"vswitch/port/udp":    {"dataplane/drop", "dataplane/checksum", "dataplane/packet", "vswitch/port", "vswitch/port/vnet", "vswitch/internal/sys"},
 	// what several drivers share: superframes' headers, devices that are there
 	"vswitch/port/vnet":   {"dataplane/drop", "dataplane/packet", "vswitch/port", "vswitch/internal/sys"},
@@ -101,7 +102,7 @@ var allowed = map[string][]string{
 // not named here may not be imported at all.
 var outside = map[string][]string{
 	"golang.org/x/net":                    {"bench/..."}, // sendmmsg and recvmmsg
-	"golang.org/x/sys":                    {"policyc/internal/progress" /* is stderr a terminal */, "vswitch/internal/sys", "vswitch/port/tap", "vswitch/port/xdp", "vswitch/port/packet", "vswitch/port/udp", "vswitch/port/vnet", "vswitch/port/netdev", "vswitch/port/selftest", "vswitch/cmd/vswitchd", "vswitch/control", "bench/..."},
+	"golang.org/x/sys":                    {"policyc/internal/progress" /* is stderr a terminal */, "vswitch/internal/sys", "vswitch/port/tap", "vswitch/port/xdp", "vswitch/port/packet", "vswitch/port/udp", "vswitch/port/erspan", "vswitch/port/vnet", "vswitch/port/netdev", "vswitch/port/selftest", "vswitch/cmd/vswitchd", "vswitch/control", "bench/..."},
 	"github.com/asavie/xdp":               {"vswitch/port/xdp"},
 	"github.com/cilium/ebpf":              {"vswitch/port/xdp", "vswitch/port/packet"},
 	"github.com/songgao/water":            {"vswitch/port/tap"},

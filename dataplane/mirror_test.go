@@ -84,3 +84,23 @@ func TestMirrorMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d were cut, want %d", cut, fit)
 	}
 }
+
+// What a Prober carries is no traffic: no mirror shows or counts it.
+func TestMirrorsDoNotSeeProbes(t *testing.T) {
+	r := newSwitch(t)
+	states := r.showAll()
+	p, err := dataplane.NewProber()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for _, frame := range []string{"tcp 10.0.0.1:40000 > 10.0.0.2:5432 syn", "tcp 10.0.0.1:40000 > 10.0.0.2:23 syn"} {
+		s, ingress := r.written("p1", frame)
+		p.Probe(r.snapshot, r.now, s.bytes, ingress)
+	}
+	for i, s := range states {
+		if n := s.Selected.Load(); n != 0 {
+			t.Errorf("mirror %d selected %d probes", i, n)
+		}
+	}
+}

@@ -16,7 +16,7 @@ import (
 // a second walk and not [Explain]: a recorder turns steps off, and what a probe is
 // to find may be in one of them. What must not count is the state. So a Prober has
 // a lane of its own: sessions, translations, counters and journal in which nobody
-// else is, and which are empty again after each probe. Nothing that it makes is
+// else is, and which are empty again after each probe; mirrors do not see it. Nothing that it makes is
 // sent: the frame and all copies of it end with the call.
 //
 // A Prober is one caller's at a time. It may run on any goroutine; on a worker,
@@ -44,7 +44,9 @@ func NewProber() (*Prober, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tables to probe with: %w", err)
 	}
-	return &Prober{worker: NewWorker(state, 0, 1), memory: make([]byte, packet.Headroom+MaxProbe+packet.Headroom)}, nil
+	worker := NewWorker(state, 0, 1)
+	worker.unwatched = true
+	return &Prober{worker: worker, memory: make([]byte, packet.Headroom+MaxProbe+packet.Headroom)}, nil
 }
 
 // Close frees the tables.

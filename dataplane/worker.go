@@ -17,6 +17,7 @@ type Worker struct {
 	Mirrored Mirrored // what mirrors show of the last batch
 
 	mirroring mirroring
+	unwatched bool   // no mirror shows what it carries: it is a Prober's
 	ahead     ahead  // what the first look at a stretch of frames found
 	recent    recent // what was found out about the last pairs of ends
 	copies    []byte // memory for the copies of one batch

@@ -180,6 +180,9 @@ func place(e *config.Endpoint, cfg *config.Config) error {
 	if p.Role == config.RoleUplink {
 		return api.Invalid(fmt.Sprintf("port %q is an uplink: nobody is on it", e.Port), "name the peer that the endpoint is behind")
 	}
+	if p.Role == config.RoleMirror {
+		return api.Invalid(fmt.Sprintf("port %q is a mirror's: nobody is on it", e.Port), "name the port of a workload")
+	}
 	switch {
 	case e.Segment != "" && p.Carries(e.Segment) && len(p.L2.VLANs) > 0:
 		return nil

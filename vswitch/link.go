@@ -37,14 +37,15 @@ type linker struct {
 	groups   []serviceGroup
 	who      *identity.Builder // of s.Identity
 	policy   *classify.Linker  // of s.Policy; nil: no policy
-	broken   bool              // it makes no snapshot any more
+	mirrors  map[string]*dataplane.MirrorState
+	broken   bool // it makes no snapshot any more
 }
 
 // link builds the snapshot of a generation.
-func link(cfg *config.Config, r roster, index *policy.Index, ports map[string]packet.PortID, open []openPort, z zones, generation uint32) (*linker, error) {
+func link(cfg *config.Config, r roster, index *policy.Index, ports map[string]packet.PortID, open []openPort, z zones, mirrors map[string]*dataplane.MirrorState, generation uint32) (*linker, error) {
 	l := &linker{
 		cfg: cfg, rules: index.Rules(), index: index, ports: ports, open: open,
-		segments: map[string]uint16{}, zones: z.of, peers: map[string]uint16{},
+		segments: map[string]uint16{}, zones: z.of, peers: map[string]uint16{}, mirrors: mirrors,
 		s: &dataplane.Snapshot{Generation: generation, Rules: index.Rules()},
 	}
 	l.linkSegments()
@@ -53,6 +54,7 @@ func link(cfg *config.Config, r roster, index *policy.Index, ports map[string]pa
 		l.linkTunnels,
 		l.linkRoutes,
 		l.linkNAT,
+		l.linkMirrors,
 		func() error { return l.linkIdentity(r.sorted()) },
 	} {
 		if err := step(); err != nil {
@@ -97,9 +99,12 @@ func (l *linker) linkPorts() (err error) {
 		if o := l.open[id].port; o != nil {
 			p.MAC = ownMAC(o.Info())
 		}
-		if c.Role == config.RoleUplink {
+		switch c.Role {
+		case config.RoleUplink:
 			p.Role = dataplane.RoleUplink
-		} else {
+		case config.RoleMirror:
+			p.Role = dataplane.RoleMirror
+		default:
 			for _, name := range c.Segments() {
 				seg := &l.s.Segments[l.segments[name]]
 				seg.Ports = append(seg.Ports, id)

@@ -29,7 +29,7 @@ func (l *linker) linkL2(c *config.Port, native uint16) (*dataplane.L2, error) {
 			return nil, fmt.Errorf("link port %q: %w", c.Name, err)
 		}
 	}
-	if out == (dataplane.L2{}) {
+	if out == (dataplane.L2{}) && c.Role != config.RoleMirror { // whose port the walk knows by its L2
 		return nil, nil
 	}
 	return &out, nil
@@ -37,7 +37,7 @@ func (l *linker) linkL2(c *config.Port, native uint16) (*dataplane.L2, error) {
 
 // describeL2 says for an operator what a port has beside.
 func describeL2(out *api.Port, c *config.Port) {
-	if c.Role != config.RoleUplink {
+	if c.Role == config.RoleWorkload {
 		out.VLANMode = c.VLANMode()
 	}
 	for _, v := range c.L2.VLANs {

@@ -96,7 +96,7 @@ func (l *linker) place(e *endpoint, services []policy.SetID) (place identity.End
 	}
 	place = identity.Endpoint{
 		Name: e.Name, Segment: segment, Zone: l.s.Segments[segment].Zone,
-		MAC: e.MAC, Port: packet.NoPort, Peer: dataplane.NoPeer, Group: l.groupOf(services),
+		MAC: e.MAC, Port: packet.NoPort, Peer: dataplane.NoPeer, Group: l.groupOf(services), Marks: l.marksOf(e, services),
 	}
 	switch {
 	case e.Port != "":

@@ -47,8 +47,10 @@ func (o *Operator) port(l *live, id packet.PortID, c dataplane.PortCounters) api
 		In: c.In, Copies: c.Copies, Out: c.Out, Consumed: c.Consumed, Drops: map[string]uint64{}, Extra: stats.Extra,
 		Role: config.RoleWorkload,
 	}
-	if l.snapshot.Ports[id].Role == dataplane.RoleUplink {
+	if role := l.snapshot.Ports[id].Role; role == dataplane.RoleUplink {
 		out.Role = config.RoleUplink
+	} else if role == dataplane.RoleMirror {
+		out.Role = config.RoleMirror
 	} else if s := int(l.snapshot.Ports[id].Segment); s < len(o.sw.cfg.Segments) {
 		out.Segment = o.sw.cfg.Segments[s].Name
 	}

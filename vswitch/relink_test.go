@@ -179,7 +179,7 @@ func (l *lab) sameAsWhole(r *rand.Rand) (audits int) {
 	defer sw.mu.Unlock()
 	got := sw.live.Load().snapshot
 	view, _ := sw.viewOf(sw.rules)
-	linked, err := link(sw.cfg, sw.roster, sw.indexOf(view), sw.ports, sw.opened, sw.zones, got.Generation)
+	linked, err := link(sw.cfg, sw.roster, sw.indexOf(view), sw.ports, sw.opened, sw.zones, sw.mirrors, got.Generation)
 	if err != nil {
 		l.t.Fatal(err)
 	}

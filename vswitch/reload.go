@@ -113,7 +113,8 @@ func (sw *Switch) relink(r roster, rules *policy.Ruleset) error {
 func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p *plan) error {
 	zones := sw.zones.follow(cfg)
 	view, around := sw.viewOf(rules)
-	linked, err := link(cfg, r, sw.indexOf(view), p.ids, p.open, zones, sw.generation+1)
+	mirrors := mirrorStates(cfg, sw.mirrors)
+	linked, err := link(cfg, r, sw.indexOf(view), p.ids, p.open, zones, mirrors, sw.generation+1)
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p
 		sw.forgetLoops(before.snapshot, snapshot)
 		sw.keepRuleHits(before, rules)
 	}
-	sw.cfg, sw.roster, sw.rules, sw.zones, sw.linked = cfg, r, rules, zones, linked
+	sw.cfg, sw.roster, sw.rules, sw.zones, sw.linked, sw.mirrors = cfg, r, rules, zones, linked, mirrors
 	sw.ports, sw.opened, sw.nextPort = p.ids, p.open, p.next
 	p.finish(sw)
 	return nil

@@ -91,8 +91,9 @@ type Switch struct {
 	opened     []openPort
 	nextPort   packet.PortID
 	zones      zones
-	linked     *linker                // of what is live; makes what differs in an endpoint
-	ruleTotals map[countedRule]uint64 // hits of rules of earlier snapshots
+	mirrors    map[string]*dataplane.MirrorState // what mirrors count, by name
+	linked     *linker                           // of what is live; makes what differs in an endpoint
+	ruleTotals map[countedRule]uint64            // hits of rules of earlier snapshots
 	// auditTotals is the same for what rules under audit would have denied.
 	auditTotals map[countedRule]uint64
 	view        view

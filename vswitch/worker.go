@@ -184,6 +184,7 @@ func (w *worker) serve(s source) bool {
 	w.sw.captures.see(&w.batch, w.live)
 	w.report()
 	w.send()
+	w.sendMirrored()
 	return true
 }
 

@@ -77,6 +77,7 @@ func (c *checker) check(f *file, dir string) *Config {
 		cfg.Groups = append(cfg.Groups, c.group(i, &f.Groups[i]))
 	}
 	c.overlay(f)
+	c.mirrors(f.Mirrors)
 	for i := range f.Routes {
 		cfg.Routes = append(cfg.Routes, c.route(i, &f.Routes[i]))
 	}

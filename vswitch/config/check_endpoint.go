@@ -52,6 +52,8 @@ func (c *checker) place(key func(string) string, e *Endpoint) {
 		switch {
 		case port.Role == RoleUplink:
 			c.wrong(key("port"), "name the peer that it is behind", "port %q is an uplink: nobody is on it", e.Port)
+		case port.Role == RoleMirror:
+			c.wrong(key("port"), "name the port of a workload", "port %q is a mirror's: nobody is on it", e.Port)
 		case e.Segment == "" && port.Segment == "" && len(port.L2.VLANs) > 0:
 			c.wrong(key("segment"), "name one of "+strings.Join(port.Segments(), ", "), "port %q is a trunk: the endpoint's segment must be named", e.Port)
 		case e.Segment != "" && !port.Carries(e.Segment):

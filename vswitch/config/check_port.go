@@ -18,8 +18,13 @@ func (c *checker) port(i int, f *filePort) Port {
 	}
 	c.device(key, &p)
 	p.L2 = c.l2(key, f)
-	if p.Role == RoleUplink {
+	c.collector(key, &p, f)
+	switch p.Role {
+	case RoleUplink:
 		c.noEndpoint(key)
+		return p
+	case RoleMirror:
+		c.onlyMirrors(key, &p)
 		return p
 	}
 	if c.set[key("segment")] || !c.set[key("vlans")] {
@@ -60,9 +65,12 @@ func (c *checker) portMTU(key string, p *Port) {
 	}
 }
 
+// ofWorkloads are the keys that mean something for a port of workloads only.
+var ofWorkloads = []string{"segment", "mac", "ips", "labels", "host", "prefixes", "no_default_route", "vlans", "vlan_type", "priority_tags", "multicast_router", "loop_retry"}
+
 // noEndpoint notes what an uplink has no use for.
 func (c *checker) noEndpoint(key func(string) string) {
-	for _, k := range []string{"segment", "mac", "ips", "labels", "host", "prefixes", "no_default_route", "vlans", "vlan_type", "priority_tags", "multicast_router", "loop_retry"} {
+	for _, k := range ofWorkloads {
 		if c.set[key(k)] {
 			c.wrong(key(k), "take it away; an uplink's addresses are those of [vtep]", "an uplink is in no segment and has no endpoint")
 		}
@@ -91,7 +99,7 @@ func (c *checker) device(key func(string) string, p *Port) {
 	case p.Driver == "udp" && p.Role != RoleUplink:
 		c.wrong(key("driver"), `set role = "uplink", or another driver`, "a udp port carries tunnels and nothing else: it is an uplink")
 		return
-	case p.Driver == "udp":
+	case p.Driver == "udp", p.Driver == "erspan":
 		return
 	case p.Driver == "pcap" && p.File == "":
 		c.wrong(key("file"), `add file = "frames.pcapng" or the like`, "a pcap port must name the capture to replay")

@@ -35,6 +35,7 @@ type Config struct {
 	VTEP         *VTEP // nil without an overlay
 	Groups       []Group
 	Peers        []Peer
+	Mirrors      []Mirror
 }
 
 // PolicyKey is a public key that a policy must be signed with, or one of
@@ -85,12 +86,13 @@ const (
 const (
 	RoleWorkload = "workload"
 	RoleUplink   = "uplink"
+	RoleMirror   = "mirror"
 )
 
 // Port is a switch port and, if it has a MAC and IPs, the endpoint on it.
 type Port struct {
 	Name     string
-	Driver   string // tap, auto, xdp, packet, pcap
+	Driver   string // tap, auto, xdp, packet, udp, erspan, pcap
 	Role     string
 	Segment  string // workloads; on a trunk that of untagged frames, or none
 	Netns    string // where the workload's end lives: a name, a path, or pid:N
@@ -105,6 +107,8 @@ type Port struct {
 	Mode     string // xdp: auto, native, generic
 	NoRoute  bool   // tap: no default route by way of the gateway
 	L2       PortL2
+	// Collector is of an erspan port.
+	Collector Collector
 }
 
 // Endpoint is a workload other than the one that a port stands for.

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"regexp"
@@ -29,7 +30,7 @@ func row(k fileKey) string {
 	case k.kind == "true or false":
 		bounds, otherwise = "", "false"
 	case len(r.Words) > 0:
-		bounds, otherwise = strings.Join(r.Words, ", "), r.Words[0]
+		bounds, otherwise = strings.Join(r.Words, ", "), cmp.Or(r.Derived, r.Words[0])
 	case r.Most != 0:
 		bounds = fmt.Sprintf("%d to %d", r.Least, r.Most)
 	}

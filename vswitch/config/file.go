@@ -21,6 +21,7 @@ type file struct {
 	VTEP         *fileVTEP      `toml:"vtep"`
 	Groups       []fileGroup    `toml:"groups"`
 	Peers        []filePeer     `toml:"peers"`
+	Mirrors      []fileMirror   `toml:"mirrors"`
 }
 
 type fileLimits struct {
@@ -76,6 +77,25 @@ type filePort struct {
 	StormUnknown    []string `toml:"storm_unknown"`
 	RateIn          []string `toml:"rate_in"`
 	RateOut         []string `toml:"rate_out"`
+
+	Remote     string `toml:"remote"`
+	ERSPANType int    `toml:"erspan_type"`
+}
+
+type fileMirror struct {
+	Name       string            `toml:"name"`
+	Port       string            `toml:"port"`
+	From       []string          `toml:"from"`
+	FromLabels map[string]string `toml:"from_labels"`
+	To         []string          `toml:"to"`
+	ToLabels   map[string]string `toml:"to_labels"`
+	Replies    bool              `toml:"replies"`
+	Ports      []string          `toml:"ports"`
+	Direction  string            `toml:"direction"`
+	Drops      []string          `toml:"drops"`
+	Snaplen    int               `toml:"snaplen"`
+	Rate       []string          `toml:"rate"`
+	Session    int               `toml:"session"`
 }
 
 type fileEndpoint struct {

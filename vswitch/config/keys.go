@@ -54,6 +54,8 @@ const (
 	unbounded  = "none: no bound"
 	nameForm   = "1 to 63 of a-z A-Z 0-9 - _ . /"
 	labelForm  = "at most 64; keys and values of at most 253 bytes"
+	everybody  = "everybody"
+	whoForm    = "at most 64 names of services and networks"
 	hostForm   = "an address of a host"
 	prefixForm = "no bits behind the length"
 	macForm    = "unicast"
@@ -91,9 +93,9 @@ var keys = map[string]rule{
 	"segments[].lease":       {least: 60, most: 1 << 21, otherwise: 3600, unit: "seconds"},
 
 	"ports[].name":             {derived: required, form: nameForm},
-	"ports[].driver":           {words: []string{"tap", "auto", "xdp", "packet", "udp", "pcap"}},
-	"ports[].role":             {words: []string{RoleWorkload, RoleUplink}},
-	"ports[].segment":          {derived: "required, but for an uplink and with vlans", form: "a segment's name"},
+	"ports[].driver":           {words: []string{"tap", "auto", "xdp", "packet", "udp", "erspan", "pcap"}},
+	"ports[].role":             {words: []string{RoleWorkload, RoleUplink, RoleMirror}},
+	"ports[].segment":          {derived: "required, but for uplinks and mirrors and with vlans", form: "a segment's name"},
 	"ports[].netns":            {derived: "none: the switch's own", form: "a name, a path or pid:N"},
 	"ports[].device":           {derived: "tap: eth0, or the port's name without netns; xdp, packet, auto without netns: required", form: "at most 15 bytes"},
 	"ports[].file":             {derived: "pcap: required", form: "a path"},
@@ -116,6 +118,8 @@ var keys = map[string]rule{
 	"ports[].storm_unknown":    {derived: unbounded, form: rateForm},
 	"ports[].rate_in":          {derived: unbounded, form: rateForm},
 	"ports[].rate_out":         {derived: unbounded, form: rateForm},
+	"ports[].remote":           {derived: "erspan: required", form: hostForm},
+	"ports[].erspan_type":      {least: 2, most: 3, otherwise: 2},
 
 	"endpoints[].name":     {derived: required, form: nameForm},
 	"endpoints[].segment":  {derived: "the port's; required with peer, and on a trunk", form: "a segment's name"},
@@ -158,6 +162,20 @@ var keys = map[string]rule{
 	"peers[].address":  {derived: required, form: hostForm},
 	"peers[].segments": {derived: none, form: "names of segments with a vni"},
 	"peers[].groups":   {derived: "none: the peer knows no groups", form: "names of groups"},
+
+	"mirrors[].name":        {derived: required, form: nameForm},
+	"mirrors[].port":        {derived: required, form: "the name of a port of role mirror"},
+	"mirrors[].from":        {derived: everybody, form: whoForm},
+	"mirrors[].from_labels": {derived: everybody, form: labelForm},
+	"mirrors[].to":          {derived: everybody, form: whoForm},
+	"mirrors[].to_labels":   {derived: everybody, form: labelForm},
+	"mirrors[].replies":     {},
+	"mirrors[].ports":       {derived: "all", form: "names of ports of workloads and of uplinks"},
+	"mirrors[].direction":   {words: []string{"in", "out", "both"}, derived: "both with ports and without drops; else in"},
+	"mirrors[].drops":       {derived: "none: all frames", form: "drop reasons, or any"},
+	"mirrors[].snaplen":     {least: 64, most: maxSnap, derived: "1518; with ERSPAN 1432", unit: "bytes"},
+	"mirrors[].rate":        {derived: "10kpps and 100Mbps", form: rateForm},
+	"mirrors[].session":     {least: 0, most: 1023, derived: "its place in the list"},
 }
 
 // ruleOf finds the rule of a key at a place: ports[3].mtu goes by ports[].mtu.

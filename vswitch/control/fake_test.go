@@ -92,6 +92,7 @@ func (f *fake) change() (*api.Done, error) {
 func (f *fake) Status() (*api.Status, error)                          { return show[api.Status](f) }
 func (f *fake) Workers() ([]api.Worker, error)                        { return list[api.Worker](f) }
 func (f *fake) Ports() ([]api.Port, error)                            { return list[api.Port](f) }
+func (f *fake) Mirrors() ([]api.Mirror, error)                        { return list[api.Mirror](f) }
 func (f *fake) Groups() ([]api.Group, error)                          { return list[api.Group](f) }
 func (f *fake) FDB() ([]api.FDBEntry, error)                          { return list[api.FDBEntry](f) }
 func (f *fake) Endpoints() ([]api.Endpoint, error)                    { return list[api.Endpoint](f) }

@@ -42,6 +42,7 @@ func calls(sw Switch) []call {
 		get("/v1/workers", "What the threads that carry frames do with their time", sw.Workers),
 		get("/v1/ports", "The ports, how they run and what they carried", sw.Ports),
 		get("/v1/groups", "Who listens to which multicast group", sw.Groups),
+		get("/v1/mirrors", "What is shown to analysers, and how much of it was lost", sw.Mirrors),
 		get("/v1/fdb", "Which MAC is where: bound, and learned", sw.FDB),
 		listSessions(sw),
 		get("/v1/endpoints", "The workloads: who, where, and in which services", sw.Endpoints),

@@ -44,6 +44,7 @@ type Switch interface {
 	Ports() ([]api.Port, error)
 	FDB() ([]api.FDBEntry, error)
 	Groups() ([]api.Group, error)
+	Mirrors() ([]api.Mirror, error)
 	Sessions(limit int) (*api.Sessions, error)
 	Endpoints() ([]api.Endpoint, error)
 	Policy() (*api.Policy, error)

@@ -30,6 +30,7 @@ type Source interface {
 	Workers() ([]api.Worker, error)
 	Ports() ([]api.Port, error)
 	Counters() (*api.Counters, error)
+	Mirrors() ([]api.Mirror, error)
 }
 
 // maxRules bounds the rule label: past it rules are left out, and
@@ -65,6 +66,8 @@ var (
 	workerBusy   = desc("worker_busy_seconds_total", "Time that the worker carried frames or looked for them.", "worker")
 	workerBatch  = desc("worker_batches_total", "Batches of frames that the worker carried.", "worker")
 	workerFrames = desc("worker_frames_total", "Frames in the worker's batches.", "worker")
+	mirrorFrames = desc("mirror_frames_total", "Frames that a mirror selected: sent, or lost to its rate (limited), for want of memory (full) or by its port.", "mirror", "outcome")
+	mirrorBytes  = desc("mirror_bytes_total", "Bytes that a mirror has shown.", "mirror")
 	portUp       = desc("port_up", "1 if the port's link is up and the port works.", "port")
 	portBlocked  = desc("port_blocked", "1 if the port is blocked because it is part of a loop.", "port")
 	rxFrames     = desc("port_receive_frames_total", "Frames received; a superframe is one.", "port")
@@ -97,7 +100,7 @@ var all = []*prometheus.Desc{
 	up, buildInfo, started, generation, policyLoaded, policyFailed, policyGen, rules, sessions, sessionsMax, tableUsed, tableMax, endpoints,
 	fragments, fragmentsMax, held, heldMax,
 	frames, framesFree, framesLost, workerIdle, workerBusy, workerBatch, workerFrames, portUp, portBlocked, rxFrames, rxBytes, txFrames, txBytes,
-	portEvents, in, copies, out, consumed, drops, ruleHits, defaultDeny, ruleAudits, ruleLogLost, rulesLeftOut,
+	portEvents, mirrorFrames, mirrorBytes, in, copies, out, consumed, drops, ruleHits, defaultDeny, ruleAudits, ruleLogLost, rulesLeftOut,
 	ready, canaryDone, canaryWrong, canaryFails,
 	sourceState, sourceStale, sourceEnds, sourceHeld, sourceAlarms,
 }
@@ -127,7 +130,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	workers, err2 := c.source.Workers()
 	ports, err3 := c.source.Ports()
 	counters, err4 := c.source.Counters()
-	err = errors.Join(err, err2, err3, err4)
+	mirrors, err5 := c.source.Mirrors()
+	err = errors.Join(err, err2, err3, err4, err5)
 	gauge(ch, up, truth(err == nil))
 	if err != nil {
 		c.log.Warn("metrics", "error", err)
@@ -139,6 +143,20 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		collectPort(ch, &ports[i])
 	}
 	collectRules(ch, counters)
+	for i := range mirrors {
+		collectMirror(ch, &mirrors[i])
+	}
+}
+
+// collectMirror says of a mirror's frames how many were sent, or why they were not.
+func collectMirror(ch chan<- prometheus.Metric, m *api.Mirror) {
+	for _, n := range []struct {
+		outcome string
+		n       uint64
+	}{{"sent", m.Sent}, {"limited", m.Limited}, {"full", m.Full}, {"lost", m.Lost}} {
+		count(ch, mirrorFrames, n.n, m.Name, n.outcome)
+	}
+	count(ch, mirrorBytes, m.SentBytes, m.Name)
 }
 
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {

@@ -49,6 +49,10 @@ func (f *fixed) Counters() (*api.Counters, error) {
 	return c, f.err
 }
 
+func (f *fixed) Mirrors() ([]api.Mirror, error) {
+	return []api.Mirror{{Name: "denied", Selected: 9, Sent: 4, SentBytes: 400, Limited: 2, Full: 2, Lost: 1}}, f.err
+}
+
 func registryOf(t *testing.T, s Source) *prometheus.Registry {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()

@@ -54,7 +54,7 @@ type Caps struct {
 // but for what Status returns.
 type Info struct {
 	Name   string // the port's name in the switch
-	Driver string // mem, pcap, tap, xdp, packet, udp
+	Driver string // mem, pcap, tap, xdp, packet, udp, erspan
 	Device string // the kernel's device name, or a file's
 	Netns  string // where the workload's end lives; empty: this namespace
 	MAC    packet.MAC

@@ -212,6 +212,27 @@ somebody other than the switch asks who listens (querier).`,
 		})
 }
 
+func mirrorsCommand(v *view) *cobra.Command {
+	return list(v, "mirrors", "What is shown to analysers, and how much of it was lost", `SELECTED are the frames that a mirror wanted; of these SENT were taken by its
+port, LIMITED were more than its rate, FULL more than a batch has memory for,
+and LOST not taken by the port. CUT are longer than is shown. What a mirror
+selects is in -o json.`,
+		"  vsctl mirrors\n  vsctl mirrors -o json | jq '.[].unknown'\n  vsctl mirrors --watch 1s", "/v1/mirrors", func(w io.Writer, mirrors *[]api.Mirror) {
+			columns(w, "MIRROR\tTO\tSELECTED\tSENT\tBYTES\tCUT\tLIMITED\tFULL\tLOST\tREMARK", func(row func(...any)) {
+				for _, m := range *mirrors {
+					to, remark := m.Port, ""
+					if m.Collector != "" {
+						to += fmt.Sprintf(" (%s, session %d)", m.Collector, m.Session)
+					}
+					if len(m.Unknown) > 0 {
+						remark = "not in the policy: " + strings.Join(m.Unknown, ", ")
+					}
+					row(m.Name, to, m.Selected, m.Sent, m.SentBytes, m.Cut, m.Limited, m.Full, m.Lost, remark)
+				}
+			})
+		})
+}
+
 func sessionsCommand(v *view) *cobra.Command {
 	limit := 100
 	cmd := &cobra.Command{

@@ -93,7 +93,7 @@ frame, 2 the call is wrong or no switch could be asked.`,
 	root.PersistentFlags().StringVarP(&v.output, "output", "o", "text", "print as `FORMAT`: text or json")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(
-		statusCommand(v), portsCommand(v), fdbCommand(v), groupsCommand(v), sessionsCommand(v), endpointsCommand(v), policyCommand(v),
+		statusCommand(v), portsCommand(v), fdbCommand(v), groupsCommand(v), mirrorsCommand(v), sessionsCommand(v), endpointsCommand(v), policyCommand(v),
 		countersCommand(v), traceCommand(v), endpointCommand(v), sourceCommand(v), reloadCommand(v), captureCommand(v),
 	)
 	cli.Finish(root)

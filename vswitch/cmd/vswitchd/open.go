@@ -8,6 +8,7 @@ import (
 	"bulkhead/vswitch"
 	"bulkhead/vswitch/config"
 	"bulkhead/vswitch/port"
+	"bulkhead/vswitch/port/erspan"
 	"bulkhead/vswitch/port/netdev"
 	"bulkhead/vswitch/port/packet"
 	"bulkhead/vswitch/port/pcap"
@@ -39,6 +40,8 @@ func openPort(c *config.Port, o vswitch.Opening) (port.Port, error) {
 		return packet.Open(packetConfig(c, o))
 	case "udp":
 		return udp.Open(udpConfig(c, o))
+	case "erspan":
+		return erspan.Open(erspanConfig(c, o))
 	case "pcap":
 		return pcap.Open(pcap.Config{Name: c.Name, Port: o.ID, MAC: c.MAC, MTU: c.MTU, In: c.File})
 	}
@@ -84,6 +87,8 @@ func takePort(c *config.Port, o vswitch.Opening, h port.Handed) (port.Port, erro
 		return packet.Take(packetConfig(c, o), h)
 	case "udp":
 		return udp.Take(udpConfig(c, o), h)
+	case "erspan":
+		return erspan.Take(erspanConfig(c, o), h)
 	}
 	return nil, fmt.Errorf("a port of driver %q cannot be taken over", h.Info.Driver)
 }
@@ -99,6 +104,8 @@ func keepPort(c *config.Port, o vswitch.Opening, h port.Handed) (port.Port, erro
 		return packet.Keep(packetConfig(c, o), h)
 	case "udp":
 		return udp.Keep(udpConfig(c, o), h)
+	case "erspan":
+		return erspan.Keep(erspanConfig(c, o), h)
 	}
 	return nil, fmt.Errorf("a port of driver %q cannot be taken over", c.Driver)
 }
@@ -136,6 +143,10 @@ func udpConfig(c *config.Port, o vswitch.Opening) udp.Config {
 		}
 	}
 	return out
+}
+
+func erspanConfig(c *config.Port, o vswitch.Opening) erspan.Config {
+	return erspan.Config{Name: c.Name, Remote: c.Collector.Remote, Port: o.ID}
 }
 
 // tapConfig makes the device what its workload expects: its addresses with the
