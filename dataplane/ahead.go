@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"bulkhead/dataplane/conntrack"
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/packet"
 )
@@ -47,7 +48,9 @@ func (x *walk) stretch(from, to int) {
 	}
 	x.State.Sessions.touch(a, to-from)
 	for i := from; i < to; i++ {
-		x.frame(x.batch.Frame(i), &a.passages[i-from])
+		f := x.batch.Frame(i)
+		x.frame(f, &a.passages[i-from])
+		x.Counters.end(f) // while it is at hand
 	}
 }
 
@@ -68,6 +71,7 @@ func (x *walk) mirrored(from, to int) {
 		clear(x.mirroring.flooded[made-x.received:])
 		x.frame(x.batch.Frame(i), &a.passages[i-from])
 		x.mirror(x.batch.Frame(i), &a.passages[i-from], &notes[i-from], made)
+		x.Counters.end(x.batch.Frame(i))
 	}
 }
 
@@ -89,7 +93,7 @@ func (x *walk) read(f *packet.Frame, p *passage) {
 			h.Inner.Zone = p.seg.Zone
 			key = &h.Inner
 		}
-		p.hash = x.State.Sessions.hash(key)
+		p.hash = conntrack.Hash(&x.State.Sessions.secret, key)
 	}
 }
 

@@ -29,8 +29,8 @@ func Run(w *Worker, s *Snapshot, now Time, b *packet.Batch) {
 	if len(s.Probed) > 0 {
 		x.probe()
 	}
-	for i := 0; i < b.Len(); i++ {
-		w.Counters.end(b.Frame(i))
+	for i := x.received; i < b.Len(); i++ {
+		w.Counters.end(b.Frame(i)) // a copy, which may have been made for any frame
 	}
 	w.State.Sessions.expire(w, now)
 	w.State.NAT.Expire(now, expireBudget)
@@ -112,15 +112,17 @@ func (x *walk) frame(f *packet.Frame, p *passage) {
 // has brought in, never what packets change by what becomes of them: the frames
 // before it may not have been judged yet.
 func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
-	if p.port = x.s.port(f.Ingress); p.port == nil {
+	port := x.s.port(f.Ingress)
+	if port == nil {
 		return drop.UnknownPort
 	}
-	uplink, left := p.port.Role == RoleUplink, f.Offload
-	if uplink {
-		f.Offload = packet.Offload{}
+	p.port, p.peer, p.segment = port, NoPeer, port.Segment
+	var left packet.Offload
+	if port.Role == RoleUplink {
+		left, f.Offload = f.Offload, packet.Offload{}
 	}
 	if reason := packet.Parse(f); reason != drop.None {
-		if reason == drop.EtherType && p.port.L2 != nil && p.port.L2.LoopRetry != 0 {
+		if reason == drop.EtherType && port.L2 != nil && port.L2.LoopRetry != 0 {
 			return x.comesBack(f)
 		}
 		return reason
@@ -128,21 +130,21 @@ func (x *walk) enter(f *packet.Frame, p *passage) drop.Reason {
 	if x.rec != nil {
 		x.rec.note("parse", "%s", packet.Describe(f))
 	}
-	p.peer, p.segment = NoPeer, p.port.Segment
-	if p.port.L2 != nil {
+	if port.L2 != nil {
 		if reason := x.admit(f, p); reason != drop.None {
 			return reason
 		}
 	}
-	if uplink {
+	if port.Role == RoleUplink {
 		if reason := x.decap(f, p, left); reason != drop.None || p.segment == NoSegment {
 			return reason
 		}
 	}
-	if int(p.segment) >= len(x.s.Segments) {
+	segment := int(p.segment)
+	if segment >= len(x.s.Segments) {
 		return drop.UnknownPort
 	}
-	p.seg = &x.s.Segments[p.segment]
+	p.seg = &x.s.Segments[segment]
 	if p.peer != NoPeer {
 		fitSuperframe(f, p.seg)
 	}

@@ -61,7 +61,8 @@ func (x *walk) met(f *packet.Frame, p *passage) bool {
 		e.port != f.Ingress || e.segment != p.segment || p.peer != NoPeer || x.rec != nil {
 		return false
 	}
-	p.src, p.way = e.id, e.way
+	p.src = e.id // not both at once: that goes by way of the stack, and waits for it
+	p.way = e.way
 	return true
 }
 

@@ -82,10 +82,7 @@ func VerifyHeader(b *[20]byte) bool {
 	le := binary.LittleEndian
 	sum := uint64(le.Uint32(b[0:])) + uint64(le.Uint32(b[4:])) + uint64(le.Uint32(b[8:])) +
 		uint64(le.Uint32(b[12:])) + uint64(le.Uint32(b[16:]))
-	sum = sum>>32 + sum&0xffffffff
-	sum = sum>>32 + sum&0xffffffff
-	sum = sum>>16 + sum&0xffff
-	return (sum>>16+sum&0xffff)&0xffff == 0xffff
+	return sum != 0 && sum%0xffff == 0 // which is to fold it, for 1<<16 is 1 more: small enough to be inlined
 }
 
 // Pseudo returns the sum of the pseudo-header (RFC 9293 3.1, RFC 8200 8.1) of
