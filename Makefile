@@ -4,15 +4,18 @@ GO    ?= go
 D     ?= 20s
 T     ?= 5m
 export CGO_ENABLED ?= 0
+# What the compiler knows of the walk: which calls are hot. A tenth of a frame's time
+# (docs/bench/README.md); PGO=off builds without.
+PGO   ?= $(CURDIR)/bench/walk/walk.pgo
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-unit race attack fault soak simulate differential growth lint vet staticcheck vuln fuzz fuzz-all fuzz-smoke bench report compare demo smoke deps install clean
+.PHONY: help build test test-unit race attack fault soak simulate differential growth lint vet staticcheck vuln fuzz fuzz-all fuzz-smoke bench report profile compare demo smoke deps install clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the five binaries, into bin/
-	$(GO) build -trimpath -o bin/ ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd ./vswitch/cmd/vswitch-agent
+	$(GO) build -trimpath -pgo=$(PGO) -o bin/ ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd ./vswitch/cmd/vswitch-agent
 
 test: deps lint ## everything a change must pass: lint, all tests with the race detector (root tests as root), two minutes of soak, fuzz-smoke
 	$(GO) test ./bench/classbench
@@ -73,6 +76,9 @@ bench: ## every Go benchmark once, then the walk's table
 report: build ## vsbench run all, into docs/bench: the page, pictures, JSON (root, under half an hour, on an idle machine)
 	bin/vsbench run all --dir docs/bench
 
+profile: ## walk.pgo anew, by which build and install compile the walk (quiet machine; after changes of the walk)
+	GODEBUG=asyncpreemptoff=1 $(GO) test ./bench/walk -run '^$$' -bench 'Workers/alone-1000$$' -benchtime 500000x -cpu 1 -cpuprofile $(CURDIR)/bench/walk/walk.pgo -o /dev/null
+
 compare: ## benchmarks beside another revision: make compare BASE=main~1 P=./dataplane/... B=Find
 	@bench/compare.sh $(or $(BASE),HEAD) $(or $(P),./dataplane/...) $(or $(B),.)
 
@@ -86,7 +92,7 @@ deps: ## install what a bare Debian 12 with Go lacks (root; nothing to do otherw
 	@./.ci/deps
 
 install: ## go install the five binaries
-	$(GO) install -trimpath ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd ./vswitch/cmd/vswitch-agent
+	$(GO) install -trimpath -pgo=$(PGO) ./policyc ./bench/cmd/vsbench ./vswitch/cmd/vsctl ./vswitch/cmd/vswitchd ./vswitch/cmd/vswitch-agent
 
 clean: ## remove what the build made
 	rm -rf bin out
