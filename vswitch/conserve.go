@@ -23,13 +23,22 @@ type books struct {
 	missing int // chunks that are nowhere; below 0: that are in two places
 }
 
+// standMost is how long workers stand at the most. One that comes late, because others
+// have its CPU, must not have the rest stand for it: then the books stay as they are.
+const standMost = 50 * time.Millisecond
+
 // closeBooks counts the chunks, if that was last done longer than so long ago, and
 // returns how many are missing. The caller holds mu, so no port is opened or closed
 // meanwhile; the switch has started, and is not closed.
-func (sw *Switch) closeBooks(now time.Time, age time.Duration) (missing int) {
-	if now.Sub(sw.books.closed) < age || !sw.still(func() { missing = sw.region.Chunks() - sw.chunks() }) {
+func (sw *Switch) closeBooks(now time.Time, age time.Duration) int {
+	if now.Sub(sw.books.closed) < age {
 		return sw.books.missing
 	}
+	found, sure := 0, false
+	if !sw.still(func() { found, sure = sw.chunks() }) || !sure {
+		return sw.books.missing
+	}
+	missing := sw.region.Chunks() - found
 	if missing != sw.books.missing {
 		sw.log.Error("frames-missing", "frames", missing, "before", sw.books.missing, "of", sw.region.Chunks(),
 			"effect", "what is missing holds no frame until the next start", "cure", "report it, with the log and vsctl ports -o json")
@@ -38,9 +47,10 @@ func (sw *Switch) closeBooks(now time.Time, age time.Duration) (missing int) {
 	return missing
 }
 
-// chunks counts them where they are. All workers stand still.
-func (sw *Switch) chunks() int {
-	n := sw.region.Free()
+// chunks counts them where they are; sure is false if it cannot be known now. All
+// workers stand still: nothing here waits for anybody.
+func (sw *Switch) chunks() (n int, sure bool) {
+	n, sure = sw.region.Free(), true
 	for _, w := range sw.workers {
 		n += w.pool.Len()
 	}
@@ -50,26 +60,30 @@ func (sw *Switch) chunks() int {
 		}
 	}
 	if sw.helper != nil {
-		n += sw.helper.Chunks()
+		var more int
+		more, sure = sw.helper.Chunks()
+		n += more
 	}
-	return n
+	return n, sure
 }
 
 // still has every worker stand between two batches while f runs. It returns false,
-// without having run f, if one has stopped. The caller holds mu: of two who had
-// workers stand, each would wait for those of the other.
+// without having run f, if one has stopped, or does not come. The caller holds mu: of
+// two who had workers stand, each would wait for those of the other.
 func (sw *Switch) still(f func()) bool {
 	stand, over := make(chan struct{}, len(sw.workers)), make(chan struct{})
 	defer close(over)
+	late := time.NewTimer(standMost)
+	defer late.Stop()
 	for _, w := range sw.workers {
 		if !w.ask(func() { stand <- struct{}{}; <-over }) {
 			return false
 		}
 	}
-	for _, w := range sw.workers {
+	for range sw.workers {
 		select {
 		case <-stand:
-		case <-w.stopped:
+		case <-late.C:
 			return false
 		}
 	}

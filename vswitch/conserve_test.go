@@ -89,3 +89,44 @@ func TestBooksAreNotClosedForEveryQuestion(t *testing.T) {
 		t.Errorf("closed twice within %v", again.Sub(first))
 	}
 }
+
+// A worker that does not come, because others have its CPU, does not have the rest wait
+// for it for long; the books stay as they are.
+func TestWorkersDoNotStandForOneThatIsLate(t *testing.T) {
+	l := started(t, twoWorkers+twoPorts())
+	release := make(chan struct{})
+	l.sw.workers[1].ask(func() { <-release })
+	l.sw.mu.Lock()
+	begun := time.Now()
+	stood := l.sw.still(func() { t.Error("it ran without all of them") })
+	l.sw.mu.Unlock()
+	if took := time.Since(begun); stood || took > 10*standMost {
+		t.Errorf("stood %v, after %v", stood, took)
+	}
+	if !l.sw.onWorker(0, func(*worker) {}) {
+		t.Error("the other still stands")
+	}
+	close(release)
+}
+
+// unsure is a helper that is in the middle of a call.
+type unsure struct{ sure bool }
+
+func (unsure) Away() string          { return "" }
+func (h unsure) Chunks() (int, bool) { return 7, h.sure }
+
+// While the helper cannot say what it has yet to let go of nothing is missing.
+func TestBooksAreNotClosedWhileTheHelperIsUnsure(t *testing.T) {
+	l := started(t, twoPorts())
+	l.sw.mu.Lock()
+	defer l.sw.mu.Unlock()
+	l.sw.helper = unsure{}
+	if n := l.sw.closeBooks(time.Now().Add(time.Hour), 0); n != 0 {
+		t.Errorf("%d missing, and nobody can know", n)
+	}
+	l.sw.helper = unsure{sure: true}
+	if n := l.sw.closeBooks(time.Now().Add(time.Hour), 0); n != -7 {
+		t.Errorf("%d missing, and the helper has seven too many", n)
+	}
+	l.sw.helper = nil
+}

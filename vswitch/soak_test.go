@@ -199,7 +199,13 @@ func (k *soak) lastWords() {
 	}
 	text, err := os.ReadFile(filepath.Join(filepath.Dir(k.config), "log"))
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	k.t.Logf("the daemon's log, %v:\n%s", err, strings.Join(lines[max(0, len(lines)-60):], "\n"))
+	from := slices.IndexFunc(lines, func(line string) bool {
+		return strings.Contains(line, "worker-stuck") || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ")
+	})
+	if from < 0 {
+		from = max(0, len(lines)-60)
+	}
+	k.t.Logf("the daemon's log, %v:\n%s", err, strings.Join(lines[from:min(len(lines), from+100)], "\n"))
 }
 
 // silenced has mallory's kernel say nothing, whose device may be new.

@@ -110,8 +110,9 @@ type Helper interface {
 	// Away says why it cannot open any now; "" while it can.
 	Away() string
 	// Chunks is how many chunks of the frame region ports hold that were closed and
-	// that it has not let go of yet.
-	Chunks() int
+	// that it has not let go of yet. It does not wait: if it cannot say so at once it
+	// is not sure.
+	Chunks() (n int, sure bool)
 }
 
 // Apart is what a switch needs whose ports another process opens.

@@ -207,14 +207,16 @@ func (c *Client) Away() string {
 }
 
 // Chunks is how many chunks of frame memory ports hold that are closed as soon as a
-// helper is back.
-func (c *Client) Chunks() (n int) {
-	c.mu.Lock()
+// helper is back. While a call is under way it is not sure, and does not wait.
+func (c *Client) Chunks() (n int, sure bool) {
+	if !c.mu.TryLock() {
+		return 0, false
+	}
 	defer c.mu.Unlock()
 	for _, p := range c.closing {
 		n += p.Chunks()
 	}
-	return n
+	return n, true
 }
 
 // Open has the helper open a port, and makes queues of what it hands over. It is a

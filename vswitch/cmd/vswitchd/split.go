@@ -66,9 +66,9 @@ func (o *opener) Away() string {
 }
 
 // Chunks implements vswitch.Helper.
-func (o *opener) Chunks() int {
+func (o *opener) Chunks() (n int, sure bool) {
 	if o.client == nil {
-		return 0
+		return 0, true
 	}
 	return o.client.Chunks()
 }
