@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch"
 )
 
 // The faults. The scene is the attacks' (attack_test.go), but it is the switch that
@@ -57,6 +58,9 @@ func (r faultRow) report(t *testing.T, mayLose int) {
 func printFaults() {
 	faults.Lock()
 	defer faults.Unlock()
+	for _, r := range vswitch.FaultRows {
+		faults.rows = append(faults.rows, faultRow{r.ID, r.What, r.Events, r.Sent, r.Lost, r.Leaked, r.Figures})
+	}
 	if len(faults.rows) == 0 || !testing.Verbose() {
 		return
 	}

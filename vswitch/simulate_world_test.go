@@ -31,6 +31,7 @@ type sim struct {
 	workers  int
 	depth    int // frames that a ring holds
 	rings    bool
+	limits   string        // more lines of [limits]
 	offset   time.Duration // of the wall's clock
 	breaks   map[string]bool
 	notUp    map[string]*atomic.Bool
@@ -89,7 +90,7 @@ func newSim(seed uint64, log io.Writer) *sim {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	s := &sim{
 		rng: rng, disk: newSimDisk(rng), log: log, workers: 1 + int(seed%2), depth: 16 << rng.IntN(4), rings: rng.IntN(2) == 0,
-		breaks: map[string]bool{}, notUp: map[string]*atomic.Bool{}, sleeping: map[string]bool{}, ports: map[string]*simPort{},
+		limits: "sessions = 4096", breaks: map[string]bool{}, notUp: map[string]*atomic.Bool{}, sleeping: map[string]bool{}, ports: map[string]*simPort{},
 		kept: map[uint64]bool{0: true}, who: map[string]*simMember{}, opened: map[simFlow]bool{}, sent: map[uint32]*simFrame{},
 		mutants: map[string]bool{}, sport: 1024, counts: map[string]int{},
 	}
@@ -114,8 +115,8 @@ func (s *sim) wall() time.Time { return time.Now().Add(s.offset) }
 
 // config is the text of a configuration with some ports.
 func (s *sim) config(ports []string) string {
-	text := fmt.Sprintf("control = \"/sim/s.sock\"\nmetrics = \"\"\npolicy = %q\npolicy_state = %q\npolicy_keys = [%q]\nworkers = %d\n[limits]\nframes = 8192\nsessions = 4096\n[[segments]]\nname = \"s\"\n",
-		simPolicyFile, simState, inline(1), s.workers)
+	text := fmt.Sprintf("control = \"/sim/s.sock\"\nmetrics = \"\"\npolicy = %q\npolicy_state = %q\npolicy_keys = [%q]\nworkers = %d\n[limits]\nframes = 8192\n%s\n[[segments]]\nname = \"s\"\n",
+		simPolicyFile, simState, inline(1), s.workers, s.limits)
 	for i, name := range ports {
 		text += fmt.Sprintf("[[ports]]\nname = %q\nsegment = \"s\"\nnetns = %q\nqueues = %d\n", name, name, 1+i%2)
 	}
