@@ -33,7 +33,9 @@ attack: deps ## a workload turned hostile, against the daemon on real devices: w
 	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 100m -run '^TestAttack' ./vswitch
 
 fault: deps ## the switch under faults, on real devices: what was done to it, what its neighbours lost, what leaked (root)
-	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestFault' ./vswitch
+	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 120m -run '^TestFault' ./vswitch
+	BULKHEAD_LONG=1 $(GO) test -v -count=1 -timeout 60m -run '^TestFault' ./vswitch/port/xdp
+	$(GO) test -v -count=1 -timeout 60m -run '^Test(Scripts|Store|ManyDeletions|Begins)' ./vswitch/agent/...
 
 soak: deps ## the daemon for T, an hour or a night, with traffic, floods, changes and kills: flat, or it fails (root)
 	BULKHEAD_SOAK=$(T) $(GO) test -v -count=1 -timeout 0 -run '^TestSoak' ./vswitch

@@ -356,13 +356,19 @@ func (s *scene) watch(is func([]byte) bool) (seen func() uint64) {
 // until end is called.
 func capture(t *testing.T, netns string, each func([]byte)) (end func()) {
 	t.Helper()
+	return captureOn(t, netns, "eth0", each)
+}
+
+// captureOn is capture on a device of another name.
+func captureOn(t *testing.T, netns, name string, each func([]byte)) (end func()) {
+	t.Helper()
 	var fd int
 	within(t, netns, func() (err error) {
 		const all = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8
 		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil {
 			return err
 		}
-		device, err := net.InterfaceByName("eth0")
+		device, err := net.InterfaceByName(name)
 		if err != nil {
 			return err
 		}

@@ -132,7 +132,7 @@ func anonymous(t *testing.T, pid int) float64 {
 // What a life may grow by; see TestSoak.
 const (
 	mayGrowFiles, mayGrowGoroutines, mayGrowThreads = 1, 1, 4
-	mayGrowMemory, mayGrowAnHour                    = 4 << 20, 1 << 20
+	mayGrowMemory, mayGrowAnHour                    = 8 << 20, 1 << 20
 )
 
 // judge fails the test if the life was not flat, or cost anybody anything.
@@ -147,9 +147,9 @@ func (r *soakRow) judge(t *testing.T, s *samples) {
 		{"descriptors", &s.files, mayGrowFiles},
 		{"goroutines", &s.goroutines, mayGrowGoroutines},
 		{"threads", s.threads.after(1. / 3), mayGrowThreads},
-		{"bytes of memory", s.memory.after(1. / 3), memory},
-		{"descriptors of the helper", s.helperFiles.after(1. / 3), mayGrowFiles},
-		{"bytes of the helper's memory", s.helperMemory.after(2. / 3), memory},
+		{"bytes of memory", s.memory.after(1. / 2), memory},
+		{"descriptors of the helper", s.helperFiles.after(3. / 4), mayGrowFiles},
+		{"bytes of the helper's memory", s.helperMemory.after(3. / 4), memory},
 	} {
 		if grown := c.of.grown(); !(grown < c.most) {
 			t.Errorf("life %d: %s grow by %.1f in %v, may by %.1f: %.0f", r.number, c.what, grown, r.lasted.Round(time.Second), c.most, c.of.is)
@@ -164,7 +164,7 @@ func (r *soakRow) judge(t *testing.T, s *samples) {
 	last := func(s *series) float64 { return s.is[len(s.is)-1] }
 	r.files = fmt.Sprintf("%.0f %+.1f", last(&s.files), s.files.grown())
 	r.goroutines = fmt.Sprintf("%.0f %+.1f", last(&s.goroutines), s.goroutines.grown())
-	r.memory = fmt.Sprintf("%.1f %+.1f", last(&s.memory)/(1<<20), s.memory.after(1./3).grown()/(1<<20))
+	r.memory = fmt.Sprintf("%.1f %+.1f", last(&s.memory)/(1<<20), s.memory.after(1./2).grown()/(1<<20))
 }
 
 // print writes the table.
