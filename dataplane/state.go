@@ -24,6 +24,8 @@ type State struct {
 	NAT        *nat.Table  // its mappings end with the sessions that go by them
 	Groups     *group.Table
 	Links      *Links // what the ports' own bounds have seen
+
+	keeping *keeping // nil: the state ends with the process
 }
 
 // StateConfig bounds the tables; zero fields are each table's defaults.
@@ -34,12 +36,21 @@ type StateConfig struct {
 	Groups    group.Config
 	NAT       nat.Config
 	Workers   int // that share the state; 0: one
+	// Keep is memory that outlives the process, KeepSize bytes from a page on and zero; nil:
+	// the state ends with it. It must outlive the state (keep.go).
+	Keep []byte
 }
 
 // NewState makes empty tables.
 func NewState(cfg StateConfig) (*State, error) {
 	s := &State{Neighbours: route.NewNeighbours(), Waiting: route.NewWaiting(), Links: new(Links)}
 	var err error
+	var parts [][]byte
+	if cfg.Keep != nil {
+		if s.keeping, parts, err = keepIn(&cfg); err != nil {
+			return nil, err
+		}
+	}
 	if s.Groups, err = group.New(cfg.Groups); err != nil {
 		return nil, err
 	}
@@ -47,7 +58,7 @@ func NewState(cfg StateConfig) (*State, error) {
 		return nil, err
 	}
 	cfg.Sessions.Ended = s.NAT.Release
-	if s.Sessions, err = NewSessions(cfg.Sessions, max(1, cfg.Workers)); err != nil {
+	if s.Sessions, err = newSessions(cfg.Sessions, max(1, cfg.Workers), parts); err != nil {
 		return nil, errors.Join(fmt.Errorf("session table of %d: %w", cfg.Sessions.Sessions, err), s.Close())
 	}
 	if s.Fragments, err = fragment.New(cfg.Fragments); err != nil {

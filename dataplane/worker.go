@@ -74,18 +74,38 @@ const sessionShards = 64
 // NewSessions makes the table for that many workers. The bounds of cfg are for
 // the whole table; each shard has its part of them.
 func NewSessions(cfg conntrack.Config, workers int) (*Sessions, error) {
-	n := 1
+	return newSessions(cfg, workers, nil)
+}
+
+// shardsFor returns how many shards that many workers share.
+func shardsFor(workers int) int {
 	if workers > 1 {
-		n = sessionShards
+		return sessionShards
 	}
+	return 1
+}
+
+// partOf is a shard's part of a bound; none stays none.
+func partOf(bound uint32, shards int) uint32 {
+	if bound == 0 {
+		return 0
+	}
+	return max(1, bound/uint32(shards))
+}
+
+// newSessions is NewSessions in memory that is given, a part a shard; nil: in the tables'
+// own.
+func newSessions(cfg conntrack.Config, workers int, parts [][]byte) (*Sessions, error) {
+	n := shardsFor(workers)
 	cfg.Secret = cfg.Secret.OrBoot()
 	s := &Sessions{secret: cfg.Secret, shards: make([]sessionShard, n), shared: n > 1}
 	for _, bound := range []*uint32{&cfg.Sessions, &cfg.PortQuota, &cfg.EmbryonicQuota} {
-		if *bound != 0 {
-			*bound = max(1, *bound/uint32(n))
-		}
+		*bound = partOf(*bound, n)
 	}
 	for i := range s.shards {
+		if parts != nil {
+			cfg.Memory = parts[i]
+		}
 		table, err := conntrack.New(cfg)
 		if err != nil {
 			s.Close()

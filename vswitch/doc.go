@@ -77,6 +77,13 @@
 // have mapped; it lies in small pages where the kernel gives shared memory no huge
 // ones. In one process (New) all is as if there were no other.
 //
+// # Who comes after
+//
+// What packets make, sessions above all, lies in a memory file of which the other process
+// has the descriptor, as it has those of the ports. So a switch that dies is followed by
+// one that goes on (keep.go): it takes in what is whole, judges it anew, and receives from
+// the queues what came in meanwhile.
+//
 // # Times, and what is logged
 //
 // Rules may have times. A goroutine of its own reads the clock of the wall, and
@@ -96,6 +103,7 @@
 //
 // A port's link goes up only when the snapshot that guards it is live, and a
 // snapshot without a policy denies everything. A frame to or from a port that
-// the worker's snapshot does not know is dropped. If the process dies, TAP
-// devices go with it; what AF_XDP ports leave behind drops (port/xdp).
+// the worker's snapshot does not know is dropped. If the process dies nobody reads its
+// ports until the next one does, under its own policy; if both processes die TAP devices
+// go with them, and what AF_XDP and packet ports leave behind drops (port/xdp).
 package vswitch

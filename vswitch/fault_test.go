@@ -88,6 +88,8 @@ type steady struct {
 	found []bool
 	got   int
 	twice int
+	last  time.Time     // when one arrived
+	gap   time.Duration // the longest without one, since the first
 }
 
 // steady begins to send to a port of UDP. The datagrams carry a mark, so that two
@@ -146,7 +148,11 @@ func (f *steady) note(b []byte) {
 		f.twice++
 		return
 	}
-	f.found[n], f.got = true, f.got+1
+	now := time.Now()
+	if !f.last.IsZero() {
+		f.gap = max(f.gap, now.Sub(f.last))
+	}
+	f.found[n], f.got, f.last = true, f.got+1, now
 }
 
 // ends stops the sender, gives what is under way a second, and tells how many were
@@ -181,6 +187,13 @@ func (f *steady) counts() (sent, got int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.sent), f.got
+}
+
+// longest is the longest time between two that arrived.
+func (f *steady) longest() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.gap
 }
 
 // lastLost is when the last one was sent that did not arrive; zero: all did. It is

@@ -33,6 +33,7 @@ func (o *Operator) Status() (*api.Status, error) {
 			s.PolicySignedBy = append(s.PolicySignedBy, key.String())
 		}
 	}
+	s.TakenOver = sw.took
 	s.Sources = sw.sources()
 	s.Warnings = append(sw.warnings(), sourceWarnings(s.Sources)...)
 	s.Tables = append(sw.fills(), sw.sourceFills()...)

@@ -7,8 +7,6 @@ import (
 	"reflect"
 	"slices"
 
-	"bulkhead/dataplane"
-	"bulkhead/dataplane/conntrack"
 	"bulkhead/dataplane/packet"
 	"bulkhead/vswitch/config"
 )
@@ -204,7 +202,9 @@ func (sw *Switch) raise(id packet.PortID) {
 // new one's. What it had counted went with it (retire).
 func (sw *Switch) begin(id packet.PortID) {
 	sw.forget(id)
-	sw.state.FDB.FlushPort(id)
+	if sw.generation > 1 { // the first ports of all had none before them
+		sw.state.FDB.FlushPort(id)
+	}
 	sw.state.Links.Forget(id)
 	sw.setQuota(id)
 }
@@ -212,17 +212,8 @@ func (sw *Switch) begin(id packet.PortID) {
 // setQuota bounds the sessions of a port: an uplink speaks for many hosts, so
 // the table's own bound is its only one.
 func (sw *Switch) setQuota(id packet.PortID) {
-	l := sw.live.Load()
-	sessions, embryonic := uint32(sw.cfg.Limits.SessionsPerPort), uint32(sw.cfg.Limits.EmbryonicPerPort)
-	if l.snapshot.Ports[id].Role == dataplane.RoleUplink {
-		sessions, embryonic = 0, uint32(sw.cfg.Limits.Sessions)
-	}
-	shards := uint32(sw.state.Sessions.Shards())
-	sw.onWorker(0, func(w *worker) {
-		w.lane.State.Sessions.Each(func(t *conntrack.Table) {
-			t.SetQuota(id, share(sessions, shards), share(embryonic, shards))
-		})
-	})
+	role := sw.live.Load().snapshot.Ports[id].Role
+	sw.onWorker(0, func(*worker) { sw.boundSessions(id, role) })
 }
 
 // share is a shard's part of a bound; none stays none.

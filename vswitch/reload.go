@@ -125,6 +125,10 @@ func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p
 	if before != nil && renumbered(&before.snapshot.Names, &snapshot.Names) {
 		sw.forgetLearned()
 	}
+	sw.leaveNote(p.ids, zones, &snapshot.Names)
+	if before == nil {
+		sw.takeOver(p, snapshot, zones)
+	}
 	sw.live.Store(next)
 	sw.generation++
 	if before == nil {

@@ -15,6 +15,7 @@ import (
 	"bulkhead/dataplane/packet"
 	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
+	"bulkhead/vswitch/control/api"
 	"bulkhead/vswitch/internal/sys"
 	"bulkhead/vswitch/port"
 )
@@ -48,7 +49,10 @@ type Switch struct {
 	workerCount int
 	workers     []*worker
 	region      *port.Region
-	memory      []byte // under region
+	memory      []byte         // under region
+	keep        []byte         // under state; nil: memory of its own
+	remains     []byte         // what the switch before has left, until Start has taken it over
+	began       dataplane.Time // CLOCK_MONOTONIC when it started, where the next switch goes on by it; else 0
 	loans       port.Loans
 	state       *dataplane.State
 	captures    captures
@@ -100,6 +104,9 @@ type Switch struct {
 	books       books
 	shut        bool // the rules of now cannot be linked: nothing is allowed
 	retired     retired
+	took        api.TakenOver
+	noted       note   // of the numbers in force
+	notedText   []byte // as it was written
 	// defaultDeny is the same for what no rule decided.
 	defaultDeny uint64
 	closed      bool
@@ -121,6 +128,8 @@ type Apart struct {
 	// Memory is the frame region, which both have mapped: Limits.Frames chunks. It
 	// is the switch's, which unmaps it.
 	Memory []byte
+	// Keep is where sessions and the like lie (KeepMemory). It is the switch's, too.
+	Keep []byte
 }
 
 // New makes a switch of a configuration: tables, workers and the policy, but
@@ -137,7 +146,7 @@ func NewApart(cfg *config.Config, open Opener, apart Apart, log *slog.Logger) (*
 // newSwitch is NewApart in a world.
 func newSwitch(cfg *config.Config, open Opener, apart Apart, around world, log *slog.Logger) (*Switch, error) {
 	sw := &Switch{
-		world: around, helper: apart.Helper, memory: apart.Memory,
+		world: around, helper: apart.Helper, memory: apart.Memory, keep: apart.Keep,
 		log: log, open: open, started: time.Now(), workerCount: cfg.Workers,
 		cfg: cfg, file: cfg, stated: stated{endpoints: map[string]ownedEndpoint{}}, tellers: map[string]*teller{}, arrivals: map[string]dataplane.Time{},
 		version: uint64(time.Now().UnixMilli()), // another process's is another
@@ -145,6 +154,9 @@ func newSwitch(cfg *config.Config, open Opener, apart Apart, around world, log *
 		watched: make(chan struct{}),
 		timed:   make(chan struct{}), reported: make(chan struct{}), wall: time.Now, journal: newJournal(),
 		mendEvery: mendEvery, ill: make(chan struct{}, 1), done: make(chan struct{}), mended: make(chan struct{}),
+	}
+	if sw.keep != nil {
+		sw.began = sys.Monotonic()
 	}
 	if err := sw.makeTables(cfg); err != nil {
 		return nil, err
@@ -180,7 +192,15 @@ func (sw *Switch) makeTables(cfg *config.Config) error {
 	if sw.region, err = port.NewRegion(sw.memory); err != nil {
 		return err
 	}
-	sw.state, err = dataplane.NewState(dataplane.StateConfig{
+	tables := stateConfig(cfg)
+	tables.Keep = sw.keep
+	sw.state, err = dataplane.NewState(tables)
+	return err
+}
+
+// stateConfig bounds what packets make.
+func stateConfig(cfg *config.Config) dataplane.StateConfig {
+	return dataplane.StateConfig{
 		Sessions: conntrack.Config{
 			Sessions:       uint32(cfg.Limits.Sessions),
 			Ports:          packet.MaxPorts,
@@ -189,8 +209,7 @@ func (sw *Switch) makeTables(cfg *config.Config) error {
 		},
 		NAT:     nat.Config{Mappings: uint32(cfg.Limits.NATMappings), Quota: uint32(cfg.Limits.NATPerPort)},
 		Workers: cfg.Workers,
-	})
-	return err
+	}
 }
 
 func (sw *Switch) freeTables() {
@@ -203,8 +222,10 @@ func (sw *Switch) freeTables() {
 	if sw.canary != nil {
 		_ = sw.canary.prober.Close()
 	}
-	if sw.memory != nil {
-		_ = sys.Unmap(sw.memory)
+	for _, mem := range [][]byte{sw.memory, sw.keep, sw.remains} {
+		if mem != nil {
+			_ = sys.Unmap(mem)
+		}
 	}
 	sw.loans.Close()
 }
@@ -255,6 +276,9 @@ func (sw *Switch) Close() error {
 	sw.journal.close()
 	<-sw.reported
 	errs := []error{sw.closePorts(), sw.state.Close(), sw.canary.prober.Close(), sys.Unmap(sw.memory)}
+	if sw.keep != nil {
+		errs = append(errs, sys.Unmap(sw.keep))
+	}
 	sw.loans.Close()
 	return errors.Join(errs...)
 }
@@ -298,8 +322,9 @@ func (sw *Switch) goDown() bool {
 	return true
 }
 
-// now is the switch's clock: nanoseconds since it started, monotonic.
-func (sw *Switch) now() dataplane.Time { return int64(time.Since(sw.started)) + 1 }
+// now is the switch's clock: nanoseconds since it started, or, where what it keeps outlives
+// it, of CLOCK_MONOTONIC itself: then times mean the same to the switch after this one.
+func (sw *Switch) now() dataplane.Time { return sw.began + int64(time.Since(sw.started)) + 1 }
 
 // portName returns the name of a port that is live.
 func (sw *Switch) portName(id packet.PortID) string {

@@ -12,10 +12,13 @@ import (
 func (t *Table) Advance(s *Session, d Direction, f *packet.Frame, now Time) drop.Reason {
 	t.own.Enter()
 	reason := drop.None
-	if d &= 1; s.state < tcpStates {
-		reason = t.advanceTCP(s, d, f, now)
-	} else {
+	switch d &= 1; {
+	case s.state >= tcpStates:
 		reason = t.advanceOther(s, d, f, now)
+	case f.Headers.TCPFlags&packet.TCPSyn != 0:
+		reason = t.advanceSYN(s, d, f, now)
+	default:
+		reason = t.advanceTCP(s, d, f, now)
 	}
 	t.own.Leave() // not deferred: that costs every packet 2 ns
 	return reason

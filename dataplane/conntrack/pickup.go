@@ -58,6 +58,7 @@ func (t *Table) PickUp(f *packet.Frame, d Direction, hash uint64, now Time) (*Se
 	t.hold(row, s.deadline)
 	t.charge(row)
 	t.hatch(row)
+	t.sealRow(row)
 	t.stats.Opened++
 	return s, drop.None
 }

@@ -26,6 +26,12 @@ type Config struct {
 	// Ended is told of the tag of each session that ends with one; nil: none may
 	// have a tag. It must not call the table.
 	Ended func(tag uint32)
+	// Memory is where the sessions lie, MemorySize bytes from a page on and zero; nil:
+	// in memory of the table's own. What is in it when the process dies another one can
+	// take over (keep.go). It must outlive the table.
+	Memory []byte
+	// Seal is what sessions in Memory are sealed with. It is kept beside it.
+	Seal hashtab.Secret
 }
 
 // MaxSessions bounds the sessions of one table.
@@ -38,6 +44,8 @@ type Table struct {
 	index    *hashtab.Index
 	rows     []Session
 	tags     []uint32 // by row; nil where there are none
+	seals    []uint32 // by row; nil where sessions end with the process
+	seal     hashtab.Secret
 	ended    func(tag uint32)
 	links    []links
 	ports    []account
@@ -49,6 +57,7 @@ type Table struct {
 
 	sessions *hugemem.Table[Session]
 	tagged   *hugemem.Table[uint32]
+	sealed   *hugemem.Table[uint32]
 	linked   *hugemem.Table[links]
 }
 
@@ -79,15 +88,16 @@ func New(cfg Config) (*Table, error) {
 	for i := range t.ports {
 		t.setQuota(packet.PortID(i), cfg.PortQuota, cfg.EmbryonicQuota, cfg.Sessions)
 	}
-	if err := t.reserve(int(cfg.Sessions), cfg.Populate); err != nil {
+	t.seal = cfg.Seal
+	if err := t.reserve(int(cfg.Sessions), cfg.Memory, cfg.Populate); err != nil {
 		return nil, errors.Join(fmt.Errorf("session table of %d sessions: %w", cfg.Sessions, err), t.Close())
 	}
 	return t, nil
 }
 
 // reserve maps the memory.
-func (t *Table) reserve(n int, populate bool) (err error) {
-	if t.sessions, err = hugemem.Make[Session](n); err != nil {
+func (t *Table) reserve(n int, memory []byte, populate bool) (err error) {
+	if err = t.reserveKept(n, memory); err != nil {
 		return err
 	}
 	if t.linked, err = hugemem.Make[links](n); err != nil {
@@ -97,23 +107,23 @@ func (t *Table) reserve(n int, populate bool) (err error) {
 		return err
 	}
 	t.rows, t.links = t.sessions.Rows, t.linked.Rows
-	t.stats.Bytes = t.sessions.Bytes() + t.linked.Bytes() + t.index.Bytes()
-	if err = t.reserveTags(n); err != nil {
-		return err
-	}
+	t.stats.Bytes += t.sessions.Bytes() + t.linked.Bytes() + t.index.Bytes()
 	t.stats.Huge = t.sessions.Huge()
 	if !populate {
 		return nil
 	}
-	return errors.Join(t.sessions.Populate(), t.linked.Populate(), t.index.Populate(), t.populateTags())
+	return errors.Join(t.sessions.Populate(), t.linked.Populate(), t.index.Populate(), populateWords(t.tagged), populateWords(t.sealed))
 }
 
 // Close frees the memory. Neither the table nor a session of it may be used
 // afterwards.
 func (t *Table) Close() error {
-	var errs [4]error
+	var errs [5]error
 	if t.tagged != nil {
 		errs[3] = t.tagged.Close()
+	}
+	if t.sealed != nil {
+		errs[4] = t.sealed.Close()
 	}
 	if t.sessions != nil {
 		errs[0] = t.sessions.Close()
@@ -124,7 +134,7 @@ func (t *Table) Close() error {
 	if t.index != nil {
 		errs[2] = t.index.Close()
 	}
-	t.rows, t.links, t.tags = nil, nil, nil
+	t.rows, t.links, t.tags, t.seals = nil, nil, nil, nil
 	return errors.Join(errs[:]...)
 }
 
@@ -224,6 +234,7 @@ func (t *Table) Open(f *packet.Frame, hash uint64, now Time) (*Session, drop.Rea
 	s.deadline = tickOf(now) + t.timeouts[s.state]
 	t.hold(row, s.deadline)
 	t.charge(row)
+	t.sealRow(row)
 	t.stats.Opened++
 	if invariant.Enabled && hash != t.Hash(&s.Key) {
 		invariant.Broken("session %v opened under hash %x of another secret", s.Key, hash)
@@ -277,6 +288,7 @@ func (t *Table) drop(row uint32) {
 	if invariant.Enabled && (s.state == StateNone || t.index.Row(s.place) != row) {
 		invariant.Broken("session %v of row %d is at place %d of the index", s.Key, row, s.place)
 	}
+	t.unsealRow(row)
 	t.index.Remove(s.place, t.Hash(&s.Key))
 	t.release(row)
 	t.discharge(row)

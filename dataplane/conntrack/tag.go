@@ -1,31 +1,9 @@
 package conntrack
 
-import "bulkhead/dataplane/internal/hugemem"
-
 // A tag is a number that a session's user ties to it, of something that is to
 // live as long as the session: the address translation it goes through. When
 // the session ends, however it ends, Config.Ended is told. Tags lie apart from
 // the sessions, four bytes each, which nobody reads of a session that has none.
-
-// reserveTags maps the memory of tags, if there may be any.
-func (t *Table) reserveTags(n int) (err error) {
-	if t.ended == nil {
-		return nil
-	}
-	if t.tagged, err = hugemem.Make[uint32](n); err != nil {
-		return err
-	}
-	t.tags = t.tagged.Rows
-	t.stats.Bytes += t.tagged.Bytes()
-	return nil
-}
-
-func (t *Table) populateTags() error {
-	if t.tagged == nil {
-		return nil
-	}
-	return t.tagged.Populate()
-}
 
 // SetTag ties a tag, which is not zero, to a session that has none. It returns
 // false, and the caller keeps the tag, if the table takes none.
@@ -33,8 +11,8 @@ func (t *Table) SetTag(s *Session, tag uint32) bool {
 	if t.tags == nil {
 		return false
 	}
-	s.flags |= flagTagged
 	t.tags[t.index.Row(s.place)] = tag
+	s.flags |= flagTagged
 	return true
 }
 

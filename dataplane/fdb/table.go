@@ -21,6 +21,9 @@ type Config struct {
 	PeerQuota int            // learned behind one peer; default 8192
 	Age       time.Duration  // without a frame from the MAC; default 300 s (IEEE 802.1Q 8.8.3)
 	Secret    hashtab.Secret // default: that of this boot
+	// Memory is where the entries lie, MemorySize bytes from a page on and zero; nil: in
+	// memory of the table's own. It must outlive the table (keep.go).
+	Memory []byte
 }
 
 const maxEntries = 1 << 22
@@ -120,8 +123,8 @@ func New(cfg Config) (*Table, error) {
 		return nil, fmt.Errorf("forwarding table of %d entries, %d a port, %d a peer, for %v: must be positive, and at most %d entries",
 			cfg.Entries, cfg.PortQuota, cfg.PeerQuota, cfg.Age, maxEntries)
 	}
-	n := cfg.Entries/fill + 2
-	buckets, err := hugemem.Make[bucket](n)
+	n := bucketsFor(cfg.Entries)
+	buckets, err := bucketsOf(cfg.Memory, n)
 	if err != nil {
 		return nil, fmt.Errorf("forwarding table of %d entries: %w", cfg.Entries, err)
 	}

@@ -12,7 +12,7 @@ type Mapping struct {
 	Proto           uint8
 	Query           packet.Query // of ICMP
 
-	static           bool   // of a destination rule: charged to nobody
+	fixed            uint8  // not 0: of a destination rule, charged to nobody
 	owner            uint16 // the account that is charged
 	refs             uint32 // sessions that have it as their tag
 	inPlace, atPlace hashtab.Place
@@ -22,7 +22,12 @@ type Mapping struct {
 	// first: of all, and of its account. In free rows older is the next free one.
 	older, younger   uint32
 	ownOlder, ownNew uint32
+
+	seal uint32 // a keyed sum of what does not change, once it is whole (keep.go)
 }
+
+// static tells whether the mapping is of a destination rule.
+func (m *Mapping) static() bool { return m.fixed != 0 }
 
 // Is tells whether the mapping is for flows of that protocol at that inside end.
 func (m *Mapping) is(zone uint16, proto uint8, query packet.Query, inside *End) bool {

@@ -1,6 +1,8 @@
 package nat
 
 import (
+	"sync/atomic"
+
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/packet"
 )
@@ -105,10 +107,11 @@ func (t *Table) remove(row uint32) {
 	m := &t.rows[row]
 	t.inside.Remove(m.inPlace, t.hash(m.Zone, m.Proto, m.Query, &m.Inside))
 	t.outside.Remove(m.atPlace, t.hash(m.Zone, m.Proto, m.Query, &m.Outside))
-	if !m.static {
+	if !m.static() {
 		t.accounts[m.owner].held--
 	}
 	t.stats.Mappings--
+	atomic.StoreUint32(&m.seal, 0)
 	t.giveBack(row)
 }
 
@@ -124,7 +127,7 @@ func (t *Table) byInside(s *Source, k *packet.Key, inside *End) uint32 {
 	for second := false; ; second = true {
 		for ; found != 0; found = found.Next() {
 			m := &t.rows[b.Row(found.Lane())]
-			if !m.static && m.is(k.Zone, k.Proto, k.Query, inside) && s.has(&m.Outside) {
+			if !m.static() && m.is(k.Zone, k.Proto, k.Query, inside) && s.has(&m.Outside) {
 				return b.Row(found.Lane())
 			}
 		}

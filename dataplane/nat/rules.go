@@ -162,8 +162,8 @@ func (r *Rules) Published(zone uint16, proto uint8, outside End) (inside End, fo
 // Uphold tells whether the rules would still make a mapping that others made.
 func (r *Rules) Uphold(m *Mapping) bool {
 	inside, is := r.Published(m.Zone, m.Proto, m.Outside)
-	if m.static || is {
-		return is && m.static && inside == m.Inside
+	if m.static() || is {
+		return is && m.static() && inside == m.Inside
 	}
 	if r == nil {
 		return false

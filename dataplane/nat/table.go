@@ -29,6 +29,13 @@ type Config struct {
 	Mappings uint32         // in all, at most MaxMappings; 0: 65536
 	Quota    uint32         // of one account; 0, or more than Mappings: Mappings
 	Secret   hashtab.Secret // zero: that of this boot
+	// Memory is where the mappings lie, MemorySize bytes from a page on and zero; nil: in
+	// memory of the table's own. What is in it when the process dies another one can take
+	// over (keep.go). It must outlive the table.
+	Memory []byte
+	// Seal is what mappings in Memory are sealed with, and Pairing what tells which
+	// address of a pool is whose; zero: drawn. Both are kept beside it.
+	Seal, Pairing hashtab.Secret
 }
 
 // MaxMappings bounds the mappings of a table.
@@ -64,15 +71,14 @@ type Table struct {
 	oldest, newest uint32 // of the lingering ones
 	now            Time   // the latest that anybody said
 	random         *rand.ChaCha8
+	seal           hashtab.Secret
 	pairing        hashtab.Secret // which address of a pool is whose; no table's, since answers show it
 	stats          Stats
 }
 
 // New makes a table.
 func New(cfg Config) (*Table, error) {
-	if cfg.Mappings == 0 {
-		cfg.Mappings = 1 << 16
-	}
+	cfg.Mappings = orDefault(cfg.Mappings)
 	if cfg.Mappings > MaxMappings {
 		return nil, fmt.Errorf("translation table of %d mappings: at most %d", cfg.Mappings, MaxMappings)
 	}
@@ -81,8 +87,12 @@ func New(cfg Config) (*Table, error) {
 		t.quota = cfg.Mappings
 	}
 	t.seed(cfg.Secret)
+	t.seal = cfg.Seal
+	if cfg.Pairing != (hashtab.Secret{}) {
+		t.pairing = cfg.Pairing
+	}
 	var errs [3]error
-	t.memory, errs[0] = hugemem.Make[Mapping](int(cfg.Mappings) + 1)
+	t.memory, errs[0] = rowsOf(cfg.Memory, cfg.Mappings)
 	t.inside, errs[1] = hashtab.NewIndex(cfg.Mappings)
 	t.outside, errs[2] = hashtab.NewIndex(cfg.Mappings)
 	if err := errors.Join(errs[:]...); err != nil {
@@ -90,6 +100,13 @@ func New(cfg Config) (*Table, error) {
 	}
 	t.rows = t.memory.Rows
 	return t, nil
+}
+
+func orDefault(mappings uint32) uint32 {
+	if mappings == 0 {
+		return 1 << 16
+	}
+	return mappings
 }
 
 // seed begins what ports and addresses are drawn from: of the system's random
@@ -157,6 +174,7 @@ func (t *Table) Leave(r *Rules, s *Source, k *packet.Key, account uint16) (Tag, 
 		t.giveBack(row)
 		return 0, drop.NATFull
 	}
+	t.sealRow(m)
 	t.accounts[account].held++
 	return t.hold(row, Opener), drop.None
 }
@@ -175,17 +193,18 @@ func (t *Table) Arrive(r *Rules, zone uint16, proto uint8, query packet.Query, o
 		}
 		return t.hold(row, Opened), drop.None
 	}
-	if row != 0 && t.rows[row].static && t.rows[row].Inside == inside {
+	if row != 0 && t.rows[row].static() && t.rows[row].Inside == inside {
 		return t.hold(row, Opened), drop.None
 	}
 	if row, reason = t.take(); reason != drop.None {
 		return 0, reason
 	}
-	t.rows[row] = Mapping{Inside: inside, Outside: *outside, Zone: zone, Proto: proto, Query: query, static: true}
+	t.rows[row] = Mapping{Inside: inside, Outside: *outside, Zone: zone, Proto: proto, Query: query, fixed: 1}
 	if !t.insert(row) {
 		t.giveBack(row)
 		return 0, drop.NATFull
 	}
+	t.sealRow(&t.rows[row])
 	return t.hold(row, Opened), drop.None
 }
 
@@ -209,7 +228,7 @@ func (t *Table) Release(tag uint32) {
 	if m.refs--; m.refs > 0 {
 		return
 	}
-	if m.static || m.Proto == packet.ProtoTCP {
+	if m.static() || m.Proto == packet.ProtoTCP {
 		t.remove(row)
 		return
 	}

@@ -398,7 +398,7 @@ func TestUphold(t *testing.T) {
 	moved := web
 	moved.Inside.Port = 8443
 	m := Mapping{Zone: 1, Proto: packet.ProtoTCP, Inside: End{addr("10.0.0.1"), 40000}, Outside: End{addr("203.0.113.1"), 1443}}
-	s := Mapping{Zone: 1, Proto: packet.ProtoTCP, Inside: web.Inside, Outside: web.Outside, static: true}
+	s := Mapping{Zone: 1, Proto: packet.ProtoTCP, Inside: web.Inside, Outside: web.Outside, fixed: 1}
 	narrow, gone := src, src
 	narrow.Most, gone.Pool = 1100, []packet.Addr{addr("203.0.113.2")}
 	for name, c := range map[string]struct {

@@ -49,12 +49,8 @@ const again = 100 * time.Millisecond
 // of the frame memory and of the memory that the next switch is to have, which both
 // stay the caller's.
 func Dial(path string, within time.Duration, frames, keep int, take Taker, log *slog.Logger) (*Client, error) {
-	shared := []int{frames}
-	if keep >= 0 {
-		shared = append(shared, keep)
-	}
 	c := &Client{
-		path: path, take: take, log: log, shared: shared, before: -1, ports: map[packet.PortID]*lent{},
+		path: path, take: take, log: log, shared: []int{frames, keep}, before: -1, ports: map[packet.PortID]*lent{},
 		done: make(chan struct{}), lost: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 	deadline := time.Now().Add(within)

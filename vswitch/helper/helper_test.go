@@ -122,8 +122,9 @@ func (w *world) dial() *Client {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() { port.FreeMemory(mem); unix.Close(fd) })
-	c, err := Dial(w.path, time.Second, fd, -1, func(c *config.Port, _ vswitch.Opening, h port.Handed) (port.Port, error) {
+	keep := events(w.t, 1)[0]
+	w.t.Cleanup(func() { port.FreeMemory(mem); closeAll([]int{fd, keep}) })
+	c, err := Dial(w.path, time.Second, fd, keep, func(c *config.Port, _ vswitch.Opening, h port.Handed) (port.Port, error) {
 		return &pipePort{name: c.Name, driver: w.driver, fds: h.FDs, closed: &names{}}, nil
 	}, w.log)
 	if err != nil {

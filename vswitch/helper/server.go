@@ -175,7 +175,7 @@ func (s *Server) answer(r *request, fds []int) (a answer, out []int) {
 // one after it may want. What is held of a switch that died, and is still in the
 // file, waits to be asked for; the rest is closed.
 func (s *Server) hello(r *request, fds []int) error {
-	if r.Layout != layout || len(fds) < 1 || len(fds) > 2 {
+	if r.Layout != layout || len(fds) != 2 {
 		closeAll(fds)
 		return fmt.Errorf("the switch speaks layout %d and the port helper %d: start both of one build", r.Layout, layout)
 	}
@@ -183,15 +183,11 @@ func (s *Server) hello(r *request, fds []int) error {
 		closeAll(fds[1:])
 		return err
 	}
-	keep := -1
-	if len(fds) > 1 {
-		keep = fds[1]
-	}
 	if r.Resume {
-		s.kept.resume(keep, r.Begun)
+		s.kept.resume(fds[1], r.Begun)
 		return s.closeBut(r.Ports)
 	}
-	s.kept.next(keep)
+	s.kept.next(fds[1])
 	s.leave()
 	cfg, err := s.files.read()
 	if err != nil {

@@ -10,6 +10,9 @@
 // until it is used; [Table.Populate] makes them all at once, for who wants a
 // resident set that traffic cannot grow.
 //
+// [Over] makes a table of memory that the caller has, and that may outlive the process:
+// a memory file that another one holds as well.
+//
 // [Prefetch] has a row fetched before it is needed: one instruction of assembly
 // on amd64 and arm64, nothing elsewhere.
 //

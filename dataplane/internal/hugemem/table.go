@@ -18,6 +18,7 @@ type Table[T any] struct {
 
 	mem  []byte // the whole mapping; nil when Rows is garbage-collected memory
 	huge bool
+	lent bool // mem is somebody else's
 }
 
 // Make maps n rows. T must not hold a pointer, which the garbage collector

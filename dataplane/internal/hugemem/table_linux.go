@@ -47,7 +47,7 @@ func (t *Table[T]) Populate() error {
 func (t *Table[T]) Close() error {
 	mem := t.mem
 	t.Rows, t.mem = nil, nil
-	if mem == nil {
+	if mem == nil || t.lent {
 		return nil
 	}
 	if err := syscall.Munmap(mem); err != nil {

@@ -84,6 +84,9 @@ func statusText(w io.Writer, s *api.Status) {
 	}
 	fmt.Fprintf(t, "workers\t%d\nframe memory\t%d of %d free\n", s.Workers, s.FramesFree, s.Frames)
 	fmt.Fprintf(t, "huge pages\t%s\nprocesses\t%s\n", yesNo(s.HugePages), processes(s))
+	if s.TakenOver != (api.TakenOver{}) {
+		fmt.Fprintf(t, "taken over\t%s\n", takenOver(&s.TakenOver))
+	}
 	_ = t.Flush()
 	if s.PolicyError != "" {
 		fmt.Fprintln(w, "warning:", s.PolicyError)
@@ -113,6 +116,18 @@ func processes(s *api.Status) string {
 		return "one: the dataplane has the daemon's privileges"
 	}
 	return "two: the dataplane has no privileges, the port helper opens ports"
+}
+
+// takenOver says what is from the switch before.
+func takenOver(t *api.TakenOver) string {
+	text := fmt.Sprintf("%s, %s, %s, %s", count(t.Ports, "port"), count(t.Sessions, "session"), count(t.Translations, "translation"), count(t.MACs, "MAC"))
+	if left := t.Torn + t.Unknown + t.Refused; left > 0 {
+		text += fmt.Sprintf("; not taken: %d torn, %d of what is no more, %d whose time was over or that had no room", t.Torn, t.Unknown, t.Refused)
+	}
+	if t.Cold != "" {
+		text = fmt.Sprintf("%s; all else began cold: %s", count(t.Ports, "port"), t.Cold)
+	}
+	return text
 }
 
 // ofFile says where a loaded policy is from.

@@ -61,7 +61,9 @@ func command() *cobra.Command {
 only the connections that the policy allows. Without a policy nothing passes.
 
 Signals: SIGHUP reloads configuration and policy (all or nothing), SIGTERM and
-SIGINT stop and remove every device.
+SIGINT stop and remove every device, SIGUSR2 stops and leaves ports and
+sessions with the port helper, where a switch that is started within 10
+seconds takes them over.
 
 Exit codes: 0 done, 1 the switch failed, 2 the call or the configuration is wrong.`,
 		Example: `  vswitchd check -c /etc/bulkhead/bulkhead.toml

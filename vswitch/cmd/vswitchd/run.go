@@ -35,6 +35,9 @@ func run(ctx context.Context, s *start) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP) // from now on it does not end us
 	defer signal.Stop(hup)
+	leave := make(chan os.Signal, 1)
+	signal.Notify(leave, syscall.SIGUSR2)
+	defer signal.Stop(leave)
 	log, cfg := newLog(), s.cfg
 	ports, err := s.opener(log)
 	if err != nil {
@@ -65,6 +68,7 @@ func run(ctx context.Context, s *start) error {
 	if err := ports.begin(); err != nil {
 		return err
 	}
+	sw.Inherit(ports.remains())
 	sw.AbortWhenStuck()
 	if err := sw.Start(); err != nil {
 		return err
@@ -76,13 +80,19 @@ func run(ctx context.Context, s *start) error {
 	if gauge != nil {
 		go gauge.Serve()
 	}
-	d := &life{log: log, sw: sw, reload: reload, hup: hup}
+	d := &life{log: log, sw: sw, reload: reload, hup: hup, leave: leave}
 	d.becomes = func() {
 		log.Info("ready", "config", s.file, "ports", len(cfg.Ports), "control", cfg.Control, "single_process", s.single, "version", version())
 		notify(daemon.SdNotifyReady)
 	}
-	d.wait(ctx)
+	left := d.wait(ctx)
 	notify(daemon.SdNotifyStopping)
+	if left && ports.client != nil {
+		sw.Leave()
+		ports.leave()
+		log.Info("left", "effect", "the port helper holds ports and sessions for the next switch", "for", lingers)
+		return nil
+	}
 	log.Info("stopping")
 	return errors.Join(sw.Close(), ports.Close())
 }
@@ -93,14 +103,17 @@ type life struct {
 	sw      *vswitch.Switch
 	reload  func() error
 	hup     <-chan os.Signal
+	leave   <-chan os.Signal
 	becomes func() // what is done when the switch is ready for the first time
 	ready   bool   // it has been
 	told    string // why it is not, as systemd was told last
 }
 
-// wait blocks until the daemon is told to stop; SIGHUP reloads meanwhile, and
-// systemd's watchdog, where it is asked for, is fed.
-func (d *life) wait(ctx context.Context) {
+// wait blocks until the daemon is told to stop, or to leave all to the next one; SIGHUP
+// reloads meanwhile, and systemd's watchdog, where it is asked for, is fed.
+func (d *life) wait(ctx context.Context) (leave bool) {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || every == 0 {
 		every = 24 * time.Hour
@@ -118,7 +131,10 @@ func (d *life) wait(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			<-reloads
-			return
+			return leave
+		case <-d.leave:
+			leave = true
+			end()
 		case <-feed.C:
 			d.feed(every / 3)
 		case <-look.C:

@@ -29,8 +29,10 @@ func portsPath(cfg *config.Config) string { return cfg.Control + ".ports" }
 type opener struct {
 	*start
 	log    *slog.Logger
-	memory []byte         // frames, shared with the helper; nil in one process
-	fd     int            // of memory
+	memory []byte // frames, shared with the helper; nil in one process
+	fd     int    // of memory
+	keep   []byte // what packets make, for the next switch; nil in one process
+	keepFD int
 	client *helper.Client // nil until it has begun
 	child  *exec.Cmd      // the helper that we have started, if we had to
 	begun  bool           // the switch has started
@@ -39,13 +41,16 @@ type opener struct {
 
 // opener makes the frame memory; in one process there is nothing to make.
 func (s *start) opener(log *slog.Logger) (*opener, error) {
-	o := &opener{start: s, log: log, fd: -1}
+	o := &opener{start: s, log: log, fd: -1, keepFD: -1}
 	if s.single {
 		return o, nil
 	}
 	var err error
 	if o.memory, o.fd, err = port.SharedMemory(s.cfg.Limits.Frames); err != nil {
 		return nil, fmt.Errorf("frame region of %d frames: %w", s.cfg.Limits.Frames, err)
+	}
+	if o.keep, o.keepFD, err = vswitch.KeepMemory(s.cfg); err != nil {
+		return nil, fmt.Errorf("memory of %d sessions: %w", s.cfg.Limits.Sessions, err)
 	}
 	return o, nil
 }
@@ -54,7 +59,7 @@ func (o *opener) apart() vswitch.Apart {
 	if o.single {
 		return vswitch.Apart{}
 	}
-	return vswitch.Apart{Helper: o, Memory: o.memory}
+	return vswitch.Apart{Helper: o, Memory: o.memory, Keep: o.keep}
 }
 
 // Away implements vswitch.Helper.
@@ -105,10 +110,26 @@ func (o *opener) begin() error {
 	if err := sys.Forbid(); err != nil {
 		return errors.Join(err, o.stopHelper())
 	}
-	if o.client, err = helper.Dial(portsPath(o.cfg), startTime, o.fd, -1, takePort, o.log); err != nil {
+	if o.client, err = helper.Dial(portsPath(o.cfg), startTime, o.fd, o.keepFD, takePort, o.log); err != nil {
 		return errors.Join(err, o.stopHelper())
 	}
 	return nil
+}
+
+// remains is what the switch before has left; nil: nothing.
+func (o *opener) remains() []byte {
+	if o.client == nil {
+		return nil
+	}
+	fd := o.client.Before()
+	if fd < 0 {
+		return nil
+	}
+	mem, err := sys.MapDescriptor(fd)
+	if err != nil {
+		o.log.Warn("cold-start", "error", err)
+	}
+	return mem
 }
 
 // started tells the helper that the switch has all its ports.
@@ -189,11 +210,25 @@ func (o *opener) Close() (err error) {
 		default:
 			err = errors.Join(o.client.Close(), o.waitHelper())
 		}
-		if o.fd >= 0 {
-			err = errors.Join(err, unix.Close(o.fd))
-		}
+		o.closeFDs()
 	})
 	return err
+}
+
+// leave ends the talk with the helper, which holds all for the next switch.
+func (o *opener) leave() {
+	o.once.Do(func() {
+		o.client.Leave()
+		o.closeFDs()
+	})
+}
+
+func (o *opener) closeFDs() {
+	for _, fd := range []int{o.fd, o.keepFD} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
 }
 
 // self is this very program, called anew.

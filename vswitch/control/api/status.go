@@ -15,6 +15,8 @@ type Status struct {
 	// The process that carries frames opens ports, too, and has the privileges for it.
 	// Otherwise it has none, and a port helper opens them.
 	SingleProcess bool `json:"single_process"`
+	// What was taken over from the switch before, at the start.
+	TakenOver TakenOver `json:"taken_over"`
 	// Whether a policy is in force.
 	Policy string `json:"policy" enum:"loaded,none: everything is denied"`
 	// The file that the policy came from.
@@ -95,6 +97,26 @@ type Canary struct {
 	Failing int `json:"failing"`
 	// What was wrong there, a sentence each, of the first 16.
 	Failures []string `json:"failures,omitempty"`
+}
+
+// TakenOver is what a switch has taken over from one that was killed, or replaced.
+type TakenOver struct {
+	// Ports that stayed open, with what came in meanwhile.
+	Ports int `json:"ports"`
+	// Sessions that go on, once the policy has judged them anew.
+	Sessions int `json:"sessions"`
+	// Address translations.
+	Translations int `json:"translations"`
+	// Learned MACs.
+	MACs int `json:"macs"`
+	// What the switch before was writing when it ended, and is not whole.
+	Torn int `json:"torn"`
+	// What went by a port, VRF, segment or peer that is no more.
+	Unknown int `json:"unknown"`
+	// What there was no room for, or whose time was over.
+	Refused int `json:"refused"`
+	// Why nothing but ports was taken over, if it was not.
+	Cold string `json:"cold,omitempty"`
 }
 
 // Fill is how full a table is.

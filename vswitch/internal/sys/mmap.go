@@ -81,6 +81,16 @@ func MapDescriptor(fd int) ([]byte, error) {
 	return mem, nil
 }
 
+// Monotonic reads CLOCK_MONOTONIC, in nanoseconds: it goes on from one process to the
+// next, until the machine is started again.
+func Monotonic() int64 {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
+		return 0 // it cannot fail; times then begin at the start, and nothing kept is in the future
+	}
+	return t.Nano()
+}
+
 // maxShared bounds a memory file that somebody else has made.
 const maxShared = 64 << 30
 
