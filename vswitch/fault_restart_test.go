@@ -26,7 +26,7 @@ func TestFaultRestart(t *testing.T) {
 	for _, driver := range []string{"tap", "packet"} {
 		t.Run(driver, func(t *testing.T) {
 			s := stage(t, driver, "")
-			r := s.underWay()
+			r := s.underWay(4, time.Millisecond)
 			for range times(100, 10) {
 				r.again(syscall.SIGKILL)
 				time.Sleep(20 * time.Millisecond)
@@ -52,15 +52,15 @@ type restarts struct {
 	leaked     int
 }
 
-// underWay begins to send: bob to alice, which is allowed, by UDP and by several
-// connections of TCP, and mallory to bob, which is not.
-func (s *scene) underWay() *restarts {
+// underWay begins to send: bob to alice, which is allowed, by UDP, a datagram in each
+// pace, and by so many connections of TCP, and mallory to bob, which is not.
+func (s *scene) underWay(streams int, pace time.Duration) *restarts {
 	s.t.Helper()
 	r := &restarts{scene: s}
-	for i := range 4 {
+	for i := range streams {
 		r.streams = append(r.streams, s.stream(bob, alice, 5101+i))
 	}
-	r.good = s.steady(bob, alice, 5100, "good", time.Millisecond)
+	r.good = s.steady(bob, alice, 5100, "good", pace)
 	r.bad = s.steady(mallory, bob, 5100, "bad", time.Millisecond)
 	if _, came := r.good.comes(5 * time.Second); !came {
 		s.t.Fatal("nothing passes")
