@@ -53,14 +53,14 @@ func clockJumps(t *testing.T, sessions, jumps int) {
 	}
 	early, wrongTimes := 0, 0
 	for i := range jumps {
-		s.offset = []time.Duration{10, -10, 0}[i%3] * 365 * 24 * time.Hour
+		s.offset.Store(int64([]time.Duration{10, -10, 0}[i%3] * 365 * 24 * time.Hour))
 		s.passes(lookEvery / 2)
 		early = max(early, sessions-open())
-		s.offset = 0
+		s.offset.Store(0)
 		s.passes(28 * time.Second / time.Duration(jumps) / 2)
 	}
 	for i := range 4 { // udp/54 is denied now, and allowed ten years from now
-		s.offset = time.Duration(i%2) * 10 * 365 * 24 * time.Hour
+		s.offset.Store(int64(time.Duration(i%2) * 10 * 365 * 24 * time.Hour))
 		s.passes(lookEvery + 10*time.Millisecond)
 		before := s.counts["delivered"]
 		s.send("a rule with times", "p0", s.frame(1, 2, s.fresh(3)), true)

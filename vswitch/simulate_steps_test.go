@@ -450,12 +450,13 @@ func (s *sim) timePasses(a, b uint32) {
 // clockIsSet sets the clock of the wall, by years or by seconds. The switch looks at it
 // once a second; what it does before it has looked is not judged.
 func (s *sim) clockIsSet(a, b uint32) {
-	by := []time.Duration{-10 * 365 * 24 * time.Hour, 10 * 365 * 24 * time.Hour, -time.Minute, time.Minute, -s.offset}[a%5]
-	if s.offset+by > 50*365*24*time.Hour || s.offset+by < -20*365*24*time.Hour {
-		by = -s.offset
+	off := time.Duration(s.offset.Load())
+	by := []time.Duration{-10 * 365 * 24 * time.Hour, 10 * 365 * 24 * time.Hour, -time.Minute, time.Minute, -off}[a%5]
+	if off+by > 50*365*24*time.Hour || off+by < -20*365*24*time.Hour {
+		by = -off
 	}
 	s.note("the clock is set by %v", by)
-	s.offset += by
+	s.offset.Add(int64(by))
 	s.passes(lookEvery + 10*time.Millisecond)
 }
 

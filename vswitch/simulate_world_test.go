@@ -31,8 +31,8 @@ type sim struct {
 	workers  int
 	depth    int // frames that a ring holds
 	rings    bool
-	limits   string        // more lines of [limits]
-	offset   time.Duration // of the wall's clock
+	limits   string       // more lines of [limits]
+	offset   atomic.Int64 // of the wall's clock, in nanoseconds
 	breaks   map[string]bool
 	notUp    map[string]*atomic.Bool
 	sleeping map[string]bool // nobody takes what the port sends
@@ -111,7 +111,7 @@ func (s *sim) wrong(format string, args ...any) {
 // did notes what was done, for whoever reads a failure.
 func (s *sim) note(format string, args ...any) { s.did = append(s.did, fmt.Sprintf(format, args...)) }
 
-func (s *sim) wall() time.Time { return time.Now().Add(s.offset) }
+func (s *sim) wall() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
 
 // config is the text of a configuration with some ports.
 func (s *sim) config(ports []string) string {

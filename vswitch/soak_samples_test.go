@@ -133,12 +133,16 @@ func anonymous(t *testing.T, pid int) float64 {
 const (
 	mayGrowFiles, mayGrowGoroutines, mayGrowThreads = 1, 1, 4
 	mayGrowMemory, mayGrowAnHour                    = 8 << 20, 1 << 20
+	mayGrowYoung                                    = 16 << 20
 )
 
 // judge fails the test if the life was not flat, or cost anybody anything.
 func (r *soakRow) judge(t *testing.T, s *samples) {
 	t.Helper()
 	memory := mayGrowMemory + mayGrowAnHour*r.lasted.Hours()
+	if r.lasted < 10*time.Minute {
+		memory = mayGrowYoung
+	}
 	for _, c := range []struct {
 		what string
 		of   *series

@@ -28,7 +28,9 @@ import (
 //
 //	descriptors, goroutines     grown by less than one (trend, soak_trend_test.go)
 //	threads                     by less than four: the runtime makes one when all wait
-//	memory, anonymous           by 8 MB, and 1 MB an hour: the garbage collector's saw
+//	memory, anonymous           by 8 MB, and 1 MB an hour: the garbage collector's saw;
+//	                            in less than ten minutes by 16 MB, which tables and a
+//	                            heap that are new may take as well
 //	chunks of frame memory      none missing, at any sample
 //	in + copies = out + consumed + drops, for each port, at any sample
 //	datagrams                   none lost within a life, none where it must not be
