@@ -58,11 +58,14 @@ func recent(d disk, cfg *config.Config, rules *policy.Ruleset, least floor) erro
 // keepGeneration notes the generation of a policy that has come into force,
 // where the configuration names keys. The caller holds mu.
 func (sw *Switch) keepGeneration(cfg *config.Config, rules *policy.Ruleset) {
+	failed := sw.keepErr != nil
 	sw.keepErr = nil
 	if rules == nil || len(cfg.PolicyKeys) == 0 {
 		return
 	}
-	if last, err := readGeneration(sw.world.disk, cfg.PolicyState); err == nil && last == rules.Generation {
+	// After a write that failed the number may be there to be read, and be gone after a
+	// loss of power all the same.
+	if last, err := readGeneration(sw.world.disk, cfg.PolicyState); err == nil && last == rules.Generation && !failed {
 		return
 	}
 	if sw.keepErr = writeGeneration(sw.world.disk, cfg.PolicyState, rules.Generation); sw.keepErr != nil {
@@ -118,7 +121,7 @@ func writeGeneration(d disk, path string, n uint64) (err error) {
 	}
 	in, err := d.Open(dir)
 	if err != nil {
-		return nil // it is written; only a loss of power could take it back
+		return err // it is written; but a loss of power could take it back
 	}
 	return errors.Join(in.Sync(), in.Close())
 }
