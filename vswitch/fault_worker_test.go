@@ -43,7 +43,7 @@ func TestFaultWorker(t *testing.T) {
 			r.hitless()
 			row := r.row("F18", k.what)
 			row.figures = fmt.Sprintf("gone after %v at the most; %s", slowest.Round(time.Millisecond), row.figures)
-			row.report(t, r.kills)
+			row.report(t, r.mayLose(5*time.Millisecond))
 			if slowest > 3*time.Second { // on a machine that is busy with other tests
 				t.Errorf("it took %v", slowest)
 			}
