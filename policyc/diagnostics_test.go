@@ -17,12 +17,13 @@ import (
 var neverSeen = map[string]string{
 	"%s":     "a problem's text, which has a row of its own",
 	"%s: %v": "the TOML parser has always said where",
-	"this form of TOML is not understood: %s":                            "both readers agree; FuzzFormat looks for where they do not",
-	"this form of TOML is not understood: %v":                            "both readers agree; FuzzFormat looks for where they do not",
-	"the canonical form would not say the same: %v":                      "it does; FuzzFormat looks for where it does not",
-	"%s: the file has %d bytes, more than the %d a policy file may have": "a script of 256 MiB; package source tests it",
-	"%s: the file has %d bytes, more than the %d a manifest may have":    "a script of 64 MiB; package kube tests it",
-	"too many rules are of priority %d to say which wins":                "policies of thousands of rules; package kube tests it",
+	"this form of TOML is not understood: %s":                                                         "both readers agree; FuzzFormat looks for where they do not",
+	"this form of TOML is not understood: %v":                                                         "both readers agree; FuzzFormat looks for where they do not",
+	"the canonical form would not say the same: %v":                                                   "it does; FuzzFormat looks for where it does not",
+	"%s: the file has %d bytes, more than the %d a policy file may have":                              "a script of 256 MiB; package source tests it",
+	"%s: the file has %d bytes, more than the %d a manifest may have":                                 "a script of 64 MiB; package kube tests it",
+	"with network %q rules name more than %d different prefixes, which is what a switch has room for": "a script of 40 MB; package check tests it",
+	"too many rules are of priority %d to say which wins":                                             "policies of thousands of rules; package kube tests it",
 }
 
 // Every diagnostic that the compiler has is shown by a script: what it looks

@@ -54,7 +54,7 @@ var language = []table{
 		{"match", "list of conditions", nothing, "as of a service"},
 	}},
 	{"[networks.NAME]", "a network", []key{
-		{"cidrs", "list of prefixes", must, "at least one, IPv4 or IPv6"},
+		{"cidrs", "list of prefixes", must, "at least one, IPv4 or IPv6; those that rules name come to at most 2031616 different prefixes, exceptions included"},
 		{"except", "list of prefixes", nothing, "not these; each inside one of cidrs"},
 	}},
 	{"[endpoints.\"KIND:NAME\"]", "an endpoint", []key{

@@ -14,7 +14,7 @@ func numbered(i int) netip.Prefix {
 // Networks beyond the bound are one error, however many they are.
 func TestTooManyOutside(t *testing.T) {
 	b := NewBuilder()
-	for i := range maxPrefixes + 1000 {
+	for i := range MaxPrefixes + 1000 {
 		b.Outside(numbered(i), anySets)
 	}
 	_, err := b.Build()
@@ -26,7 +26,7 @@ func TestTooManyOutside(t *testing.T) {
 // Prefixes behind endpoints are bounded however they come, and what is refused
 // changes nothing.
 func TestTooManyBehind(t *testing.T) {
-	many := make([]netip.Prefix, maxPrefixes)
+	many := make([]netip.Prefix, MaxPrefixes)
 	for i := range many {
 		many[i] = numbered(i % 64) // the bound counts what is stated
 	}
@@ -44,11 +44,11 @@ func TestTooManyBehind(t *testing.T) {
 			t.Errorf("replaced %v, want %v: %v", err == nil, want, err)
 		}
 	}
-	add(router, "10.0.0.1", many[:maxPrefixes-1], true)
+	add(router, "10.0.0.1", many[:MaxPrefixes-1], true)
 	add(other, "10.0.0.2", many[:2], false)
 	add(other, "10.0.0.2", many[:1], true)
 	replace(other, "10.0.0.2", many[:2], false)
-	replace(router, "10.0.0.3", many[:maxPrefixes-1], true) // as many go as come
+	replace(router, "10.0.0.3", many[:MaxPrefixes-1], true) // as many go as come
 	table := mustBuild(t, b)
 	for at, want := range map[string]bool{"10.0.0.2": true, "10.0.0.3": true, "10.0.0.1": false} {
 		a := addr(at)

@@ -74,11 +74,11 @@ func (b *Builder) clear() {
 // of a longer one.
 func (b *Builder) Outside(prefix netip.Prefix, sets []uint32) {
 	switch {
-	case len(b.outside.list) < maxPrefixes:
+	case len(b.outside.list) < MaxPrefixes:
 		b.outside.add(prefix.Masked(), b.use(sets))
 	case !b.outside.full: // said once: there may be millions beyond
 		b.outside.full = true
-		b.errs = append(b.errs, fmt.Errorf("%s is one prefix more than the %d that there may be: name fewer networks", prefix, maxPrefixes))
+		b.errs = append(b.errs, fmt.Errorf("%s is one prefix more than the %d that there may be: name fewer networks", prefix, MaxPrefixes))
 	}
 }
 
@@ -159,8 +159,8 @@ func (b *Builder) check(e *Endpoint, addrs []Address, but uint32) error {
 
 // room says that there is none for the prefixes of an endpoint, where so many go.
 func (b *Builder) room(e *Endpoint, come, gone int) error {
-	if b.routers.prefixes-gone+come > maxPrefixes {
-		return fmt.Errorf("endpoint %q: with its prefixes there are more behind endpoints than the %d that there may be", e.Name, maxPrefixes)
+	if b.routers.prefixes-gone+come > MaxPrefixes {
+		return fmt.Errorf("endpoint %q: with its prefixes there are more behind endpoints than the %d that there may be", e.Name, MaxPrefixes)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func (b *Builder) loadAll(c *Crowd) bool {
 	for _, list := range c.Behind {
 		behind += len(list)
 	}
-	if behind > maxPrefixes {
+	if behind > MaxPrefixes {
 		return false
 	}
 	b.fill(c)

@@ -47,11 +47,11 @@ const (
 	next     = step(1 << 30)
 	shiftAt  = 25
 	nodeMask = step(1<<shiftAt - 1)
-
-	// maxPrefixes bounds a table: each prefix has at most 8 pieces, and takes less
-	// than 2 nodes of each.
-	maxPrefixes = 1 << 21
 )
+
+// MaxPrefixes bounds a table: each prefix has at most 8 pieces, and takes less
+// than 2 nodes of each.
+const MaxPrefixes = 1 << 21
 
 // nodeRanges is how many ranges a node has.
 const nodeRanges = 10

@@ -4,7 +4,14 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+
+	"bulkhead/dataplane/identity"
 )
+
+// MaxPrefixes bounds the prefixes of networks, and their exceptions, that rules name,
+// each counted once. A switch has room for a few more: for addresses at which all of a
+// segment hear, of which each gateway has two.
+const MaxPrefixes = identity.MaxPrefixes - 1<<16
 
 // Atom is a prefix and the sets of every address in it that is in no longer
 // atom, and that no endpoint has.

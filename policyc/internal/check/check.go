@@ -61,6 +61,7 @@ func Files(files []*source.File, list *diag.List) *Policy {
 			c.test(&f.Tests[i])
 		}
 	}
+	c.bound()
 	c.unused()
 	return c.p
 }
