@@ -38,7 +38,7 @@ func TestSmokeExamples(t *testing.T) {
 			if err := whole.Wait(); err != nil {
 				t.Fatalf("%v\n%s", err, text(log))
 			}
-			for _, dirs := range []string{"/tmp/bulkhead-demo.*", "/tmp/bulkhead-hosts.*", "/tmp/bulkhead-edge.*", "/tmp/bulkhead-cluster.*", "/tmp/bulkhead-import.*", "/tmp/bulkhead-teams.*"} {
+			for _, dirs := range []string{"/tmp/bulkhead-demo.*", "/tmp/bulkhead-hosts.*", "/tmp/bulkhead-edge.*", "/tmp/bulkhead-cluster.*", "/tmp/bulkhead-evpn.*", "/tmp/bulkhead-import.*", "/tmp/bulkhead-teams.*"} {
 				if left, _ := filepath.Glob(dirs); len(left) != 0 {
 					t.Errorf("left behind: %v", left)
 				}

@@ -31,7 +31,7 @@ type rib struct {
 
 type side struct {
 	up, through bool
-	ever        bool // it was up since the start
+	told        bool // it was through since the start
 	since       time.Time
 	fresh       []Route // said now
 	stale       []Route // said by a session before this one
@@ -61,9 +61,9 @@ func (r *rib) take(now time.Time, st *Status) {
 	if !st.Up {
 		return
 	}
-	s.up, s.ever, s.since, s.fresh = true, true, st.Since, st.Routes
+	s.up, s.since, s.fresh = true, st.Since, st.Routes
 	if st.Through || now.Sub(st.Since) > throughTime {
-		s.through, s.stale = true, nil
+		s.through, s.told, s.stale = true, true, nil
 	}
 }
 
@@ -92,7 +92,7 @@ func (r *rib) heard(now time.Time) (all []Heard, settled bool) {
 		for _, route := range s.missing() {
 			all = append(all, Heard{route, from, true})
 		}
-		settled = settled && (s.through || s.ever || now.Sub(r.start) > r.keep)
+		settled = settled && (s.told || now.Sub(r.start) > r.keep)
 	}
 	return all, settled
 }

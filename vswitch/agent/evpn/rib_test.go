@@ -63,6 +63,17 @@ func TestRib(t *testing.T) {
 	expect("it has been away too long", 0, 0, true)
 }
 
+// Who was lost before he had said all that he has has not told anything that is gone.
+func TestRibLostHalfway(t *testing.T) {
+	a, start := netip.MustParseAddr("192.0.2.100"), time.Unix(1000, 0)
+	r := newRib(start, &Config{Keep: time.Minute, Neighbours: []Neighbour{{Address: a}}})
+	r.take(start, &Status{Address: a, Up: true, Since: start, Routes: []Route{{Kind: MACIP, VNI: 1}}})
+	r.take(start.Add(time.Second), &Status{Address: a})
+	if all, settled := r.heard(start.Add(time.Second)); len(all) != 1 || settled {
+		t.Errorf("%d routes, settled %v", len(all), settled)
+	}
+}
+
 // Who never comes is not waited for longer than what is lost is kept.
 func TestRibNeverThere(t *testing.T) {
 	start := time.Unix(1000, 0)

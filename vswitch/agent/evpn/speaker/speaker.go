@@ -23,9 +23,13 @@ import (
 
 // Times of a session, in seconds (RFC 4271 10): a neighbour that is silent for hold is
 // lost. It is called again after retry. A neighbour that has lost us is asked to keep
-// what we said for restart (RFC 4724): the switch forwards without its agent.
+// what we said for restart (RFC 4724): the switch forwards without its agent. So every
+// start says that it may be a second one, and waits for what neighbours say, for defer at
+// the most, before it says anything. In a session after one that was lost gobgp does not
+// say that forwarding goes on, and a neighbour drops what it heard when that ends.
 const (
 	restartSeconds = 120
+	deferSeconds   = 3
 	holdSeconds    = 9
 	aliveSeconds   = 3
 	retrySeconds   = 5
@@ -132,7 +136,7 @@ func peerOf(n *evpn.Neighbour) *api.Peer {
 			PrefixLimits:      &api.PrefixLimit{Family: family, MaxPrefixes: uint32(n.MaxRoutes)},
 			MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: true}},
 		}},
-		GracefulRestart: &api.GracefulRestart{Enabled: true, RestartTime: restartSeconds},
+		GracefulRestart: &api.GracefulRestart{Enabled: true, RestartTime: restartSeconds, LocalRestarting: true, DeferralTime: deferSeconds},
 	}
 	if n.Source.IsValid() {
 		p.Transport.LocalAddress = n.Source.String()
@@ -168,20 +172,47 @@ func (s *Speaker) Hear() ([]evpn.Status, error) {
 	if err != nil {
 		return nil, err
 	}
+	read := false
 	for i := range now {
 		st := &now[i]
 		last := s.sides[st.Address]
 		if st.Up && last != nil && last.Up && last.Since.Equal(st.Since) && !dirty[st.Address] {
 			st.Routes, st.Wrong = last.Routes, last.Wrong
 		} else if st.Up {
+			read = true
 			if err := s.routes(st); err != nil {
 				s.heard(st.Address)
 				return nil, err
 			}
 		}
-		s.sides[st.Address] = st
+	}
+	if read {
+		if err := s.recheck(now); err != nil {
+			return nil, err
+		}
+	}
+	for i := range now {
+		s.sides[now[i].Address] = &now[i]
 	}
 	return now, nil
+}
+
+// recheck tells who was lost while it was read: with the session go its routes, and what
+// was read may be a part of them, which is not to be taken for all that it says.
+func (s *Speaker) recheck(now []evpn.Status) error {
+	after, err := s.peers()
+	if err != nil {
+		return err
+	}
+	for i := range now {
+		st := &now[i]
+		same := slices.ContainsFunc(after, func(a evpn.Status) bool { return a.Address == st.Address && a.Up && a.Since.Equal(st.Since) })
+		if st.Up && !same {
+			*st = evpn.Status{Address: st.Address, Why: "it was lost while it was read"}
+			s.heard(st.Address)
+		}
+	}
+	return nil
 }
 
 // peers is how it goes with each neighbour, in the order of their addresses.
