@@ -3,9 +3,11 @@ package speaker_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,7 +24,7 @@ import (
 )
 
 // A host of a test is a real switch over ports in memory, its control API, and an agent
-// that speaks BGP with the other host's over the loopback.
+// of its own process that speaks BGP with the other host's over the loopback.
 type host struct {
 	t    *testing.T
 	dir  string
@@ -127,29 +129,52 @@ labels = { app = "w%d" }
 	h.end = func() { _ = ctl.Close(); _ = sw.Close() }
 }
 
-func (h *host) beginAgent() {
-	h.t.Helper()
-	cfg, err := evpn.Load(filepath.Join(h.dir, "evpn.toml"))
+// TestMain is an agent if a test has started this very binary as one: gobgp has
+// variables of the process, and two servers in one would write them under each other.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("EVPN_AGENT"); dir != "" {
+		if err := runAgent(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// runAgent runs an agent until its input ends.
+func runAgent(dir string) error {
+	cfg, err := evpn.Load(filepath.Join(dir, "evpn.toml"))
 	if err != nil {
-		h.t.Fatal(err)
+		return err
 	}
 	s, err := speaker.Start(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { _, _ = io.Copy(io.Discard, os.Stdin); cancel() }()
+	return evpn.New(cfg, filepath.Join(dir, "s.sock"), s, slog.New(slog.DiscardHandler)).Run(ctx)
+}
+
+func (h *host) beginAgent() {
+	h.t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "EVPN_AGENT="+h.dir)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
 		h.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() {
-		done <- evpn.New(cfg, h.socket(), s, slog.New(slog.DiscardHandler)).Run(ctx)
-		s.Close()
-		close(done)
-	}()
 	h.stop = func() {
-		cancel()
-		if err := <-done; err != nil {
-			h.t.Error(err)
+		_ = in.Close()
+		if err := cmd.Wait(); err != nil {
+			h.t.Errorf("agent: %v", err)
 		}
-		<-done
 		h.stop = func() {}
 	}
 }
@@ -244,5 +269,23 @@ func TestPassword(t *testing.T) {
 		if one.source().State == "current" || one.at(mac2) != "nowhere" {
 			t.Fatal("it is believed without the password")
 		}
+	}
+}
+
+// Who says more than max_routes is cut off, and what he said before stays for keep.
+func TestMaxRoutes(t *testing.T) {
+	p := freePort(t)
+	one, two := newHost(t, 1, p), newHost(t, 2, p)
+	eventually(t, "they speak", func() bool { return one.at(mac2) != "nowhere" })
+	one.stop()
+	text := strings.Replace(one.bgp, "password_file", "max_routes = 2\npassword_file", 1)
+	if err := os.WriteFile(filepath.Join(one.dir, "evpn.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	one.beginAgent()
+	eventually(t, "two is cut off, and one says why", func() bool { return strings.Contains(one.source().Detail, "max_routes") })
+	eventually(t, "what two said is over", func() bool { return one.at(mac2) == "nowhere" })
+	if at := two.at(mac2); !strings.HasPrefix(at, "w2[") {
+		t.Errorf("two's own workload is %s", at)
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/osrg/gobgp/v4/pkg/apiutil"
 	"github.com/osrg/gobgp/v4/pkg/packet/bgp"
@@ -155,5 +157,20 @@ func TestReadAnyBytes(t *testing.T) {
 	}
 	if read1 == 0 {
 		t.Error("none was read: the test tests nothing")
+	}
+}
+
+// A neighbour that was lost while it was read, whether it came back or not, has said
+// nothing that counts.
+func TestDropLost(t *testing.T) {
+	began := time.Unix(1000, 0)
+	side := func(a string, up bool, since time.Time) evpn.Status {
+		return evpn.Status{Address: addr(a), Up: up, Since: since, Routes: make([]evpn.Route, 1)}
+	}
+	now := []evpn.Status{side("192.0.2.1", true, began), side("192.0.2.2", true, began), side("192.0.2.3", true, began), side("192.0.2.4", false, began)}
+	after := []evpn.Status{side("192.0.2.1", true, began), side("192.0.2.2", false, began), side("192.0.2.3", true, began.Add(1)), side("192.0.2.4", true, began)}
+	lost := dropLost(now, after)
+	if !slices.Equal(lost, []netip.Addr{addr("192.0.2.2"), addr("192.0.2.3")}) || !now[0].Up || now[1].Up || now[2].Up || now[1].Routes != nil {
+		t.Errorf("%v, %+v", lost, now)
 	}
 }

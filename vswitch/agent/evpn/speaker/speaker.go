@@ -168,6 +168,20 @@ func (s *Speaker) Hear() ([]evpn.Status, error) {
 	dirty := s.dirty
 	s.dirty = map[netip.Addr]bool{}
 	s.mu.Unlock()
+	now, err := s.hear(dirty)
+	if err != nil {
+		for a := range dirty { // it is still to be read
+			s.heard(a)
+		}
+		return nil, err
+	}
+	for i := range now {
+		s.sides[now[i].Address] = &now[i]
+	}
+	return now, nil
+}
+
+func (s *Speaker) hear(dirty map[netip.Addr]bool) ([]evpn.Status, error) {
 	now, err := s.peers()
 	if err != nil {
 		return nil, err
@@ -181,38 +195,36 @@ func (s *Speaker) Hear() ([]evpn.Status, error) {
 		} else if st.Up {
 			read = true
 			if err := s.routes(st); err != nil {
-				s.heard(st.Address)
 				return nil, err
 			}
 		}
 	}
-	if read {
-		if err := s.recheck(now); err != nil {
-			return nil, err
-		}
+	if !read {
+		return now, nil
 	}
-	for i := range now {
-		s.sides[now[i].Address] = &now[i]
+	after, err := s.peers()
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range dropLost(now, after) {
+		s.heard(a)
 	}
 	return now, nil
 }
 
-// recheck tells who was lost while it was read: with the session go its routes, and what
-// was read may be a part of them, which is not to be taken for all that it says.
-func (s *Speaker) recheck(now []evpn.Status) error {
-	after, err := s.peers()
-	if err != nil {
-		return err
-	}
+// dropLost takes a neighbour for lost that was so after it was read, and returns whom:
+// with the session go its routes, and what was read may be a part of them, which is not
+// all that it says.
+func dropLost(now, after []evpn.Status) (lost []netip.Addr) {
 	for i := range now {
 		st := &now[i]
 		same := slices.ContainsFunc(after, func(a evpn.Status) bool { return a.Address == st.Address && a.Up && a.Since.Equal(st.Since) })
 		if st.Up && !same {
 			*st = evpn.Status{Address: st.Address, Why: "it was lost while it was read"}
-			s.heard(st.Address)
+			lost = append(lost, st.Address)
 		}
 	}
-	return nil
+	return lost
 }
 
 // peers is how it goes with each neighbour, in the order of their addresses.
