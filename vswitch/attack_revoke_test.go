@@ -19,7 +19,7 @@ func TestAttackRevoked(t *testing.T) {
 	root(t)
 	t.Parallel()
 	for _, driver := range []string{"tap", "xdp"} {
-		s := stage(t, driver, "sessions = 65536")
+		s := stage(t, driver, "sessions = 65536\nsessions_per_port = 65536\nembryonic_per_port = 65536") // all are opened before one is answered
 		s.revoked("A17", "half of the open flows revoked, "+driver)
 	}
 }
