@@ -2,9 +2,11 @@ package dataplane_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"bulkhead/dataplane"
+	"bulkhead/dataplane/classify"
 	"bulkhead/dataplane/drop"
 	"bulkhead/dataplane/packet"
 )
@@ -14,16 +16,39 @@ import (
 // family, out of it, bridged, routed, flooded, answered and dropped at every
 // stage. Each case says how its frame must end, so that none measures another
 // way than it says. With mirrors it is the same.
-func TestRunAllocatesNothing(t *testing.T) { runAllocatesNothing(t, false) }
+func TestRunAllocatesNothing(t *testing.T) { runAllocatesNothing(t, nil) }
 
-func TestRunWithMirrorsAllocatesNothing(t *testing.T) { runAllocatesNothing(t, true) }
+func TestRunWithMirrorsAllocatesNothing(t *testing.T) {
+	runAllocatesNothing(t, func(r *scriptRun) { r.showAll() })
+}
 
-func runAllocatesNothing(t *testing.T, mirrored bool) {
+// Nor with a candidate beside the policy, which here is of no rule and so differs in
+// all that is allowed.
+func TestRunWithAShadowAllocatesNothing(t *testing.T) {
+	var found []*dataplane.Differences
+	runAllocatesNothing(t, func(r *scriptRun) {
+		none := *r.snapshot.Rules
+		none.Rules = nil
+		linker, err := classify.NewLinker(&none, r.snapshot.Identity.AllSets())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.snapshot.Shadow = &dataplane.Shadow{Identity: r.snapshot.Identity, Policy: linker.Engine(), Rules: &none}
+		d := dataplane.NewDifferences(0)
+		r.worker.Differences = d
+		found = append(found, d)
+	})
+	if !slices.ContainsFunc(found, func(d *dataplane.Differences) bool { return d.Denied[0] > 0 }) {
+		t.Error("no frame asked the candidate")
+	}
+}
+
+func runAllocatesNothing(t *testing.T, more func(*scriptRun)) {
 	for name, c := range allocationCases() {
 		t.Run(name, func(t *testing.T) {
 			r := newSwitch(t)
-			if mirrored {
-				r.showAll()
+			if more != nil {
+				more(r)
 			}
 			s, ingress := r.written(c.port, c.frame)
 			buf := make([]byte, packet.Headroom+len(s.bytes)+packet.Headroom)

@@ -129,6 +129,7 @@ func (x *walk) identifyRemote(f *packet.Frame, p *passage) drop.Reason {
 		return drop.SpoofedRemote
 	}
 	grouped := p.group != 0 && !known && !bound
+	p.grouped = grouped
 	if grouped {
 		id = x.s.Identity.InGroup(p.group, id)
 	}
@@ -203,15 +204,20 @@ var limitedBroadcast = packet.AddrFrom4([4]byte{255, 255, 255, 255})
 // target returns whom the policy sees in a frame's destination: an endpoint, a
 // stranger of the group that its MAC last spoke for, or the address's networks.
 func (x *walk) target(f *packet.Frame, p *passage) identity.ID {
-	id, registered := x.s.Identity.Identify(p.seg.Zone, &f.Headers.Key.Dst)
-	if registered || !x.s.Identity.HasGroups() || !p.seg.Learning {
+	return x.targetBy(x.s.Identity, f, p)
+}
+
+// targetBy is target by a table.
+func (x *walk) targetBy(who *identity.Table, f *packet.Frame, p *passage) identity.ID {
+	id, registered := who.Identify(p.seg.Zone, &f.Headers.Key.Dst)
+	if registered || !who.HasGroups() || !p.seg.Learning {
 		return id
 	}
 	d, found := x.State.FDB.Lookup(p.segment, f.Headers.Dst, x.now)
 	if !found || d.Group == 0 || x.s.Tunnels == nil || !x.s.Tunnels.MaySpeak(d.Peer, d.Group) {
 		return id // what was learned is no longer believed
 	}
-	return x.s.Identity.InGroup(d.Group, id)
+	return who.InGroup(d.Group, id)
 }
 
 // destination returns what the policy knows of any address.

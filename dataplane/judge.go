@@ -84,6 +84,9 @@ func (x *walk) judgeNew(table *conntrack.Table, hash uint64, over *conntrack.Ses
 	}
 	reason := x.decide(f, p, p.src, p.dst, &h.Key, h.ICMPType)
 	x.askAudits(f, p, p.src, p.dst, &h.Key, h.ICMPType)
+	if x.s.Shadow != nil {
+		x.askShadow(f, p, reason)
+	}
 	if reason != drop.None {
 		return reason
 	}

@@ -70,6 +70,7 @@ type passage struct {
 	seg     *Segment // its entry; nil: none, it is the underlay's ARP or ND
 	peer    uint16   // the peer the frame came from; NoPeer if from a port here
 	group   uint16   // the group that its sender is of, says the peer; 0: none
+	grouped bool     // and its sender is a stranger, who is that group's by its word alone
 	mute    bool     // the peer says that nothing is to be learned from it
 
 	src, dst identity.ID // who sent it, whom it is for

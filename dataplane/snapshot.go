@@ -44,6 +44,8 @@ type Snapshot struct {
 	Arrivals *Arrivals
 	// Probed are the ports that are watched for loops.
 	Probed []packet.PortID
+	// Shadow is a policy to compare with; nil: none stands.
+	Shadow *Shadow
 	// Snooped are the segments with Snooping.
 	Snooped []uint16
 	// Mirrors show what passes to analysers, at most MaxMirrors; Collectors are the

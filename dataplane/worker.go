@@ -14,7 +14,9 @@ type Worker struct {
 	State    *State
 	Counters *Counters
 	Journal  Journal
-	Mirrored Mirrored // what mirrors show of the last batch
+	// Differences is what is found out about the snapshot's shadow; nil: nothing is.
+	Differences *Differences
+	Mirrored    Mirrored // what mirrors show of the last batch
 
 	mirroring mirroring
 	unwatched bool   // no mirror shows what it carries: it is a Prober's

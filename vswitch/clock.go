@@ -72,6 +72,9 @@ func (sw *Switch) turn() {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	l := sw.live.Load()
+	if !sw.closed && l != nil {
+		sw.turnShadow()
+	}
 	if sw.closed || l == nil || l.around.Has(sw.wall().Unix()) && !sw.shut {
 		return
 	}

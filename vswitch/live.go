@@ -14,10 +14,12 @@ import (
 // batch. It is never changed after that, but for the rule hits and audits, which
 // each worker writes in rows of its own.
 type live struct {
-	snapshot *dataplane.Snapshot
-	ports    []openPort // by packet.PortID
-	ruleHits [][]uint64 // by worker, then rule; the last of a row is the default deny
-	audits   [][]uint64 // by worker, then rule: what rules under audit would have denied
+	snapshot    *dataplane.Snapshot
+	ports       []openPort               // by packet.PortID
+	ruleHits    [][]uint64               // by worker, then rule; the last of a row is the default deny
+	audits      [][]uint64               // by worker, then rule: what rules under audit would have denied
+	differences []*dataplane.Differences // by worker; nil: no shadow stands
+	examples    *examples
 	// around is the period in which the policy is as the snapshot has it; after
 	// it, and before it if the clock is set back, other rules speak.
 	around policy.Period

@@ -84,8 +84,8 @@ func describeRule(rs *policy.Ruleset, i int, hits, audits uint64, now int64) api
 // LoadPolicy puts the policy of a file in force. A file that is not whole
 // changes nothing.
 func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
-	if !filepath.IsAbs(p.File) {
-		return nil, api.Invalid(fmt.Sprintf("%q is no absolute path", p.File), "name the file as the daemon sees it")
+	if err := absolute(p.File); err != nil {
+		return nil, err
 	}
 	sw := o.sw
 	sw.mu.Lock()
@@ -93,14 +93,7 @@ func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
 	if err := o.mayChange(); err != nil {
 		return nil, err
 	}
-	least := floor{inForce: sw.rules, kept: true}
-	if p.AllowOlder {
-		least = floor{}
-	}
-	rules, by, err := readRules(sw.world.disk, sw.cfg, p.File, least)
-	if err == nil && p.Signed && len(by) == 0 {
-		err = errors.New("it must be signed with a key that the configuration trusts, and policy_keys names none")
-	}
+	rules, by, err := sw.candidate(p)
 	if err == nil {
 		err = sw.relink(sw.roster, rules)
 	}
@@ -112,6 +105,26 @@ func (o *Operator) LoadPolicy(p *api.PolicyLoad) (*api.Done, error) {
 	sw.keepGeneration(sw.cfg, rules)
 	sw.log.Info("policy", "file", p.File, "rules", len(rules.Rules), "policy_generation", rules.Generation, "signed_by", by, "allow_older", p.AllowOlder, "generation", sw.generation)
 	return &api.Done{Done: "loaded " + p.File, Generation: sw.generation}, nil
+}
+
+func absolute(file string) error {
+	if !filepath.IsAbs(file) {
+		return api.Invalid(fmt.Sprintf("%q is no absolute path", file), "name the file as the daemon sees it")
+	}
+	return nil
+}
+
+// candidate reads a policy that may come into force. The caller holds mu.
+func (sw *Switch) candidate(p *api.PolicyLoad) (*policy.Ruleset, []policy.KeyID, error) {
+	least := floor{inForce: sw.rules, kept: true}
+	if p.AllowOlder {
+		least = floor{}
+	}
+	rules, by, err := readRules(sw.world.disk, sw.cfg, p.File, least)
+	if err == nil && p.Signed && len(by) == 0 {
+		err = errors.New("it must be signed with a key that the configuration trusts, and policy_keys names none")
+	}
+	return rules, by, err
 }
 
 // Reload reads the configuration again.

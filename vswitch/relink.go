@@ -67,6 +67,7 @@ func (sw *Switch) relinkEndpoints(edits []edit) error {
 	for _, e := range edits {
 		sw.roster.apply(e)
 	}
+	sw.changeShadow(edits)
 	sw.replaceSnapshot(generation)
 	return nil
 }
@@ -94,6 +95,7 @@ func (sw *Switch) replaceSnapshot(generation uint32) {
 	sw.linked.s = &s
 	next := *before
 	next.snapshot = &s
+	sw.shadowIn(&next)
 	sw.live.Store(&next)
 	sw.generation = generation
 	sw.settle()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 
+	"bulkhead/dataplane"
 	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
 )
@@ -112,15 +113,23 @@ func (sw *Switch) relink(r roster, rules *policy.Ruleset) error {
 // If it fails nothing has happened, and the plan is still to be undone.
 func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p *plan) error {
 	zones := sw.zones.follow(cfg)
-	view, around := sw.viewOf(rules)
+	rulesNow, around := sw.viewOf(rules)
 	mirrors := mirrorStates(cfg, sw.mirrors)
-	linked, err := link(cfg, r, sw.indexOf(view), p.ids, p.open, zones, mirrors, sw.generation+1)
+	linked, err := link(cfg, r, sw.indexOf(rulesNow), p.ids, p.open, zones, mirrors, sw.generation+1)
 	if err != nil {
 		return err
 	}
+	sw.followShadow(cfg, r, rules, p, zones, mirrors)
+	sw.install(cfg, r, rules, p, zones, mirrors, linked, view{rules: rulesNow, around: around})
+	return nil
+}
+
+// install puts what has been linked in force. Nothing of it can fail.
+func (sw *Switch) install(cfg *config.Config, r roster, rules *policy.Ruleset, p *plan, zones zones, mirrors map[string]*dataplane.MirrorState, linked *linker, at view) {
 	snapshot := linked.s
 	snapshot.Arrivals = sw.arrivalsIn(cfg, r, zones)
-	next := &live{snapshot: snapshot, ports: p.open, ruleHits: sw.rows(view, 1), audits: sw.rows(view, 0), around: around}
+	next := &live{snapshot: snapshot, ports: p.open, ruleHits: sw.rows(at.rules, 1), audits: sw.rows(at.rules, 0), around: at.around}
+	sw.shadowIn(next)
 	before := sw.live.Load()
 	if before != nil && renumbered(&before.snapshot.Names, &snapshot.Names) {
 		sw.forgetLearned()
@@ -144,7 +153,6 @@ func (sw *Switch) publish(cfg *config.Config, r roster, rules *policy.Ruleset, p
 	sw.cfg, sw.roster, sw.rules, sw.zones, sw.linked, sw.mirrors = cfg, r, rules, zones, linked, mirrors
 	sw.ports, sw.opened, sw.nextPort = p.ids, p.open, p.next
 	p.finish(sw)
-	return nil
 }
 
 // rows makes a row for each worker: a counter for each rule, and so many more.

@@ -75,6 +75,10 @@ func (w *worker) adopt(live *live) {
 		}
 	}
 	w.lane.Counters.Rules, w.lane.Counters.Audits = live.ruleHits[w.number], live.audits[w.number]
+	w.lane.Differences = nil
+	if live.differences != nil {
+		w.lane.Differences = live.differences[w.number]
+	}
 }
 
 // follow has the worker receive from a queue from now on.

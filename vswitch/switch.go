@@ -102,7 +102,9 @@ type Switch struct {
 	auditTotals map[countedRule]uint64
 	view        view
 	books       books
-	shut        bool // the rules of now cannot be linked: nothing is allowed
+	shadow      *shadow // nil: none stands
+	shadowErr   string  // why it was forgotten
+	shut        bool    // the rules of now cannot be linked: nothing is allowed
 	retired     retired
 	took        api.TakenOver
 	noted       note   // of the numbers in force

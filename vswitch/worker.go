@@ -183,6 +183,7 @@ func (w *worker) serve(s source) bool {
 	dataplane.Run(w.lane, w.live.snapshot, w.sw.now(), &w.batch)
 	w.sw.captures.see(&w.batch, w.live)
 	w.report()
+	w.differ()
 	w.send()
 	w.sendMirrored()
 	return true

@@ -65,6 +65,14 @@ func (s *Session) State() State { return s.state }
 // Owner returns the port that opened the session and is charged with it.
 func (s *Session) Owner() packet.PortID { return s.owner }
 
+// ICMPType returns the type of the ICMP query that opened the session; 0 of any other.
+func (s *Session) ICMPType() uint8 {
+	if s.state != StateEcho {
+		return 0
+	}
+	return s.aux
+}
+
 // Embryonic tells whether the session may be evicted for a new one of its
 // port: the other end has not answered it, or with a refusal.
 func (s *Session) Embryonic() bool { return s.flags&flagEmbryonic != 0 }

@@ -81,7 +81,7 @@ func TestEveryAnswerConforms(t *testing.T) {
 
 // minimal is a request that each call takes.
 var minimal = map[string]string{
-	"/v1/trace": `{"port":"p"}`, "/v1/endpoint": `{"op":"del","name":"n"}`, "/v1/policy": `{"file":"/p"}`, "/v1/capture": `{}`,
+	"/v1/trace": `{"port":"p"}`, "/v1/endpoint": `{"op":"del","name":"n"}`, "/v1/policy": `{"file":"/p"}`, "/v1/policy/shadow": `{"file":"/p"}`, "/v1/capture": `{}`,
 	"/v1/state": `{"source":"agent"}`, "/v1/source": `{"source":"agent","state":"current"}`, "/v1/source/accept": `{"source":"agent"}`,
 }
 

@@ -104,7 +104,14 @@ func (f *fake) State() (*api.State, error)                            { return s
 func (f *fake) ChangeState(*api.StateChange) (*api.Done, error)       { return f.change() }
 func (f *fake) AcceptDeletions(*api.SourceAccept) (*api.Done, error)  { return f.change() }
 func (f *fake) LoadPolicy(*api.PolicyLoad) (*api.Done, error)         { return f.change() }
-func (f *fake) Reload() (*api.Done, error)                            { return f.change() }
+func (f *fake) Shadow() (*api.Shadow, error)                          { return show[api.Shadow](f) }
+func (f *fake) CommitShadow() (*api.Done, error)                      { return f.change() }
+func (f *fake) AbortShadow() (*api.Done, error)                       { return f.change() }
+func (f *fake) ShadowPolicy(*api.PolicyLoad) (*api.Shadow, error) {
+	f.changes.Add(1)
+	return show[api.Shadow](f)
+}
+func (f *fake) Reload() (*api.Done, error) { return f.change() }
 
 func (f *fake) Report(*api.SourceReport) (*api.SourceOrders, error) {
 	return show[api.SourceOrders](f)

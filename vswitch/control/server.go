@@ -56,6 +56,10 @@ type Switch interface {
 	Report(*api.SourceReport) (*api.SourceOrders, error)
 	AcceptDeletions(*api.SourceAccept) (*api.Done, error)
 	LoadPolicy(*api.PolicyLoad) (*api.Done, error)
+	Shadow() (*api.Shadow, error)
+	ShadowPolicy(*api.PolicyLoad) (*api.Shadow, error)
+	CommitShadow() (*api.Done, error)
+	AbortShadow() (*api.Done, error)
 	Reload() (*api.Done, error)
 	// Capture writes a pcapng stream until it is done or the context is.
 	Capture(context.Context, *api.CaptureRequest, io.Writer) error

@@ -97,8 +97,9 @@ func delCommand(v *view) *cobra.Command {
 
 func policyLoadCommand(v *view) *cobra.Command {
 	var p api.PolicyLoad
+	var shadow bool
 	cmd := &cobra.Command{
-		Use: "load [--allow-older] FILE", Short: "Put a compiled policy in force", Args: cli.OneArg("file"),
+		Use: "load [--allow-older] [--shadow] FILE", Short: "Put a compiled policy in force", Args: cli.OneArg("file"),
 		ValidArgsFunction: completeArtifacts,
 		Long: `Loads what policyc build wrote. It comes into force whole, between two batches of
 frames, or not at all. Open connections are asked about again at their next packet.
@@ -107,18 +108,25 @@ Where the configuration has policy_keys the policy must be signed with one of
 them and must not be of an older generation than the one in force: --allow-older
 takes one back.
 
+With --shadow it comes into force not yet: it stands beside the policy in force
+as a candidate, and what it would do is shown (vsctl policy shadow).
+
 Exit codes: 0 loaded, 1 the switch refused, 2 error.`,
-		Example: "  vsctl policy load policy.bhp\n  policyc build p.toml -o p.bhp && vsctl policy load p.bhp\n  vsctl policy load --allow-older /etc/bulkhead/last-good.bhp",
+		Example: "  vsctl policy load policy.bhp\n  policyc build p.toml -o p.bhp && vsctl policy load p.bhp\n  vsctl policy load --allow-older /etc/bulkhead/last-good.bhp\n  vsctl policy load --shadow next.bhp",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := filepath.Abs(args[0])
 			if err != nil {
 				return err
 			}
 			p.File = path
+			if shadow {
+				return v.loadShadow(cmd, &p)
+			}
 			return v.change(cmd, "/v1/policy", &p)
 		},
 	}
 	cmd.Flags().BoolVar(&p.AllowOlder, "allow-older", false, "take a policy of an older generation")
+	cmd.Flags().BoolVar(&shadow, "shadow", false, "let it stand beside the one in force, and show what it would do")
 	return cmd
 }
 

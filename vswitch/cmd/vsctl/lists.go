@@ -345,7 +345,7 @@ twice, with the end that each speaks for and the hits that each has.`,
 				}
 			})
 		})
-	cmd.AddCommand(policyLoadCommand(v))
+	cmd.AddCommand(policyLoadCommand(v), policyShadowCommand(v))
 	return cmd
 }
 

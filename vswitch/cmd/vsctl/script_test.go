@@ -86,6 +86,8 @@ var unsteady = []struct {
 	{regexp.MustCompile(`"huge_pages": (true|false)`), `"huge_pages": MAYBE`},
 	{regexp.MustCompile(`(?m) \d+s$`), " SECONDS"},
 	{regexp.MustCompile(`"allowed": \d+,\n    "denied": \d+`), "\"allowed\": PROBES,\n    \"denied\": PROBES"},
+	{regexp.MustCompile(`stands for \S+`), "stands for TIME"},
+	{regexp.MustCompile(`"stands_seconds": [\d.e-]+`), `"stands_seconds": SECONDS`},
 	// How large tables and artifacts are is for their own tests to say.
 	{regexp.MustCompile(`tables: \d+ identities, \d+ x \d+ classes, \d+ port classes, \d+ programs, \d+ bytes, at most \d+ memory`), "tables: SIZES, at most N memory"},
 	{regexp.MustCompile(`"tables": \{[^}]*"touches": [1-9]\d*[^}]*\}`), `"tables": SIZES`},
