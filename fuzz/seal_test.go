@@ -33,6 +33,14 @@ func FuzzSeal(f *testing.F) {
 	f.Add(artifact)
 	f.Add(file[:len(file)-1])
 	f.Add(append(bytes.Clone(file), file[len(artifact):]...))
+	back, err := policy.SignRollback(artifact, 9, 1<<31, key)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if with, err := back.Append(file); err == nil {
+		f.Add(with)
+		f.Add(with[:len(with)-1])
+	}
 	f.Add(append(newer(f), file[len(artifact):]...)) // another's signatures
 	f.Fuzz(func(t *testing.T, b []byte) {
 		judgeSeal(t, b, artifact, key)
@@ -63,6 +71,16 @@ func lengthRight(b []byte) []byte {
 	return out
 }
 
+// sealedAgain writes what was read: signatures, and a rollback if there is one.
+func sealedAgain(b, artifact []byte, signatures []policy.Signature) ([]byte, error) {
+	again, err := policy.Seal(artifact, signatures)
+	back, _ := policy.RollbackOf(b)
+	if err != nil || back == nil {
+		return again, err
+	}
+	return back.Append(again)
+}
+
 func judgeSeal(t *testing.T, b, signed []byte, key ed25519.PrivateKey) {
 	t.Helper()
 	artifact, signatures, err := policy.Unseal(b)
@@ -73,8 +91,13 @@ func judgeSeal(t *testing.T, b, signed []byte, key ed25519.PrivateKey) {
 		if !bytes.Equal(artifact, b) {
 			t.Fatal("without signatures, but not the whole file")
 		}
-	} else if again, err := policy.Seal(artifact, signatures); err != nil || !bytes.Equal(again, b) {
+	} else if again, err := sealedAgain(b, artifact, signatures); err != nil || !bytes.Equal(again, b) {
 		t.Fatalf("%d signatures were read, but write another file: %v", len(signatures), err)
+	}
+	if back, err := policy.RollbackOf(b); err != nil {
+		t.Fatalf("the signatures were read, and the rollback was not: %v", err)
+	} else if back != nil && back.Permits(artifact, 0, []ed25519.PublicKey{key.Public().(ed25519.PublicKey)}, back.Until-1) == nil && (!bytes.Equal(artifact, signed) || back.From != 9) {
+		t.Fatal("it takes back what was never signed")
 	}
 	by, err := policy.Trust(artifact, signatures, []ed25519.PublicKey{key.Public().(ed25519.PublicKey)})
 	if (err == nil) != (len(by) > 0) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,8 +27,9 @@ func readKeyFile(r io.Reader) ([]byte, error) {
 func signCommand() *cobra.Command {
 	var keys []string
 	var out target
+	var back goingBack
 	cmd := &cobra.Command{
-		Use:   "sign FILE --key KEY... [-o OUT]",
+		Use:   "sign FILE --key KEY... [--rollback-from N] [-o OUT]",
 		Short: "Sign a compiled policy",
 		Long: `Puts a signature by each KEY behind the table in FILE, and leaves the table as it
 is. Signatures that are there stay, so that another key can be added. OUT is FILE
@@ -36,9 +38,16 @@ itself unless it is named; it is written whole or not at all.
 To go over to another key: name both in policy_keys of vswitchd, sign with both,
 and when every switch has the new one sign with that alone.
 
+With --rollback-from N the first KEY also signs that FILE may take back later
+policies, up to generation N, for --rollback-for: a switch then takes FILE
+although it is older than what is in force. Name the generation that is in force
+now, and the time that it takes to roll out: until then, or until a generation
+after N has been in force, whoever has FILE can go back to it again.
+
 Exit codes: 0 signed, 2 error.`,
 		Example: `  policyc sign policy.bhp --key policy-2026
   policyc sign policy.bhp --key policy-2026 --key policy-2027 -o signed.bhp
+  policyc sign policy.bhp --key policy-2026 --rollback-from 9 --rollback-for 2h
   policyc build policy.toml -o policy.bhp --generation 8 && policyc sign policy.bhp --key policy-2026 -o json`,
 		Args: cli.OneArg("file"), ValidArgsFunction: completeTables, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,7 +57,10 @@ Exit codes: 0 signed, 2 error.`,
 			if out.file == "" {
 				out.file = args[0]
 			}
-			s, err := sign(args[0], out.file, keys)
+			if err := back.check(cmd); err != nil {
+				return err
+			}
+			s, err := sign(args[0], out.file, keys, back)
 			if err != nil {
 				return err
 			}
@@ -56,8 +68,45 @@ Exit codes: 0 signed, 2 error.`,
 		},
 	}
 	cmd.Flags().StringArrayVar(&keys, "key", nil, "sign with the private `KEY`; may be given again")
+	cmd.Flags().Uint64Var(&back.from, "rollback-from", 0, "let FILE take back policies up to generation `N`")
+	cmd.Flags().DurationVar(&back.within, "rollback-for", time.Hour, "for this `TIME` from now")
 	out.flag(cmd, "write to `OUT`")
 	return cmd
+}
+
+// goingBack is what a rollback is asked for with.
+type goingBack struct {
+	from   uint64 // 0: none is
+	within time.Duration
+}
+
+func (b *goingBack) check(cmd *cobra.Command) error {
+	named := cmd.Flags().Changed("rollback-from")
+	switch {
+	case named && b.from == 0 || b.from > policy.MaxGeneration:
+		return fmt.Errorf("--rollback-from %d: name the generation that is in force, 1 to %d", b.from, uint64(policy.MaxGeneration))
+	case !named && cmd.Flags().Changed("rollback-for"):
+		return errors.New("--rollback-for is of a rollback; name --rollback-from N, too")
+	case b.within < time.Second || b.within > policy.MaxRollback:
+		return fmt.Errorf("--rollback-for %s: from 1s to %s", b.within, policy.MaxRollback)
+	}
+	return nil
+}
+
+// sign is the word for an artifact; nil: none is asked for. A policy that is not older
+// than what it is to take back takes nothing back.
+func (b *goingBack) sign(artifact []byte, rs *policy.Ruleset, key string) (*policy.Rollback, error) {
+	if b.from == 0 {
+		return nil, nil
+	}
+	if b.from <= rs.Generation {
+		return nil, fmt.Errorf("--rollback-from %d: the policy is of generation %d, and takes back later ones only", b.from, rs.Generation)
+	}
+	k, err := privateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return policy.SignRollback(artifact, b.from, time.Now().Add(b.within).Unix(), k)
 }
 
 func completeTables(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -66,17 +115,26 @@ func completeTables(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 
 // readTable reads a compiled policy, signed or not, and what it says.
 func readTable(name string) (artifact []byte, signatures []policy.Signature, rs *policy.Ruleset, err error) {
+	artifact, signatures, _, rs, err = readSigned(name)
+	return artifact, signatures, rs, err
+}
+
+// readSigned is readTable, with the rollback behind it; nil: there is none.
+func readSigned(name string) (artifact []byte, signatures []policy.Signature, back *policy.Rollback, rs *policy.Ruleset, err error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, nil, err
 	}
 	if artifact, signatures, err = policy.Unseal(data); err == nil {
+		back, err = policy.RollbackOf(data)
+	}
+	if err == nil {
 		rs, err = policy.Decode(artifact)
 	}
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("%s: %w", name, err)
+		return nil, nil, nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return artifact, signatures, rs, nil
+	return artifact, signatures, back, rs, nil
 }
 
 // signed is what sign prints as JSON.
@@ -87,15 +145,23 @@ type signed struct {
 	Bytes      int      `json:"bytes"`     // of the table, without the signatures
 	SignedBy   []string `json:"signed_by"` // all whose signature it has
 	Signed     []string `json:"signed_now"`
+	// RollbackFrom is the last generation that it takes back, until RollbackUntil.
+	RollbackFrom  uint64 `json:"rollback_from,omitempty"`
+	RollbackUntil string `json:"rollback_until,omitempty"`
 }
 
 func (s *signed) text() string {
-	return fmt.Sprintf("%s: generation %d, signed by %s", s.File, s.Generation, strings.Join(s.Signed, " and "))
+	text := fmt.Sprintf("%s: generation %d, signed by %s", s.File, s.Generation, strings.Join(s.Signed, " and "))
+	if s.RollbackFrom != 0 {
+		text += fmt.Sprintf("; takes back generations up to %d until %s", s.RollbackFrom, s.RollbackUntil)
+	}
+	return text
 }
 
-// sign adds signatures to a file. What is no whole policy is not signed.
-func sign(file, out string, names []string) (*signed, error) {
-	artifact, signatures, rs, err := readTable(file)
+// sign adds signatures to a file, and a rollback if one is asked for; one that is there
+// stays. What is no whole policy is not signed.
+func sign(file, out string, names []string, want goingBack) (*signed, error) {
+	artifact, signatures, back, rs, err := readSigned(file)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +178,16 @@ func sign(file, out string, names []string) (*signed, error) {
 		signatures = append(signatures, s)
 		made.Signed = append(made.Signed, s.Key.String())
 	}
+	if asked, err := want.sign(artifact, rs, names[0]); err != nil {
+		return nil, err
+	} else if asked != nil {
+		back = asked
+	}
 	data, err := policy.Seal(artifact, signatures)
+	if err == nil && back != nil {
+		data, err = back.Append(data)
+		made.RollbackFrom, made.RollbackUntil = back.From, policy.FormatTime(back.Until)
+	}
 	if err == nil {
 		err = atomicfile.Write(out, data, 0o644)
 	}

@@ -17,6 +17,11 @@ import (
 // generation than the last, and because a restart must not be the way around
 // that, it keeps the number in a small file: policy_state.
 //
+// Going back is possible: by who may use the control socket (--allow-older), or by the
+// word of a trusted key, for one table, from a few generations and for a time
+// (policy.Rollback). The number is then that of the older policy, so the rollback
+// counts again until its time is over or a generation after its last has come.
+//
 // The file is written when a policy is in force. If that fails the policy stays
 // in force all the same, and the status warns: what a policy takes back must not
 // wait for room on a disk. If the file is lost the switch knows no more than
@@ -27,6 +32,21 @@ import (
 type floor struct {
 	inForce *policy.Ruleset // nil: none
 	kept    bool            // what policy_state says counts, too
+	// back is what a rollback in the file says to going back from a generation; nil:
+	// the file has none.
+	back func(inForce uint64) error
+}
+
+// lets tells whether a rollback lets an older policy in. Where it does not, hint
+// says why, for an error; there is nothing to say of one that is not there.
+func (l *floor) lets(inForce uint64) (lets bool, hint string) {
+	if l.back == nil {
+		return false, ""
+	}
+	if err := l.back(inForce); err != nil {
+		return false, "; " + err.Error()
+	}
+	return true, ""
 }
 
 // recent refuses a policy of an older generation than it must have.
@@ -38,8 +58,11 @@ func recent(d disk, cfg *config.Config, rules *policy.Ruleset, least floor) erro
 		return nil
 	}
 	if f := least.inForce; f != nil && rules.Generation < f.Generation {
-		return fmt.Errorf("generation %d is older than %d, which is in force; build it with --generation %d, or go back with vsctl policy load --allow-older",
-			rules.Generation, f.Generation, f.Generation+1)
+		lets, hint := least.lets(f.Generation)
+		if !lets {
+			return fmt.Errorf("generation %d is older than %d, which is in force%s; build it with --generation %d, or go back with vsctl policy load --allow-older",
+				rules.Generation, f.Generation, hint, f.Generation+1)
+		}
 	}
 	if !least.kept {
 		return nil
@@ -48,9 +71,12 @@ func recent(d disk, cfg *config.Config, rules *policy.Ruleset, least floor) erro
 	if err != nil {
 		return err
 	}
-	if rules.Generation < last {
-		return fmt.Errorf("generation %d is older than %d, which was in force before, says %s; build it with --generation %d, or to go back remove that file",
-			rules.Generation, last, cfg.PolicyState, last+1)
+	if rules.Generation >= last {
+		return nil
+	}
+	if lets, hint := least.lets(last); !lets {
+		return fmt.Errorf("generation %d is older than %d, which was in force before, says %s%s; build it with --generation %d, or to go back remove that file",
+			rules.Generation, last, cfg.PolicyState, hint, last+1)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"bulkhead/dataplane/policy"
 	"bulkhead/vswitch/config"
@@ -62,6 +63,9 @@ func readRules(d disk, cfg *config.Config, path string, least floor) (*policy.Ru
 	}
 	rules, by, err := judge(data, keys)
 	if err == nil {
+		least.back, err = goingBack(data, keys)
+	}
+	if err == nil {
 		err = recent(d, cfg, rules, least)
 	}
 	if err != nil {
@@ -83,6 +87,17 @@ func judge(data []byte, keys []ed25519.PublicKey) (rules *policy.Ruleset, by []p
 	}
 	rules, err = policy.Decode(artifact)
 	return rules, by, err
+}
+
+// goingBack is what a file's rollback says to going back to it; nil: it has none. The
+// clock that it is held to is that of this machine.
+func goingBack(data []byte, keys []ed25519.PublicKey) (func(uint64) error, error) {
+	back, err := policy.RollbackOf(data)
+	if err != nil || back == nil {
+		return nil, err
+	}
+	artifact, _, err := policy.Unseal(data)
+	return func(inForce uint64) error { return back.Permits(artifact, inForce, keys, time.Now().Unix()) }, err
 }
 
 // readKeys reads the keys that the configuration trusts.

@@ -33,16 +33,17 @@ import (
 // shadow is the candidate that stands. Switch.mu guards it but for what log guards
 // itself, and the counts, which are their workers'.
 type shadow struct {
-	file   string
-	rules  *policy.Ruleset
-	by     []policy.KeyID
-	older  bool // allowed to be of an older generation
-	index  *policy.Index
-	view   view
-	linked *linker
-	counts []*dataplane.Differences // by worker
-	log    *examples
-	since  time.Time // counts and log are of what has been since then
+	file    string
+	rules   *policy.Ruleset
+	by      []policy.KeyID
+	older   bool   // allowed to be of an older generation
+	against uint64 // the generation that was in force when it came; 0: none
+	index   *policy.Index
+	view    view
+	linked  *linker
+	counts  []*dataplane.Differences // by worker
+	log     *examples
+	since   time.Time // counts and log are of what has been since then
 }
 
 // restart begins to count anew: against another policy in force.
@@ -158,6 +159,9 @@ func (o *Operator) takeShadow(p *api.PolicyLoad) error {
 		return api.Invalid(err.Error(), "the policy in force, and a candidate that stood, are as they were")
 	}
 	s := &shadow{file: p.File, rules: rules, by: by, older: p.AllowOlder}
+	if sw.rules != nil {
+		s.against = sw.rules.Generation
+	}
 	s.restart(len(sw.workers))
 	if err := s.link(sw, sw.cfg, sw.roster, sw.keepPorts(), sw.zones, sw.mirrors); err != nil {
 		return api.Invalid(err.Error(), "the policy in force, and a candidate that stood, are as they were")
@@ -208,7 +212,7 @@ func (sw *Switch) mayCommit(s *shadow) error {
 		return errors.New("no key that signed it is trusted any more")
 	}
 	least := floor{inForce: sw.rules, kept: true}
-	if s.older {
+	if s.older || sw.rules != nil && sw.rules.Generation == s.against { // by a rollback, perhaps
 		least = floor{}
 	}
 	return recent(sw.world.disk, sw.cfg, s.rules, least)

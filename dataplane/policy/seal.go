@@ -19,6 +19,8 @@ import (
 //	12  for each: the key's id, 8 bytes, and the signature, 64 bytes;
 //	    by id, ascending, none twice
 //
+// and behind them a rollback, perhaps (rollback.go).
+//
 // The artifact says how long it is, so one file holds both and is replaced in
 // one step; and what was built can be compared with what was signed. Behind the
 // artifact, and not in it, because the same source gives the same artifact
@@ -98,33 +100,46 @@ func compareSignature(a, b Signature) int { return bytes.Compare(a.Key[:], b.Key
 func IsArtifact(data []byte) bool { return bytes.HasPrefix(data, []byte(magic)) }
 
 // Unseal splits a file into the artifact and the signatures behind it, none if
-// it is not signed. It judges neither: Decode and Trust do.
+// it is not signed. It judges neither: Decode and Trust do. What a rollback behind
+// them says is for RollbackOf.
 func Unseal(data []byte) (artifact []byte, signatures []Signature, err error) {
+	artifact, signatures, _, err = split(data)
+	return artifact, signatures, err
+}
+
+// split splits a file into all that it may hold.
+func split(data []byte) (artifact []byte, signatures []Signature, back *Rollback, err error) {
 	if len(data) < headerSize || string(data[:len(magic)]) != magic {
-		return data, nil, nil // Decode says what it is
+		return data, nil, nil, nil // Decode says what it is
 	}
 	length := binary.LittleEndian.Uint64(data[16:])
 	if length < headerSize || length >= uint64(len(data)) {
-		return data, nil, nil
+		return data, nil, nil, nil
 	}
 	artifact, seal := data[:length:length], data[length:]
 	if len(seal) < sealHead || string(seal[:len(sealMagic)]) != sealMagic {
-		return nil, nil, fmt.Errorf("%w: %d bytes behind the policy are no signatures", ErrCorrupt, len(seal))
+		return nil, nil, nil, fmt.Errorf("%w: %d bytes behind the policy are no signatures", ErrCorrupt, len(seal))
 	}
 	n := int64(binary.LittleEndian.Uint32(seal[len(sealMagic):]))
 	seal = seal[sealHead:]
-	if n < 1 || n > MaxSignatures || int64(len(seal)) != n*int64(signatureSize) {
-		return nil, nil, fmt.Errorf("%w: %d signatures in %d bytes", ErrCorrupt, n, len(seal))
+	if n < 1 || n > MaxSignatures || int64(len(seal)) < n*int64(signatureSize) {
+		return nil, nil, nil, fmt.Errorf("%w: %d signatures in %d bytes", ErrCorrupt, n, len(seal))
 	}
-	for ; len(seal) > 0; seal = seal[signatureSize:] {
+	for ; n > 0; n, seal = n-1, seal[signatureSize:] {
 		s := Signature{Key: KeyID(seal)}
 		copy(s.Sum[:], seal[len(s.Key):])
 		signatures = append(signatures, s)
 	}
 	if !ascending(signatures, compareSignature) {
-		return nil, nil, fmt.Errorf("%w: its signatures are not in order", ErrCorrupt)
+		return nil, nil, nil, fmt.Errorf("%w: its signatures are not in order", ErrCorrupt)
 	}
-	return artifact, signatures, nil
+	if len(seal) > 0 {
+		back, err = readRollback(seal)
+	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return artifact, signatures, back, nil
 }
 
 // Trust returns the keys, of those trusted, that signed an artifact. Signatures
