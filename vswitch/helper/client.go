@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bulkhead/dataplane/packet"
@@ -30,6 +32,11 @@ type Client struct {
 	lost chan struct{} // tells the caller-back that the talk has broken
 	gone chan struct{} // closed by it as its last act
 
+	// awayNow is away for those who would have to wait for mu to hear of it: while a
+	// helper that hangs is called again, a call holds it.
+	awayNow  atomic.Pointer[error]
+	patience time.Duration // for an answer
+
 	mu     sync.Mutex // one call at a time; guards what follows
 	conn   conn
 	away   error // why there is no helper; nil: there is one
@@ -50,7 +57,7 @@ const again = 100 * time.Millisecond
 // stay the caller's.
 func Dial(path string, within time.Duration, frames, keep int, take Taker, log *slog.Logger) (*Client, error) {
 	c := &Client{
-		path: path, take: take, log: log, shared: []int{frames, keep}, before: -1, ports: map[packet.PortID]*lent{},
+		patience: callTime, path: path, take: take, log: log, shared: []int{frames, keep}, before: -1, ports: map[packet.PortID]*lent{},
 		done: make(chan struct{}), lost: make(chan struct{}, 1), gone: make(chan struct{}),
 	}
 	deadline := time.Now().Add(within)
@@ -112,6 +119,7 @@ func (c *Client) connect(resume bool) error {
 			c.log.Error("helper-keep", "port", p.want.Port.Name, "error", err, "effect", "it goes on; its link and guard are not looked after")
 		}
 	}
+	c.awayNow.Store(nil)
 	return nil
 }
 
@@ -149,13 +157,20 @@ func (c *Client) call(r *request, fds []int) (*answer, []int, error) {
 	if c.conn.UnixConn == nil {
 		return nil, nil, net.ErrClosed
 	}
-	_ = c.conn.SetDeadline(time.Now().Add(callTime))
+	within := c.patience
+	if r.Op == opHello && !r.Resume {
+		within = helloTime
+	}
+	_ = c.conn.SetDeadline(time.Now().Add(within))
 	r.Parts = parts(fds)
 	var a answer
 	err := c.conn.send(r, fds)
 	var got []int
 	if err == nil {
 		got, err = c.conn.receive(&a, func() int { return a.Parts })
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("it hangs: no answer to %q within %s", r.Op, within)
 	}
 	if err != nil {
 		c.breakOff(err)
@@ -172,6 +187,8 @@ func (c *Client) call(r *request, fds []int) (*answer, []int, error) {
 func (c *Client) breakOff(why error) {
 	c.conn.Close()
 	c.away = fmt.Errorf("the port helper is away (%w): what is open goes on, ports cannot be opened, set up or taken away until it is back", why)
+	said := c.away
+	c.awayNow.Store(&said)
 	c.log.Error("helper-away", "error", why, "effect", "ports cannot be opened, set up or taken away", "cure", "it is started again by itself, or by systemd: see bulkhead-ports.service")
 	select {
 	case c.lost <- struct{}{}:
@@ -181,6 +198,9 @@ func (c *Client) breakOff(why error) {
 
 // ask is call for those who do not hold mu.
 func (c *Client) ask(r *request) (*answer, error) {
+	if why := c.awayNow.Load(); why != nil {
+		return nil, *why
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a, fds, err := c.call(r, nil)
@@ -191,6 +211,9 @@ func (c *Client) ask(r *request) (*answer, error) {
 // Away says why there is no helper; "" while there is one. It looks: a helper that
 // has died shows by its end of the talk.
 func (c *Client) Away() string {
+	if why := c.awayNow.Load(); why != nil {
+		return (*why).Error()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.away == nil && !c.closed && c.conn.ended() {
@@ -218,6 +241,9 @@ func (c *Client) Chunks() (n int, sure bool) {
 // Open has the helper open a port, and makes queues of what it hands over. It is a
 // vswitch.Opener.
 func (c *Client) Open(cfg *config.Port, o vswitch.Opening) (port.Port, error) {
+	if why := c.awayNow.Load(); why != nil {
+		return nil, *why
+	}
 	p := &lent{client: c, id: o.ID, want: wantOf(cfg, o.Segment, o.VTEP)}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -35,6 +35,6 @@
 // # Threads
 //
 // A Client may be called from any goroutine; calls are made one at a time, and each
-// has its deadline (callTime), so a helper that hangs costs no worker anything: the
-// calls are the reload's and the mender's. A Server serves one switch at a time.
+// has its deadline (callTime). A helper that hangs costs no worker anything, and who
+// reloads five seconds, once: from then on it is away, until it answers. A Server serves one switch at a time.
 package helper

@@ -16,11 +16,12 @@ import (
 
 // Bounds of the talk between the two.
 const (
-	maxMessage = 64 << 10 // bytes; the longest, a port with its addresses, has a tenth
-	maxFDs     = 200      // of one message; the kernel takes 253
-	maxParts   = 4        // messages that carry the rest of them: 64 lanes of two families, 128 queues
-	maxQueues  = 64       // of a port
-	callTime   = 30 * time.Second
+	maxMessage = 64 << 10         // bytes; the longest, a port with its addresses, has a tenth
+	maxFDs     = 200              // of one message; the kernel takes 253
+	maxParts   = 4                // messages that carry the rest of them: 64 lanes of two families, 128 queues
+	maxQueues  = 64               // of a port
+	helloTime  = 30 * time.Second // of the first hello, which closes the devices of all workloads
+	callTime   = 5 * time.Second  // of anything else
 )
 
 // layout is the version of these messages. Two programs of different layouts do not
