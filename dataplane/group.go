@@ -110,8 +110,7 @@ func (x *walk) membership(f *packet.Frame, p *passage) drop.Reason {
 // memberQuery is the question of a router: it is noted, and asked of everybody.
 // The gateway itself, on another host, is none.
 func (x *walk) memberQuery(f *packet.Frame, p *passage) drop.Reason {
-	l2 := p.port.L2
-	if p.peer == NoPeer && (l2 == nil || !l2.Router) {
+	if !mayQuery(p) {
 		return drop.RogueQuery
 	}
 	if f.Headers.Src == p.seg.GatewayMAC {
@@ -130,6 +129,12 @@ func (x *walk) memberQuery(f *packet.Frame, p *passage) drop.Reason {
 	}
 	p.hearing = everybody
 	return x.tellMembers(f, p)
+}
+
+// mayQuery tells whether a frame may ask who listens: one of a peer, or of a port that
+// the configuration gives to a router.
+func mayQuery(p *passage) bool {
+	return p.peer != NoPeer || p.port.L2 != nil && p.port.L2.Router
 }
 
 // memberReport notes who listens, and tells routers and peers.

@@ -27,7 +27,7 @@ func (x *walk) identify(f *packet.Frame, p *passage) drop.Reason {
 	if martian(&h.Key.Dst) || noSource(&h.Key.Src) {
 		return drop.Martian
 	}
-	if rogue := rogueAnswer(h); rogue != drop.None {
+	if rogue := poses(f, p); rogue != drop.None {
 		return rogue
 	}
 	if p.peer != NoPeer {
@@ -62,6 +62,15 @@ func (x *walk) unbound(f *packet.Frame, p *passage) drop.Reason {
 		x.noteBound(f)
 	}
 	return reason
+}
+
+// poses tells of a packet by which a workload would be taken for what it is not: for
+// the segment's gateway, or for a multicast router.
+func poses(f *packet.Frame, p *passage) drop.Reason {
+	if p.seg.Snooping && !f.Headers.Dst.IsMulticast() && packet.IsQuery(f) && !mayQuery(p) {
+		return drop.RogueQuery // to one host alone, which would believe it (RFC 3376 4.1.12): no rule can allow it
+	}
+	return rogueAnswer(&f.Headers)
 }
 
 // rogueAnswer tells of what only the segment's own gateway may say, wherever it

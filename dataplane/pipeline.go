@@ -184,7 +184,7 @@ func (x *walk) ip(f *packet.Frame, p *passage) drop.Reason {
 // locate finds who sent a packet and where it is to go.
 func (x *walk) locate(f *packet.Frame, p *passage) drop.Reason {
 	if x.met(f, p) {
-		return rogueAnswer(&f.Headers)
+		return poses(f, p)
 	}
 	if reason := x.identify(f, p); reason != drop.None {
 		return reason

@@ -76,6 +76,16 @@ func IsMembership(f *Frame) bool {
 	return false
 }
 
+// IsQuery tells whether a parsed packet asks who listens, by its protocol and type
+// alone: wherever it is sent to, a host may answer it.
+func IsQuery(f *Frame) bool {
+	h := &f.Headers
+	if h.Kind != KindIP {
+		return false
+	}
+	return h.Key.Proto == ProtoIGMP && uint32(h.L4) < h.PacketEnd && f.Bytes()[h.L4] == igmpQuery || h.Key.Proto == ProtoICMPv6 && h.ICMPType == mldQuery
+}
+
 // IsMembershipPart tells whether a parsed fragment may be a part of a group message.
 // Of IGMP every part may; of MLD the first says so, and the others pass by its leave.
 func IsMembershipPart(f *Frame) bool {
