@@ -135,19 +135,19 @@ func (x *restoring) session(old *conntrack.Session, tag uint32) {
 	x.Sessions++
 }
 
-// mac learns one MAC again.
+// mac learns one MAC again. MACs are learned behind peers alone (learn), so a row that
+// says one is at a port was not written by a switch that was well: it would take frames
+// of a segment to a port of another.
 func (x *restoring) mac(segment uint16, mac packet.MAC, d fdb.Dest, seen Time) {
-	segment, known := x.n.Segments[segment]
-	switch known2 := false; {
-	case d.Peer != fdb.NoPeer:
-		d.Peer, known2 = x.n.Peers[d.Peer]
-		known = known && known2
-	default:
-		d.Port, known2 = x.n.Ports[d.Port]
-		known = known && known2
+	if d.Peer == fdb.NoPeer {
+		x.Refused++
+		return
 	}
+	segment, known := x.n.Segments[segment]
+	peer, known2 := x.n.Peers[d.Peer]
+	d.Peer = peer
 	switch {
-	case !known:
+	case !known || !known2:
 		x.Unknown++
 	case x.state.FDB.Adopt(segment, mac, d, seen, x.now) == fdb.Refused:
 		x.Refused++

@@ -105,13 +105,14 @@ func TestRestore(t *testing.T) {
 	for _, workers := range [][2]int{{1, 1}, {1, 4}, {4, 1}} {
 		before, after := keptState(t, keptConfig(t, workers[0])), keptState(t, keptConfig(t, workers[1]))
 		fill(t, before, 120)
+		before.FDB.Learn(2, packet.MAC{2, 0, 0, 0, 9, 9}, fdb.AtPort(5), keptAt) // which no switch does
 		r, err := OpenRemains(before.keeping.mem)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := after.Restore(r, keptNames, keptAt+Time(time.Second))
 		// 60 sessions are of port 5, and of 20 MACs 10 behind peer 0.
-		if want := (Restored{Sessions: 60, Translations: 30, MACs: 10, Unknown: 70}); got != want || err != nil {
+		if want := (Restored{Sessions: 60, Translations: 30, MACs: 10, Unknown: 70, Refused: 1}); got != want || err != nil {
 			t.Errorf("workers %v: %+v, %v; want %+v", workers, got, err, want)
 		}
 		for n := range 120 {
