@@ -138,13 +138,19 @@ func (d *life) wait(ctx context.Context) (leave bool) {
 		case <-feed.C:
 			d.feed(every / 3)
 		case <-look.C:
-			d.tell()
+			if d.tell(); d.ready {
+				look.Reset(stillLook)
+			}
 		}
 	}
 }
 
-// readyLook is how often it is asked whether the switch is ready.
-const readyLook = 50 * time.Millisecond
+// readyLook is how often it is asked whether the switch is ready yet, and stillLook
+// whether it still is: a silent switch is not to be awake for it.
+const (
+	readyLook = 50 * time.Millisecond
+	stillLook = time.Second
+)
 
 // tell says when the switch has become ready: its canary has shown that the policy
 // is enforced. systemd holds back until then what is ordered after the switch. Once a
