@@ -26,12 +26,18 @@ func TestBounds(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for network namespaces and devices")
 	}
-	r := measured(t, map[string][]string{
-		"idle":   {"bulkhead-tap", "bulkhead-tap-10-ports", "bulkhead-xdp", "bulkhead-xdp-10-ports", "bulkhead-packet", "bulkhead-packet-10-ports"},
-		"memory": {"bulkhead-tap-1000-ports", "bulkhead-tap-1m-sessions"},
-	})
+	vswitchd := build(t)
 	for kind, frames := range map[string]float64{"bulkhead-tap": 0, "bulkhead-xdp": xdpRing, "bulkhead-packet": 0} {
-		if ms := r.value(kind+"-10-ports", "CPU while idle"); ms >= mostIdle {
+		r := measured(t, vswitchd, 3*time.Second, "idle", kind, kind+"-10-ports")
+		ms := r.value(kind+"-10-ports", "CPU while idle")
+		for range 2 { // beside other work a wake-up takes more of the CPU, never less
+			if ms < mostIdle {
+				break
+			}
+			again := measured(t, vswitchd, 3*time.Second, "idle", kind+"-10-ports")
+			ms = min(ms, again.value(kind+"-10-ports", "CPU while idle"))
+		}
+		if ms >= mostIdle {
 			t.Errorf("%s: ten silent ports take %.1f ms of CPU a second", kind, ms)
 		}
 		eight := r.value(kind+"-10-ports", "memory while idle") - r.value(kind, "memory while idle")
@@ -40,6 +46,7 @@ func TestBounds(t *testing.T) {
 		}
 	}
 	const full, two = "bulkhead-tap-1000-ports", "bulkhead-tap-1m-sessions"
+	r := measured(t, vswitchd, time.Second, "memory", full, two)
 	for _, subject := range []string{full, two} {
 		before, after := r.value(subject, "memory with its sessions"), r.value(subject, "memory after traffic")
 		if after > mostMemory || after-before > mostGrowth || r.value(subject, "open sessions") < 1e6 {
@@ -58,16 +65,14 @@ type found struct {
 	report.Report
 }
 
-// measured runs scenarios once, with some of their subjects.
-func measured(t *testing.T, of map[string][]string) found {
-	o := Options{Rounds: 1, For: time.Second, Seed: 1, VSwitchd: build(t), Progress: quiet}
+// measured runs a scenario once, with some of its subjects.
+func measured(t *testing.T, vswitchd string, length time.Duration, name string, subjects ...string) found {
+	o := Options{Rounds: 1, For: length, Seed: 1, VSwitchd: vswitchd, Progress: quiet}
 	r := found{T: t}
-	for name, subjects := range of {
-		sc, _ := scenario.Find(scenario.All(), name)
-		sc.Subjects = subjects
-		if err := All(context.Background(), []scenario.Scenario{sc}, o, &r.Report); err != nil || r.Failures != nil || r.Remarks != nil {
-			t.Fatalf("%s: %v; %q; %q", name, err, r.Failures, r.Remarks)
-		}
+	sc, _ := scenario.Find(scenario.All(), name)
+	sc.Subjects = subjects
+	if err := All(context.Background(), []scenario.Scenario{sc}, o, &r.Report); err != nil || r.Failures != nil || r.Remarks != nil {
+		t.Fatalf("%s: %v; %q; %q", name, err, r.Failures, r.Remarks)
 	}
 	return r
 }
