@@ -101,22 +101,7 @@ func TestFaultBothKilled(t *testing.T) {
 	s := stage(t, "packet", "")
 	r := s.underWay(0, 4*time.Millisecond)
 	for range times(20, 2) {
-		p := &twoProcs{t: t, daemon: r.daemon}
-		keeper, helper := p.helpers()
-		for _, pid := range []int{keeper, helper, r.daemon.Process.Pid} {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-		_ = r.daemon.Wait()
-		for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) { // dead is who listens no more
-			c, err := net.Dial("unixpacket", filepath.Join(filepath.Dir(s.config), "s.sock.ports"))
-			if err != nil {
-				break
-			}
-			c.Close()
-			if time.Since(begun) > 10*time.Second {
-				t.Fatal("the helper does not die")
-			}
-		}
+		r.allKilled()
 		r.startAgain()
 		if got := s.status().TakenOver; got.Ports != 0 || got.Sessions != 0 {
 			t.Errorf("taken over %+v", got)
@@ -124,4 +109,26 @@ func TestFaultBothKilled(t *testing.T) {
 	}
 	r.hitless()
 	r.row("F02", "both processes killed, packet").report(t, r.sent) // it is the fault that loses
+}
+
+// allKilled kills the switch, its helper and who keeps that, and waits until nobody
+// holds its ports any more: the next start is cold.
+func (s *scene) allKilled() {
+	s.t.Helper()
+	p := &twoProcs{t: s.t, daemon: s.daemon}
+	keeper, helper := p.helpers()
+	for _, pid := range []int{keeper, helper, s.daemon.Process.Pid} {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	_ = s.daemon.Wait()
+	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) { // dead is who listens no more
+		c, err := net.Dial("unixpacket", filepath.Join(filepath.Dir(s.config), "s.sock.ports"))
+		if err != nil {
+			return
+		}
+		c.Close()
+		if time.Since(begun) > 10*time.Second {
+			s.t.Fatal("the helper does not die")
+		}
+	}
 }
