@@ -15,7 +15,8 @@
 // Nothing for being said. A route counts if its VTEP is one of the configured peers and
 // may speak of the segment; if its VNI and route target are the segment's; and if
 // neither its MAC nor its address is a gateway's, an endpoint's of this host, or what
-// another source states. The rest is left out, with an alarm where somebody may wish to
+// another source states; and where an operator has placed an endpoint at a peer, no other
+// peer may have it. The rest is left out, with an alarm where somebody may wish to
 // know. Neighbours are bounded in routes, segments in endpoints, endpoints in addresses.
 //
 // # How it goes

@@ -61,7 +61,7 @@ peers = ["leaf1"]
 // -rewrite` writes those anew; read the diff.
 //
 //	have PORT NAME SEGMENT MAC IP,IP [KEY=VALUE]   on a port here
-//	away NAME SEGMENT MAC IP,IP                    moved away, by the operator's word
+//	away NAME SEGMENT MAC IP,IP PEER               moved away, by the operator's word
 //	other SOURCE NAME SEGMENT MAC IP,IP            stated by another source
 //	gone NAME                                      none of these any more
 //	hear TYPE VTEP VNI [MAC [IP]] [seq=N] [sticky] [rt=T] [com=C] [stale]
@@ -145,7 +145,8 @@ func (s *script) do(w []string) ([]string, error) {
 		}
 		s.state.Local = append(s.state.Local, e)
 	case "away":
-		s.state.Local = append(s.state.Local, api.StateEndpoint{Name: w[1], Segment: w[2], MAC: w[3], IPs: strings.Split(w[4], ","), Source: "api"})
+		s.state.Local = slices.DeleteFunc(s.state.Local, func(e api.StateEndpoint) bool { return e.Name == w[1] })
+		s.state.Local = append(s.state.Local, api.StateEndpoint{Name: w[1], Segment: w[2], MAC: w[3], IPs: strings.Split(w[4], ","), Peer: w[5], Source: "api"})
 	case "other":
 		s.state.Stated = append(s.state.Stated, api.StateEndpoint{Source: w[1], Name: w[2], Segment: w[3], MAC: w[4], IPs: strings.Split(w[5], ","), Peer: "h2"})
 	case "gone":

@@ -125,9 +125,7 @@ func (w *World) survey(state *api.State) *survey {
 		e := &state.Local[i]
 		switch {
 		case e.Port == "":
-			if m, err := parseMAC(e.MAC); err == nil {
-				s.moved[at{vnis[e.Segment], m}] = e
-			}
+			s.away(e, vnis[e.Segment], vrfs[e.Segment])
 		default:
 			s.own(e, vnis[e.Segment], vrfs[e.Segment])
 		}
@@ -150,11 +148,36 @@ func (s *survey) own(e *api.StateEndpoint, vni uint32, vrf string) {
 		return
 	}
 	s.bound[at{vni, m}] = e
+	s.take(e, vrf)
+}
+
+// away notes an endpoint that its operator has moved away: who has its MAC may be it,
+// and nobody else has its addresses, whether somebody says it now or not.
+func (s *survey) away(e *api.StateEndpoint, vni uint32, vrf string) {
+	m, err := parseMAC(e.MAC)
+	if err != nil {
+		return
+	}
+	s.moved[at{vni, m}] = e
+	s.take(e, vrf)
+}
+
+// take notes whose addresses an endpoint's are.
+func (s *survey) take(e *api.StateEndpoint, vrf string) {
 	for _, text := range e.IPs {
 		if a, err := netip.ParseAddr(text); err == nil {
 			s.taken[vrf+" "+a.String()] = e.Name
 		}
 	}
+}
+
+// other tells whose an address is, if it is not the MAC's own by its operator's word.
+func (s *survey) other(mac at, vrf, address string) (who string, is bool) {
+	who, is = s.taken[vrf+" "+address]
+	if e := s.moved[mac]; e != nil && who == e.Name {
+		return "", false
+	}
+	return who, is
 }
 
 // overlay finds our segments among those of the switch, and returns the VNI and the
@@ -304,11 +327,16 @@ func (s *survey) place(now time.Time, mac at) {
 	if contested {
 		s.alarm("%s in segment %q is sticky at peer %q, and others have it, too", mac.mac, g.cfg.Name, s.peers[best.vtep].Name)
 	}
-	e := api.StateEndpoint{Name: nameOf(mac), Segment: g.cfg.Name, Peer: s.peers[best.vtep].Name, MAC: mac.mac.String(), IPs: s.addresses(g, best, mac)}
+	local, peer := s.moved[mac], s.peers[best.vtep].Name
+	if local != nil && elsewhere(local, peer) {
+		s.alarm("%s in segment %q is %q, placed at peer %q here, and is said to be at %s", mac.mac, g.cfg.Name, local.Name, local.Peer, peer)
+		return
+	}
+	e := api.StateEndpoint{Name: nameOf(mac), Segment: g.cfg.Name, Peer: peer, MAC: mac.mac.String(), IPs: s.addresses(g, best, mac)}
 	if len(e.IPs) == 0 {
 		return // a MAC alone is nobody that could be judged
 	}
-	if local := s.moved[mac]; local != nil { // who it is the local layer says
+	if local != nil { // who it is the local layer says
 		if !within(e.IPs, local.IPs) {
 			s.alarm("peer %q states %q with other addresses than it has here", e.Peer, local.Name)
 			return
@@ -328,6 +356,13 @@ func (s *survey) place(now time.Time, mac at) {
 	s.endpoints = append(s.endpoints, e)
 }
 
+// elsewhere tells whether an operator has placed an endpoint at another peer: his word
+// stands against the fabric's, or any peer could take the name and labels by saying the
+// MAC.
+func elsewhere(local *api.StateEndpoint, peer string) bool {
+	return local.Peer != "" && local.Peer != peer
+}
+
 func within(some, all []string) bool {
 	return !slices.ContainsFunc(some, func(a string) bool { return !slices.Contains(all, a) })
 }
@@ -345,7 +380,7 @@ func (s *survey) addresses(g *segment, c *claim, mac at) []string {
 			s.alarm("peer %q states %s in segment %q, whose gateways have no such prefix", s.peers[c.vtep].Name, a, g.cfg.Name)
 			continue
 		}
-		if who, is := s.taken[g.vrf+" "+a.String()]; is {
+		if who, is := s.other(mac, g.vrf, a.String()); is {
 			s.alarm("peer %q states %s, which is that of %s", s.peers[c.vtep].Name, a, who)
 			continue
 		}
@@ -421,10 +456,14 @@ func (s *survey) free(e *api.StateEndpoint) bool {
 			continue
 		}
 		m, err := parseMAC(e.MAC)
-		if err != nil || s.bound[at{g.state.VNI, m}] != nil {
+		mac := at{g.state.VNI, m}
+		if err != nil || s.bound[mac] != nil {
 			return false
 		}
-		return !slices.ContainsFunc(e.IPs, func(a string) bool { _, is := s.taken[g.vrf+" "+a]; return is })
+		if local := s.moved[mac]; local != nil && (local.Name != e.Name || elsewhere(local, e.Peer)) {
+			return false
+		}
+		return !slices.ContainsFunc(e.IPs, func(a string) bool { _, is := s.other(mac, g.vrf, a); return is })
 	}
 	return false
 }

@@ -98,6 +98,10 @@ device = "u0"
 [vtep]
 addresses = ["192.0.2.%d/24"]
 uplink = "up"
+[[peers]]
+name = "h3"
+address = "192.0.2.3"
+segments = ["s"]
 [[ports]]
 name = "w%d"
 segment = "s"
@@ -252,6 +256,31 @@ func TestTwoHosts(t *testing.T) {
 	eventually(t, "its time is over", func() bool { return one.at(mac2) == "nowhere" })
 	two.beginAgent()
 	eventually(t, "it is there again", func() bool { return one.at(mac2) == "h2[10.0.0.2] map[]" && one.source().State == "current" })
+}
+
+// What an operator has placed at a peer another peer does not get by saying its MAC and
+// address; moved there by its operator, it is there.
+func TestPlaced(t *testing.T) {
+	p := freePort(t)
+	one := newHost(t, 1, p)
+	add := &api.EndpointChange{Op: api.EndpointAdd, Name: "db", Segment: "s", Peer: "h3", MAC: mac2, IPs: []string{"10.0.0.2", "10.0.0.3"}, Labels: map[string]string{"app": "db"}}
+	if _, err := one.op.ChangeEndpoint(add); err != nil {
+		t.Fatal(err)
+	}
+	newHost(t, 2, p)
+	eventually(t, "somebody hears that another says it", func() bool {
+		return strings.Contains(fmt.Sprint(one.source().Alarms), `is "db", placed at peer "h3" here, and is said to be at h2`)
+	})
+	if at := one.at(mac2); at != "h3[10.0.0.2 10.0.0.3] map[app:db]" {
+		t.Errorf("what is placed at h3 is %s", at)
+	}
+	if _, err := one.op.ChangeEndpoint(&api.EndpointChange{Op: api.EndpointMove, Name: "db", Peer: "h2"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nobody complains of it where it is", func() bool { return len(one.source().Alarms) == 0 })
+	if at := one.at(mac2); at != "h2[10.0.0.2 10.0.0.3] map[app:db]" {
+		t.Errorf("what is moved to h2 is %s", at)
+	}
 }
 
 // Who does not know the password is not spoken with.
