@@ -36,8 +36,24 @@ import (
 // microseconds each (BenchmarkCanary). Choosing is off the workers and off the
 // lock: two searches of the list for each probe, bounded by canaryLooks rules and
 // sets a tick, but one choice at least. What was chosen is kept until the rules, or
-// who it is about, are others, and for canaryKeep at most: so in time the canary
-// goes round the endpoints and the rules.
+// who it is about, are others, and then for canaryKeep, or two rounds of choosing
+// where those are longer: so in time the canary goes round the endpoints and the
+// rules. Who was chosen for longest ago, or never, comes first, so each has its turn
+// whatever the others need. That nobody is in a segment is seen without the rules,
+// and is no choice.
+//
+// A round of choosing takes, where somebody is in all segments,
+//
+//	period * ceil(min(segments, canarySegments) / choices a tick)   ticks
+//	choices a tick = max(1, canaryLooks / (choiceLooks * (rules + sets)))
+//
+// at most: 2 s for 64 segments and 1,000 rules, 64 s for 64 and 19,000 or more, and 68
+// minutes for 4,096 and 19,000. While a segment is without a probe, as all are at the
+// start and after a new policy, there are canaryHurry times as many choices: 1 s, 4 s
+// and 256 s. 32,768 segments take their period, 512 s, under any policy. For so long a
+// switch is not ready after its start; a service manager must wait that long (systemd:
+// 90 s, unless TimeoutStartSec= says more). Later on a segment may be without a probe
+// for so long and canarySilent until the switch is not ready.
 //
 // # Failure
 //
@@ -50,6 +66,7 @@ const (
 	canarySegments = 64 // a tick
 	canaryAtOnce   = 8  // probes that a worker is held up for
 	canaryLooks    = 1 << 20
+	canaryHurry    = 16 // times as many choices while a segment is without a probe
 	canaryKeep     = time.Minute
 	canarySilent   = 30 * time.Second // without a tick: not ready
 	canaryShown    = 16               // segments whose failures are listed
@@ -60,6 +77,7 @@ type canary struct {
 	sw     *Switch
 	every  time.Duration
 	prober *dataplane.Prober
+	now    func() time.Time    // tests have a clock of their own
 	seen   sighting            // who is in the segments
 	chosen map[string]*choice  // by segment
 	next   int                 // the segment to begin with at the next tick
@@ -72,6 +90,7 @@ type canary struct {
 	round   bool                 // every segment has been shown once since the start
 	silent  map[string]time.Time // segments that should have been shown and were not, since when
 	period  int                  // ticks until each segment has had its turn
+	renewal int                  // ticks until each segment has been chosen for, in a hurry
 	probed  int                  // segments that have a probe
 	allowed uint64               // probes that should pass
 	denied  uint64               // probes that should not
@@ -85,7 +104,7 @@ func newCanary(sw *Switch) (*canary, error) {
 		return nil, err
 	}
 	return &canary{
-		sw: sw, every: canaryEvery, prober: prober, chosen: map[string]*choice{}, ended: make(chan struct{}), failing: map[string]string{}, silent: map[string]time.Time{},
+		sw: sw, every: canaryEvery, now: time.Now, prober: prober, chosen: map[string]*choice{}, ended: make(chan struct{}), failing: map[string]string{}, silent: map[string]time.Time{},
 	}, nil
 }
 
@@ -115,7 +134,8 @@ func (c *canary) tick() {
 	c.probe(due)
 }
 
-// due is the segments whose turn it is.
+// due is the segments whose turn it is. A round ends with the last segment, so that
+// next is 0 at its end whatever their number is.
 func (c *canary) due(l *live) []string {
 	all := l.snapshot.Names.Segments
 	for name := range c.chosen {
@@ -123,13 +143,13 @@ func (c *canary) due(l *live) []string {
 			delete(c.chosen, name)
 		}
 	}
-	n := min(len(all), canarySegments)
-	due := make([]string, 0, n)
-	for i := range n {
-		due = append(due, all[(c.next+i)%len(all)])
+	if c.next >= len(all) {
+		c.next = 0
 	}
-	if len(all) > 0 {
-		c.next = (c.next + n) % len(all)
+	n := min(len(all)-c.next, canarySegments)
+	due := slices.Clone(all[c.next : c.next+n])
+	if c.next += n; c.next == len(all) {
+		c.next = 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,27 +162,67 @@ func (c *canary) due(l *live) []string {
 
 // choose sees to it that the segments have probes, within the bound of a tick.
 func (c *canary) choose(l *live, due []string) {
+	left, keep := c.budget(l)
+	for _, name := range c.stale(l, due) {
+		old := c.chosen[name]
+		if left == 0 && old != nil && len(old.probes) > 0 {
+			continue
+		}
+		now := c.now()
+		c.seen.look(l, now)
+		chosen := &choice{segment: name, made: now, rules: l.snapshot.Rules, keep: seenKeep} // somebody may come
+		pairs, ports := c.sw.pairsOf(l, name, c.seen.of(l, name))
+		switch {
+		case len(pairs) == 0: // nothing to choose, which costs no choice
+		case left == 0:
+			delete(c.chosen, name) // somebody has come: it is not known for empty any more
+			continue
+		default:
+			left--
+			chosen.choose(pairs, ports)
+			chosen.keep = keep + rand.N(keep/4) // not all at once again
+		}
+		c.chosen[name] = chosen
+	}
+}
+
+// budget is how many choices a tick may make, and how long one is good for: for two
+// rounds of choosing at least, so that no more than half of the choices are those of
+// age, and the others are there for what has changed.
+func (c *canary) budget(l *live) (choices int, keep time.Duration) {
 	cost := 1
 	if rs := l.snapshot.Rules; rs != nil {
 		cost += choiceLooks * (len(rs.Rules) + len(rs.Sets))
 	}
-	left := max(1, canaryLooks/cost)
+	choices = max(1, canaryLooks/cost)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	most := min(len(l.snapshot.Names.Segments), canarySegments) // that are due at a time
+	round := func(choices int) int { return c.period * ((most + choices - 1) / choices) }
+	c.renewal = round(choices * canaryHurry)
+	keep = max(canaryKeep, 2*time.Duration(round(choices))*c.every)
+	if !c.round || len(c.silent) > 0 {
+		choices *= canaryHurry
+	}
+	return choices, keep
+}
+
+// stale is the segments that need a new choice: those that never had one, and then
+// those whose is oldest. Who has been chosen for goes to the end of the line.
+func (c *canary) stale(l *live, due []string) []string {
+	now, made := c.now(), map[string]time.Time{}
+	var list []string
 	for _, name := range due {
 		old := c.chosen[name]
-		if old != nil && time.Since(old.made) < old.keep && c.sw.stillRight(l, old) {
+		if old != nil && now.Sub(old.made) < old.keep && c.sw.stillRight(l, old) {
 			continue
 		}
-		if left--; left < 0 {
-			return
+		if list = append(list, name); old != nil {
+			made[name] = old.made
 		}
-		c.seen.look(l)
-		chosen := c.sw.chooseProbes(l, name, c.seen.of(l, name))
-		chosen.keep = canaryKeep + rand.N(canaryKeep/4) // not all at once again
-		if len(chosen.probes) == 0 {
-			chosen.keep = seenKeep // somebody may come
-		}
-		c.chosen[name] = chosen
 	}
+	slices.SortStableFunc(list, func(a, b string) int { return made[a].Compare(made[b]) })
+	return list
 }
 
 // probe sends the probes of the segments, and books what became of them. The
@@ -238,7 +298,7 @@ type outcome struct {
 func (c *canary) book(due []string, found []outcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = time.Now()
+	c.last = c.now()
 	bad, good := map[string]string{}, map[string]bool{}
 	for _, o := range found {
 		if o.expect == passes {
@@ -288,18 +348,19 @@ func (sw *Switch) Ready() (ready bool, why string) {
 	c := sw.canary
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := c.now()
 	switch {
 	case len(c.failing) > 0:
 		name := slices.Sorted(maps.Keys(c.failing))[0]
 		return false, fmt.Sprintf("the policy is not enforced as it should be: segment %q: %s", name, c.failing[name])
 	case c.last.IsZero() || !c.round:
 		return false, "no probe has shown yet that the policy is enforced"
-	case time.Since(c.last) > canarySilent:
-		return false, fmt.Sprintf("no probe has shown for %s that the policy is enforced", time.Since(c.last).Round(time.Second))
+	case now.Sub(c.last) > canarySilent:
+		return false, fmt.Sprintf("no probe has shown for %s that the policy is enforced", now.Sub(c.last).Round(time.Second))
 	}
 	for name, since := range c.silent {
-		if time.Since(since) > canarySilent+time.Duration(c.period)*c.every {
-			return false, fmt.Sprintf("no probe has shown for %s that the policy is enforced in segment %q", time.Since(since).Round(time.Second), name)
+		if now.Sub(since) > canarySilent+time.Duration(c.renewal)*c.every {
+			return false, fmt.Sprintf("no probe has shown for %s that the policy is enforced in segment %q", now.Sub(since).Round(time.Second), name)
 		}
 	}
 	return true, ""

@@ -49,8 +49,8 @@ const (
 )
 
 // look makes the sighting anew, if it is old.
-func (s *sighting) look(l *live) {
-	if s.of != nil && time.Since(s.at) < seenKeep {
+func (s *sighting) look(l *live, now time.Time) {
+	if s.of != nil && now.Sub(s.at) < seenKeep {
 		return
 	}
 	here, far, zones := map[uint16]*draw{}, map[uint16]*draw{}, map[uint16]*draw{}
@@ -62,7 +62,7 @@ func (s *sighting) look(l *live) {
 		drawInto(here, e.Segment, e.Name)
 		drawInto(zones, e.Zone, e.Name)
 	}
-	*s = sighting{at: time.Now(), of: func(l *live, segment string) seen {
+	*s = sighting{at: now, of: func(l *live, segment string) seen {
 		i := slices.Index(l.snapshot.Names.Segments, segment)
 		if i < 0 {
 			return seen{}
@@ -134,14 +134,13 @@ type pair struct {
 	fromSets, toSets []policy.SetID
 }
 
-// chooseProbes chooses the probes of a segment: one that the policy allows, if there
-// is one among the candidates, and one that it denies. In a segment in which nobody
-// is on a port of this host, nothing comes in, and there is nothing to show.
-func (sw *Switch) chooseProbes(l *live, segment string, who seen) *choice {
-	c := &choice{segment: segment, made: time.Now(), rules: l.snapshot.Rules}
-	pairs, ports := sw.pairsOf(l, segment, who)
-	if len(pairs) == 0 {
-		return c
+// choose chooses the probes of a segment: one that the policy allows, if there is one
+// among the pairs, of which there is one at least, and one that it denies.
+func (c *choice) choose(pairs []pair, ports map[string]packet.PortID) {
+	sets := map[string][]policy.SetID{}
+	for i := range pairs {
+		p := &pairs[i]
+		p.fromSets, p.toSets = setsOf(c.rules, sets, &p.from, p.src), setsOf(c.rules, sets, &p.to, p.dst)
 	}
 	rand.Shuffle(len(pairs), func(i, j int) { pairs[i], pairs[j] = pairs[j], pairs[i] })
 	made := []*probe{c.denied(pairs)}
@@ -150,21 +149,26 @@ func (sw *Switch) chooseProbes(l *live, segment string, who seen) *choice {
 	}
 	for _, p := range made {
 		if p != nil {
-			p.segment, p.port = segment, ports[p.from.Port]
+			p.segment, p.port = c.segment, ports[p.from.Port]
 			c.probes = append(c.probes, p)
 		}
 	}
-	return c
 }
 
-// pairsOf is who may meet whom, as the roster has them now.
+// pairsOf is who may meet whom, as the roster has them now, and the ports of those who
+// send. It asks no rule and no set. In a segment in which nobody is on a port of this
+// host, nothing comes in, and there is nothing to show.
 func (sw *Switch) pairsOf(l *live, segment string, who seen) (pairs []pair, ports map[string]packet.PortID) {
+	if len(who.here) == 0 {
+		return nil, nil
+	}
 	senders, others := []endpoint{}, []endpoint{}
+	ports = map[string]packet.PortID{}
 	sw.mu.Lock()
-	ports = maps.Clone(sw.ports)
 	for _, name := range who.here {
 		if e, found := sw.roster[name]; found && e.Segment == segment && e.Port != "" {
 			senders = append(senders, e)
+			ports[e.Port] = sw.ports[e.Port]
 		}
 	}
 	for _, name := range who.other {
@@ -173,18 +177,15 @@ func (sw *Switch) pairsOf(l *live, segment string, who seen) (pairs []pair, port
 		}
 	}
 	sw.mu.Unlock()
-	sets := map[string][]policy.SetID{}
 	for i := range senders {
 		from := &senders[i]
 		for _, to := range slices.Concat(senders, others) {
 			if to.Name == from.Name || to.Port != "" && to.Port == from.Port || to.Segment != segment && !routed(l, segment, to.Segment) {
 				continue
 			}
-			src, dst, found := oneFamily(from.IPs, to.IPs)
-			if !found {
-				continue
+			if src, dst, found := oneFamily(from.IPs, to.IPs); found {
+				pairs = append(pairs, pair{from: *from, to: to, src: src, dst: dst})
 			}
-			pairs = append(pairs, pair{*from, to, src, dst, setsOf(l.snapshot.Rules, sets, from, src), setsOf(l.snapshot.Rules, sets, &to, dst)})
 		}
 	}
 	return pairs, ports

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -240,6 +241,117 @@ func TestCanaryOfManySegments(t *testing.T) {
 	eventually(t, "each has had its turn", func() bool { s := l.fullStatus(); return s.Ready && s.Canary.Segments == many })
 	if p := l.fullStatus().Canary.PeriodSeconds; p != 3*time.Millisecond.Seconds() {
 		t.Errorf("the period is %v s, want 3 ticks", p)
+	}
+}
+
+// clockwork is a lab whose canary does what the test tells it to, tick by tick, by a
+// clock of its own.
+func clockwork(t *testing.T, text string) (l *lab, ticks func(n int)) {
+	t.Helper()
+	l = newLab(t, text)
+	c, clock := l.sw.canary, &atomic.Int64{}
+	begun := time.Now()
+	c.now, c.every = func() time.Time { return begun.Add(time.Duration(clock.Load())) }, time.Hour
+	if err := l.sw.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "its own tick is over", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return !c.last.IsZero()
+	})
+	c.every = canaryEvery
+	return l, func(n int) {
+		for range n {
+			clock.Add(int64(canaryEvery))
+			c.tick()
+		}
+	}
+}
+
+// hatches makes the canary as it is before its first tick.
+func (c *canary) hatches() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.chosen, c.next, c.round, c.last = map[string]*choice{}, 0, false, time.Time{}
+	clear(c.silent)
+}
+
+// manyRules is a policy under which a tick has room for one choice.
+func (l *lab) manyRules(name, service string) {
+	rules := make([]string, 20000)
+	for i := range rules {
+		rules[i] = fmt.Sprintf("[[rules]]\nname = \"r%d\"\nallow = { from = [\"a\"], to = [%q], ports = [\"tcp/%d-%d\"] }\n", i, service, 1+i, 2+i)
+	}
+	l.policyText(name, "version = 1\n[services.a]\nlabels = { app = \"a\" }\n[services.b]\nlabels = { app = \"b\" }\n"+strings.Join(rules, ""))
+}
+
+// segmentsOf is segments of which those from first on have two endpoints.
+func segmentsOf(many, first int) (text string) {
+	for i := range many {
+		text += fmt.Sprintf("[[segments]]\nname = \"s%d\"\n", i)
+		for j := 1; j < 3 && i >= first; j++ {
+			text += fmt.Sprintf("[[ports]]\nname = \"p%d-%d\"\nsegment = \"s%d\"\nmac = \"02:00:00:%02x:00:%02x\"\nips = [\"10.1.%d.%d\"]\nlabels = { app = %q }\n", i, j, i, i, j, i, j, "ab"[j-1:j])
+		}
+	}
+	return text
+}
+
+// Under a policy so big that a tick has room for one choice, each segment has its
+// probes in time, and the switch stays ready: empty segments take no room, and those
+// that have waited longest come first. A new policy of that size changes nothing.
+func TestCanaryUnderBigPolicies(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		many, first int // segments, and the first that has somebody in it
+		within      int // ticks until it is ready
+	}{
+		{"one_of_64_has_somebody", 64, 63, 2},
+		{"all_of_64_have", 64, 0, 64/canaryHurry + 1},
+		{"150_and_the_last_has_somebody", 150, 149, 6},
+		{"all_of_100_have", 100, 0, 2*64/canaryHurry + 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, ticks := clockwork(t, segmentsOf(c.many, c.first))
+			l.manyRules("big.bhp", "b")
+			l.manyRules("bigger.bhp", "a")
+			if err := l.reload("policy = \"big.bhp\"\n" + segmentsOf(c.many, c.first)); err != nil {
+				t.Fatal(err)
+			}
+			ready := func(when string) {
+				t.Helper()
+				if is, why := l.sw.Ready(); !is {
+					t.Fatalf("%s it is not ready: %s", when, why)
+				}
+			}
+			l.sw.canary.hatches()
+			ticks(c.within)
+			ready("after a round")
+			for i := range 300 {
+				ticks(1)
+				ready(fmt.Sprintf("%d s later", i+1))
+				if n := l.fullStatus().Canary.Segments; n != c.many-c.first {
+					t.Fatalf("%d s later %d segments have probes, want %d", i+1, n, c.many-c.first)
+				}
+			}
+			before := l.fullStatus().Canary
+			if err := l.load("bigger.bhp"); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 100 {
+				ticks(1)
+				ready(fmt.Sprintf("%d s after a new policy", i+1))
+			}
+			s := l.fullStatus().Canary
+			if s.Wrong != 0 || s.Segments != c.many-c.first || s.Denied == before.Denied {
+				t.Errorf("it found %+v", s)
+			}
+			l.sw.canary.mu.Lock()
+			defer l.sw.canary.mu.Unlock()
+			if len(l.sw.canary.silent) > 0 {
+				t.Errorf("without a probe: %v", l.sw.canary.silent)
+			}
+		})
 	}
 }
 
