@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -107,6 +108,8 @@ type life struct {
 	becomes func() // what is done when the switch is ready for the first time
 	ready   bool   // it has been
 	told    string // why it is not, as systemd was told last
+
+	owes atomic.Bool // a reload has ended while it was not ready: systemd waits for READY=1
 }
 
 // wait blocks until the daemon is told to stop, or to leave all to the next one; SIGHUP
@@ -158,9 +161,13 @@ const (
 // text in its status; vsctl status, the metrics and the log say it, too.
 func (d *life) tell() {
 	ready, why := d.sw.Ready()
-	if ready && !d.ready {
+	switch {
+	case ready && !d.ready:
 		d.ready = true
+		d.owes.Store(false)
 		d.becomes()
+	case ready && d.owes.Swap(false):
+		notify(daemon.SdNotifyReady)
 	}
 	if why != d.told {
 		d.told = why
@@ -197,11 +204,18 @@ func (d *life) feed(within time.Duration) {
 // reloadTold reloads and tells systemd so: by the clock that it asks for with
 // Type=notify-reload.
 func (d *life) reloadTold() {
+	d.owes.Store(false) // this one's end answers for the one before, too
 	notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 	if err := d.reload(); err != nil {
 		d.log.Error("reload", "error", err, "effect", "the old state stays in force")
 	} else {
 		d.log.Info("reload")
+	}
+	// READY=1 says that the policy is enforced, which a reload does not show: before the
+	// canary has shown it, tell says it when it has.
+	if ready, _ := d.sw.Ready(); !ready {
+		d.owes.Store(true)
+		return
 	}
 	notify(daemon.SdNotifyReady)
 }
