@@ -54,7 +54,8 @@ func TestARestartIsNoWayBackToAnOlderPolicy(t *testing.T) {
 	l.wants(l.starts(keys+"policy = \"old.bhp\"\n"), "is older than 5")
 }
 
-// Who asks by name to go back is back after a restart, too.
+// Who asks by name to go back is back after a restart, too, and comes forward again by
+// name or with what is new.
 func TestGoingBackByNameIsKept(t *testing.T) {
 	l := started(t, twoPorts())
 	l.signed("new.bhp", 5, 1)
@@ -64,6 +65,9 @@ func TestGoingBackByNameIsKept(t *testing.T) {
 	_, err := l.sw.Control("", nil).LoadPolicy(&api.PolicyLoad{File: l.path("old.bhp"), AllowOlder: true})
 	l.tookPolicy(err, 4, 1)
 	l.wants(l.starts(keys+"policy = \"old.bhp\"\n"), "")
+	l.wants(l.starts(keys+"policy = \"new.bhp\"\n"), "generation 5 is not above 5, which was in force until 4 took it back")
+	_, err = l.sw.Control("", nil).LoadPolicy(&api.PolicyLoad{File: l.path("new.bhp"), AllowOlder: true})
+	l.tookPolicy(err, 5, 1)
 	l.wants(l.starts(keys+"policy = \"new.bhp\"\n"), "")
 	l.wants(l.starts(keys+"policy = \"old.bhp\"\n"), "is older than 5")
 }
@@ -81,7 +85,7 @@ func TestAStateThatCannotBeReadStopsTheLoad(t *testing.T) {
 		t.Fatalf("%q, %v", text, err)
 	}
 	for what, text := range map[string]string{
-		"empty": "", "cut": "5", "a line end": "\n", "a sign": "-5\n", "two": "5\n6\n", "hexadecimal": "0x5\n", "no number": "five\n",
+		"empty": "", "cut": "5", "a line end": "\n", "a sign": "-5\n", "two": "5\n6\n", "a half": "5 \n", "three": "5 6 7\n", "in force above the highest": "6 5\n", "the highest too large": "5 9007199254740993\n", "hexadecimal": "0x5\n", "no number": "five\n",
 		"too large": "9007199254740993\n", "too long": strings.Repeat("0", 64) + "\n", "noughts": "\x00\x00",
 	} {
 		if err := os.WriteFile(state, []byte(text), 0o600); err != nil {

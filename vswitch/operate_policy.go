@@ -116,7 +116,7 @@ func absolute(file string) error {
 
 // candidate reads a policy that may come into force. The caller holds mu.
 func (sw *Switch) candidate(p *api.PolicyLoad) (*policy.Ruleset, []policy.KeyID, error) {
-	least := floor{inForce: sw.rules, kept: true}
+	least := floor{inForce: sw.rules, highest: sw.highest, kept: true}
 	if p.AllowOlder {
 		least = floor{}
 	}

@@ -43,7 +43,7 @@ var errClosed = errors.New("the switch is closed")
 // reload is Reload under mu.
 func (sw *Switch) reload(wanted *config.Config) error {
 	cfg, fixed := keepFixed(sw.cfg, wanted)
-	rules, by, err := readRules(sw.world.disk, cfg, cfg.Policy, floor{inForce: sw.rules, kept: true})
+	rules, by, err := readRules(sw.world.disk, cfg, cfg.Policy, floor{inForce: sw.rules, highest: sw.highest, kept: true})
 	if errors.Is(err, fs.ErrNotExist) && sw.rules == nil {
 		rules, err = nil, nil // there was none before: still everything is denied
 	} else if err != nil {

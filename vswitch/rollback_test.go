@@ -2,12 +2,14 @@ package vswitch
 
 import (
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"bulkhead/dataplane/policy"
+	"bulkhead/vswitch/control/api"
 )
 
 // withRollback puts a key's word behind a signed policy of the lab.
@@ -76,6 +78,69 @@ func TestRollbackBySignature(t *testing.T) {
 	l.refuses(l.load("stranger.bhp"), "not signed by a trusted key", 7)
 }
 
+// What was taken back stays out without a word of its own, however late it is pushed,
+// before a restart and after one: only the policy in force comes in again, and what is
+// above all that there has been.
+func TestWhatWasTakenBackStaysOut(t *testing.T) {
+	l := started(t, twoPorts())
+	keys := "policy_keys = [\"" + inline(1) + "\"]\npolicy_state = \"state\"\n"
+	for name, n := range map[string]uint64{"four.bhp": 4, "five.bhp": 5, "six.bhp": 6, "seven.bhp": 7, "eight.bhp": 8} {
+		l.signed(name, n, 1)
+	}
+	soon := time.Now().Add(time.Hour)
+	l.tookPolicy(l.reload(keys+"policy = \"seven.bhp\"\n"+twoPorts()), 7, 1)
+	l.withRollback("five.bhp", 7, soon, 1)
+	l.tookPolicy(l.load("five.bhp"), 5, 1)
+	l.signed("five.bhp", 5, 1) // without its word: it is in force
+	l.withRollback("four.bhp", 6, soon, 1)
+	five, late := keys+"policy = \"five.bhp\"\n", map[string]string{
+		"six.bhp":   "generation 6 is not above 7, which was in force until 5 took it back",
+		"seven.bhp": "generation 7 is not above 7, which was in force until 5 took it back",
+		"four.bhp":  "it takes back generations up to 6",
+	}
+	for file, says := range late {
+		l.refuses(l.load(file), says, 5)
+		l.refuses(l.reload(keys+"policy = \""+file+"\"\n"+twoPorts()), says, 5)
+		l.wants(l.starts(keys+"policy = \""+file+"\"\n"), says)
+	}
+	l.wants(l.starts(five), "")
+	if text, err := os.ReadFile(l.path("state")); err != nil || string(text) != "5 7\n" {
+		t.Fatalf("policy_state is %q, %v", text, err)
+	}
+	// The file is lost: this switch knows by itself, and writes it anew.
+	if err := os.Remove(l.path("state")); err != nil {
+		t.Fatal(err)
+	}
+	for file, says := range late {
+		l.refuses(l.load(file), says, 5)
+	}
+	l.tookPolicy(l.load("five.bhp"), 5, 1)
+	l.wants(l.starts(keys+"policy = \"six.bhp\"\n"), late["six.bhp"])
+	// A candidate that came when it was new is not any more.
+	l.signed("ten.bhp", 10, 1)
+	if _, err := l.sw.Control("", nil).ShadowPolicy(&api.PolicyLoad{File: l.path("eight.bhp")}); err != nil {
+		t.Fatal(err)
+	}
+	l.tookPolicy(l.load("ten.bhp"), 10, 1)
+	l.withRollback("five.bhp", 10, soon, 1)
+	l.tookPolicy(l.load("five.bhp"), 5, 1)
+	_, err := l.sw.Control("", nil).CommitShadow()
+	if err == nil || !strings.Contains(err.Error(), "generation 8 is not above 10") {
+		t.Errorf("the candidate: %v", err)
+	}
+	// A word of its own brings back what was taken back.
+	l.withRollback("seven.bhp", 10, soon, 1)
+	l.tookPolicy(l.load("seven.bhp"), 7, 1)
+	// A file of one number, as it was written before.
+	if err := os.WriteFile(l.path("state"), []byte("7\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.wants(l.starts(keys+"policy = \"six.bhp\"\n"), "generation 6 is older than 7")
+	l.wants(l.starts(five), "") // by its word, from 10
+	l.wants(l.starts(keys+"policy = \"six.bhp\"\n"), "generation 6 is not above 7")
+	l.wants(l.starts(keys+"policy = \"eight.bhp\"\n"), "")
+}
+
 // Keys change, and a policy comes back by a rollback, while two workers carry traffic:
 // no frame that all of the policies allow is lost.
 func TestKeysRotateUnderTraffic(t *testing.T) {
@@ -83,8 +148,7 @@ func TestKeysRotateUnderTraffic(t *testing.T) {
 	old, both, fresh := "policy_keys = [\""+inline(1)+"\"]\n", "policy_keys = [\""+inline(1)+"\", \""+inline(2)+"\"]\n", "policy_keys = [\""+inline(2)+"\"]\n"
 	l.signed("one.bhp", 1, 1)
 	l.signed("two.bhp", 2, 1, 2)
-	l.signed("three.bhp", 3, 2)
-	l.withRollback("two.bhp", 3, time.Now().Add(time.Hour), 2)
+	l.withRollback("two.bhp", 100, time.Now().Add(time.Hour), 2)
 	l.tookPolicy(l.reload(old+twoWorkers+"policy = \"one.bhp\"\n"+twoPorts()), 1, 1)
 	a, b := l.port("a"), l.port("b")
 	var stop atomic.Bool
@@ -112,12 +176,13 @@ func TestKeysRotateUnderTraffic(t *testing.T) {
 			time.Sleep(50 * time.Microsecond)
 		}
 	})
-	for range 10 {
+	for i := range uint64(10) {
+		l.signed("three.bhp", 3+i, 2) // above the last, which was taken back
 		for _, step := range []struct {
 			keys, file string
 			generation uint64
 			by         []byte
-		}{{both, "two.bhp", 2, []byte{1, 2}}, {fresh, "three.bhp", 3, []byte{2}}, {both, "two.bhp", 2, []byte{1, 2}}} {
+		}{{both, "two.bhp", 2, []byte{1, 2}}, {fresh, "three.bhp", 3 + i, []byte{2}}, {both, "two.bhp", 2, []byte{1, 2}}} {
 			l.tookPolicy(l.reload(step.keys+twoWorkers+"policy = \""+step.file+"\"\n"+twoPorts()), step.generation, step.by...)
 			before := sent.Load()
 			eventually(t, "traffic goes on", func() bool { return sent.Load() > before+100 })

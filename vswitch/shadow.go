@@ -38,6 +38,7 @@ type shadow struct {
 	by      []policy.KeyID
 	older   bool   // allowed to be of an older generation
 	against uint64 // the generation that was in force when it came; 0: none
+	highest uint64 // that had been in force then
 	index   *policy.Index
 	view    view
 	linked  *linker
@@ -158,7 +159,7 @@ func (o *Operator) takeShadow(p *api.PolicyLoad) error {
 	if err != nil {
 		return api.Invalid(err.Error(), "the policy in force, and a candidate that stood, are as they were")
 	}
-	s := &shadow{file: p.File, rules: rules, by: by, older: p.AllowOlder}
+	s := &shadow{file: p.File, rules: rules, by: by, older: p.AllowOlder, highest: sw.highest}
 	if sw.rules != nil {
 		s.against = sw.rules.Generation
 	}
@@ -211,8 +212,8 @@ func (sw *Switch) mayCommit(s *shadow) error {
 	if len(keys) > 0 && !trusted {
 		return errors.New("no key that signed it is trusted any more")
 	}
-	least := floor{inForce: sw.rules, kept: true}
-	if s.older || sw.rules != nil && sw.rules.Generation == s.against { // by a rollback, perhaps
+	least := floor{inForce: sw.rules, highest: sw.highest, kept: true}
+	if s.older || sw.rules != nil && sw.rules.Generation == s.against && sw.highest == s.highest { // by a rollback, perhaps
 		least = floor{}
 	}
 	return recent(sw.world.disk, sw.cfg, s.rules, least)

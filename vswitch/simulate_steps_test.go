@@ -481,7 +481,8 @@ func (s *sim) crashes(_, b uint32) {
 	s.note("the machine crashes")
 	s.stops()
 	s.disk.crash()
-	state, err := readGeneration(s.disk, simState)
+	kept, err := readGenerations(s.disk, simState)
+	state := kept.highest // nothing is taken back here: it is the one in force, too
 	if err != nil || !s.kept[state] {
 		s.wrong("after a crash the generation is %d, %v; it may be %v; %q", state, err, slices.Sorted(maps.Keys(s.kept)), s.disk.made)
 	}

@@ -89,6 +89,7 @@ type Switch struct {
 	rulesErr   string                    // why the last load failed, if it did
 	reloadErr  error                     // why the last reload failed, if it did
 	keepErr    error                     // why the policy's generation is not kept, if it is not
+	highest    uint64                    // generation that has been in force under keys
 	fixed      []string                  // keys changed since the start that need another
 	generation uint32
 	ports      map[string]packet.PortID
