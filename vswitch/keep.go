@@ -36,8 +36,9 @@ func KeepMemory(cfg *config.Config) (mem []byte, fd int, err error) {
 }
 
 // Inherit gives the switch what the one before has left, which it unmaps; nil: nothing.
-// It is called before Start, which takes over what it can.
-func (sw *Switch) Inherit(remains []byte) { sw.remains = remains }
+// cold is why there is nothing, though something was left; it is said in the log and the
+// status. It is called before Start, which takes over what it can.
+func (sw *Switch) Inherit(remains []byte, cold error) { sw.remains, sw.cold = remains, cold }
 
 // note is what a switch notes of its numbers: ports and VRFs by number, segments and
 // peers by their place. Ports that are gone are in it, too: sessions may be charged to
@@ -82,13 +83,15 @@ func (sw *Switch) takeOver(p *plan, snapshot *dataplane.Snapshot, zones zones) {
 		}
 		sw.boundSessions(id, snapshot.Ports[id].Role)
 	}
-	if sw.remains == nil {
+	begun, err := time.Now(), sw.cold
+	switch {
+	case sw.remains != nil:
+		err = sw.restore(p, snapshot, zones)
+		_ = sys.Unmap(sw.remains)
+		sw.remains = nil
+	case err == nil:
 		return
 	}
-	begun := time.Now()
-	err := sw.restore(p, snapshot, zones)
-	_ = sys.Unmap(sw.remains)
-	sw.remains = nil
 	t := &sw.took
 	if err != nil {
 		t.Cold = err.Error()

@@ -52,6 +52,7 @@ type Switch struct {
 	memory      []byte         // under region
 	keep        []byte         // under state; nil: memory of its own
 	remains     []byte         // what the switch before has left, until Start has taken it over
+	cold        error          // why that cannot be had
 	began       dataplane.Time // CLOCK_MONOTONIC when it started, where the next switch goes on by it; else 0
 	loans       port.Loans
 	state       *dataplane.State

@@ -42,6 +42,7 @@ type Client struct {
 	away   error // why there is no helper; nil: there is one
 	shared []int // descriptors of the frame memory, and of what the next switch is to have
 	before int   // that of the last switch, until Before takes it; -1: none
+	cold   error // why it was not handed over, though there was one
 	begun  bool
 	ports  map[packet.PortID]*lent
 	closed bool
@@ -95,12 +96,15 @@ func (c *Client) connect(resume bool) error {
 	}
 	c.conn, c.away = conn{u}, nil
 	hello := &request{Op: opHello, Layout: layout, Resume: resume, Begun: c.begun, Ports: slices.Collect(maps.Keys(c.ports))}
-	_, left, err := c.call(hello, c.shared)
+	a, left, err := c.call(hello, c.shared)
 	if err != nil {
 		if c.away == nil { // refused: it is not to wait for more of us
 			c.breakOff(err)
 		}
 		return err
+	}
+	if a.Cold != "" {
+		c.cold = errors.New(a.Cold)
 	}
 	if len(left) > 0 && !resume {
 		c.before, left = left[0], left[1:]
@@ -266,13 +270,14 @@ func (c *Client) Open(cfg *config.Port, o vswitch.Opening) (port.Port, error) {
 }
 
 // Before hands over the descriptor of the memory that the last switch has left; -1:
-// there is none. It is the caller's from now on.
-func (c *Client) Before() int {
+// there is none. It is the caller's from now on. cold is why the helper has dropped it;
+// nil: it has not.
+func (c *Client) Before() (fd int, cold error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fd := c.before
+	fd = c.before
 	c.before = -1
-	return fd
+	return fd, c.cold
 }
 
 // Begun tells the helper that the switch has started: what a switch before has left

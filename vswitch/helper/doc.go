@@ -29,8 +29,9 @@
 // queue their frames, a guard drops, an XDP program drops. The next switch is handed
 // the same ports, with what waits in them, if they are as its configuration has them
 // (left.go); an AF_XDP port is opened anew. With them comes the memory file in which the
-// dead one kept its sessions; the helper does not look into it. If none comes within the
-// helper's patience all is closed, links down first.
+// dead one kept its sessions; the helper does not look into it. Two in a row may have it
+// without having started: it could be what they die of, so the third begins cold. If
+// none comes within the helper's patience all is closed, links down first.
 //
 // # Threads
 //

@@ -105,17 +105,37 @@ func (s *Server) closeLeft() error {
 // kept is the memory files in which switches keep what the next is to have, by their
 // descriptors: the helper looks into none. before is of the last switch that has
 // started, and is there until the next has: one that dies before it has taken
-// everything over costs nothing.
+// everything over costs nothing. But it may have died of what it took over, and so would
+// the next, for ever. So it is handed out maxTries times, and dropped then.
 type kept struct {
 	now, before int // -1: none
 	begun       bool
+	tries       int // how often before was handed out
+}
+
+// maxTries is how many switches in a row may have what is left: the second, because the
+// first may have died of something else.
+const maxTries = 2
+
+// hand hands out what the switch before has left; none is nil. If that was dropped, cold
+// says why.
+func (k *kept) hand() (out []int, cold string) {
+	if k.tries == maxTries {
+		closeOne(&k.before)
+		return nil, fmt.Sprintf("%d switches in a row have not started with what was left: it is dropped", maxTries)
+	}
+	if k.before < 0 {
+		return nil, ""
+	}
+	k.tries++
+	return []int{k.before}, ""
 }
 
 // next begins with a switch.
 func (k *kept) next(fd int) {
 	if k.begun {
 		closeOne(&k.before)
-		k.before, k.now = k.now, -1
+		k.before, k.now, k.tries = k.now, -1, 0
 	}
 	closeOne(&k.now)
 	k.now, k.begun = fd, false
@@ -133,13 +153,13 @@ func (k *kept) resume(fd int, begun bool) {
 // begin notes that the switch has all that it wants.
 func (k *kept) begin() {
 	closeOne(&k.before)
-	k.begun = true
+	k.begun, k.tries = true, 0
 }
 
 func (k *kept) drop() {
 	closeOne(&k.now)
 	closeOne(&k.before)
-	k.begun = false
+	k.begun, k.tries = false, 0
 }
 
 func closeOne(fd *int) {

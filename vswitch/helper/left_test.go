@@ -98,6 +98,46 @@ func TestWhatIsLeftAndHasChanged(t *testing.T) {
 	}
 }
 
+// What two switches in a row have not started with is not handed to the third, which is
+// told why; one that starts ends the count, and its own is handed on.
+func TestWhatSwitchesDieOfIsDropped(t *testing.T) {
+	w := newWorld(t)
+	w.serve()
+	first := w.dial()
+	if _, cold := first.Before(); cold != nil || first.Begun() != nil {
+		t.Fatal(cold)
+	}
+	die(first)
+	for round := range 2 {
+		for try := range 4 {
+			c := w.dial()
+			fd, cold := c.Before()
+			if got := fd >= 0; got != (try < 2) || got != (cold == nil) {
+				t.Errorf("round %d, switch %d: descriptor %d, cold %v", round, try, fd, cold)
+			}
+			if cold != nil && !strings.Contains(cold.Error(), "2 switches in a row have not started with what was left") {
+				t.Errorf("it says %v", cold)
+			}
+			closeOne(&fd)
+			if try == 3 {
+				if err := c.Begun(); err != nil {
+					t.Error(err)
+				}
+			}
+			die(c)
+		}
+	}
+	c := w.dial()
+	fd, cold := c.Before()
+	if fd < 0 || cold != nil {
+		t.Errorf("after one that has started: descriptor %d, cold %v", fd, cold)
+	}
+	closeOne(&fd)
+	if err := errors.Join(c.Close(), <-w.served); err != nil {
+		t.Error(err)
+	}
+}
+
 // A switch that cannot start takes nothing along: neither by closing what it had taken
 // over, nor by dying in the middle.
 func TestASwitchThatCannotStart(t *testing.T) {

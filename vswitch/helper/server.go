@@ -140,8 +140,11 @@ func (s *Server) answer(r *request, fds []int) (a answer, out []int) {
 	var err error
 	switch r.Op {
 	case opHello:
-		if err = s.hello(r, fds); err == nil && s.kept.before >= 0 {
-			out = []int{s.kept.before}
+		if err = s.hello(r, fds); err == nil && !r.Resume {
+			out, a.Cold = s.kept.hand()
+		}
+		if a.Cold != "" {
+			s.Log.Warn("helper-remains-dropped", "why", a.Cold, "effect", "the switch begins cold: what was open must begin anew")
 		}
 	case opBegun:
 		closeAll(fds)

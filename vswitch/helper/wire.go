@@ -58,7 +58,8 @@ type answer struct {
 	Error  string       `json:",omitempty"`
 	Handed *port.Handed `json:",omitempty"` // open
 	Status port.Status
-	Parts  int `json:",omitempty"`
+	Cold   string `json:",omitempty"` // hello: why what a switch has left does not come along
+	Parts  int    `json:",omitempty"`
 }
 
 // want is a port as the switch wants it: what its device is made of, by which the

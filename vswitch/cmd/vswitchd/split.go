@@ -116,20 +116,16 @@ func (o *opener) begin() error {
 	return nil
 }
 
-// remains is what the switch before has left; nil: nothing.
-func (o *opener) remains() []byte {
+// remains is what the switch before has left; nil: nothing. cold is why it cannot be had.
+func (o *opener) remains() (mem []byte, cold error) {
 	if o.client == nil {
-		return nil
+		return nil, nil
 	}
-	fd := o.client.Before()
+	fd, cold := o.client.Before()
 	if fd < 0 {
-		return nil
+		return nil, cold
 	}
-	mem, err := sys.MapDescriptor(fd)
-	if err != nil {
-		o.log.Warn("cold-start", "error", err)
-	}
-	return mem
+	return sys.MapDescriptor(fd)
 }
 
 // started tells the helper that the switch has all its ports.
