@@ -37,6 +37,9 @@ type Client struct {
 	awayNow  atomic.Pointer[error]
 	patience time.Duration // for an answer
 
+	letting sync.Mutex // guards later, and that awayNow ends; taken under mu, and never held for long
+	later   []*lent    // ports that were closed while there was no helper to be told
+
 	mu     sync.Mutex // one call at a time; guards what follows
 	conn   conn
 	away   error // why there is no helper; nil: there is one
@@ -95,6 +98,9 @@ func (c *Client) connect(resume bool) error {
 		return err
 	}
 	c.conn, c.away = conn{u}, nil
+	for _, p := range c.takeLater(false) {
+		c.forget(p)
+	}
 	hello := &request{Op: opHello, Layout: layout, Resume: resume, Begun: c.begun, Ports: slices.Collect(maps.Keys(c.ports))}
 	a, left, err := c.call(hello, c.shared)
 	if err != nil {
@@ -114,17 +120,26 @@ func (c *Client) connect(resume bool) error {
 		_ = p.Close()
 	}
 	c.closing = nil
-	for id, p := range c.ports {
-		h := p.handed
-		if _, _, err := c.call(&request{Op: opKeep, ID: id, Want: &p.want, Handed: &h}, h.FDs); err != nil {
+	for _, p := range c.ports {
+		if err := c.lend(p); err != nil {
 			if c.away != nil {
 				return err
 			}
 			c.log.Error("helper-keep", "port", p.want.Port.Name, "error", err, "effect", "it goes on; its link and guard are not looked after")
 		}
 	}
-	c.awayNow.Store(nil)
-	return nil
+	return c.back()
+}
+
+// lend tells a helper of a port that one before had opened. The caller holds mu.
+func (c *Client) lend(p *lent) error {
+	h, err := c.again(p)
+	if h == nil || err != nil {
+		return err
+	}
+	defer closeAll(h.FDs)
+	_, _, err = c.call(&request{Op: opKeep, ID: p.id, Want: &p.want, Handed: h}, h.FDs)
+	return err
 }
 
 // callBack connects again whenever the talk has broken, until Close.
@@ -238,6 +253,13 @@ func (c *Client) Chunks() (n int, sure bool) {
 	defer c.mu.Unlock()
 	for _, p := range c.closing {
 		n += p.Chunks()
+	}
+	c.letting.Lock()
+	defer c.letting.Unlock()
+	for _, p := range c.later {
+		if p.waits() {
+			n += p.Chunks()
+		}
 	}
 	return n, true
 }

@@ -37,5 +37,6 @@
 //
 // A Client may be called from any goroutine; calls are made one at a time, and each
 // has its deadline (callTime). A helper that hangs costs no worker anything, and who
-// reloads five seconds, once: from then on it is away, until it answers. A Server serves one switch at a time.
+// reloads five seconds, once: from then on it is away, until it answers; ports that are
+// closed meanwhile it is told of then. A Server serves one switch at a time.
 package helper

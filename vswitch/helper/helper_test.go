@@ -26,6 +26,7 @@ type pipePort struct {
 	fds    []int
 	closed *names
 	up     error
+	hang   <-chan struct{} // until then it does not close; nil: it closes
 }
 
 func (p *pipePort) Info() port.Info     { return port.Info{Name: p.name, Driver: p.driver, MTU: 1500} }
@@ -35,6 +36,9 @@ func (p *pipePort) Hand() (port.Handed, error) {
 }
 func (p *pipePort) Up() error { return p.up }
 func (p *pipePort) Close() error {
+	if p.hang != nil {
+		<-p.hang
+	}
 	p.closed.add(p.name)
 	closeAll(p.fds)
 	return nil
@@ -79,7 +83,8 @@ type world struct {
 	fds            int    // of a port
 	driver         string
 	up             error
-	closed, helped names // ports closed, and kept for a helper before
+	hang           <-chan struct{} // until then the helper does not close a port
+	closed, helped names           // ports closed, and kept for a helper before
 	served         chan error
 	server         *Server
 	log            *slog.Logger
@@ -102,7 +107,7 @@ func (w *world) serve() {
 		},
 		Begin: func(*config.Config, func(*config.Port) bool) error { return nil },
 		Open: func(c *config.Port, _ vswitch.Opening) (port.Port, error) {
-			return &pipePort{name: c.Name, driver: w.driver, fds: events(w.t, w.fds), closed: &w.closed, up: w.up}, nil
+			return &pipePort{name: c.Name, driver: w.driver, fds: events(w.t, w.fds), closed: &w.closed, up: w.up, hang: w.hang}, nil
 		},
 		Keep: func(c *config.Port, _ vswitch.Opening, h port.Handed) (port.Port, error) {
 			w.helped.add(c.Name)
