@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,15 +86,23 @@ func listen(socket *net.UnixConn, told chan<- string) {
 // says waits for a message to systemd with a word in it, and returns it.
 func (d *daemon) says(word string) string {
 	d.t.Helper()
+	return d.saysAll(word)
+}
+
+// saysAll waits until systemd has been told all of these, in any order, and returns
+// what told the last of them.
+func (d *daemon) saysAll(words ...string) string {
+	d.t.Helper()
 	late := time.After(10 * time.Second)
 	for {
 		select {
 		case text := <-d.told:
-			if strings.Contains(text, word) {
+			words = slices.DeleteFunc(words, func(word string) bool { return strings.Contains(text, word) })
+			if len(words) == 0 {
 				return text
 			}
 		case <-late:
-			d.t.Fatalf("the daemon never said %s\n%s", word, d.log())
+			d.t.Fatalf("the daemon never said %s\n%s", words, d.log())
 		}
 	}
 }
@@ -218,8 +227,7 @@ func TestDaemonStartsUnderSIGHUP(t *testing.T) {
 			_ = d.cmd.Process.Signal(syscall.SIGHUP)
 			time.Sleep(100 * time.Microsecond)
 		}
-		d.says("READY=1")
-		d.says("RELOADING=1")
+		d.saysAll("READY=1", "RELOADING=1") // it may reload before the canary has shown anything
 		_ = d.cmd.Process.Signal(syscall.SIGTERM)
 		if err := d.ends(); err != nil {
 			t.Errorf("ended with %v\n%s", err, d.log())
