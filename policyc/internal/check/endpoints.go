@@ -13,15 +13,17 @@ import (
 )
 
 // known checks an endpoint that questions and tests can name. Rules cannot: a
-// policy names nobody in particular.
+// policy names nobody in particular. One that a scope states is of the scope, as
+// its services are: a team says nothing of the endpoints of others.
 func (c *checker) known(k *source.Known) {
 	c.notReserved(&k.Labels)
-	s := Subject{Text: k.Name.Value, Labels: c.labelsOf(&k.Labels), Named: true, Several: k.Several}
+	s := Subject{Text: k.Name.Value, Labels: c.labelsOf(&k.Labels), Named: true, Several: k.Several, Scope: c.scope}
+	c.scoped(s.Labels, &k.Labels)
 	if k.Host {
 		s.Labels[policy.HostLabel] = policy.HostValue
 	}
-	if kind, rest, found := strings.Cut(k.Name.Value, ":"); !found || !goodName(kind) || rest == "" || !goodRuleName(rest) {
-		c.list.Errorf(k.Name.At, "%q is no name of an endpoint", k.Name.Value).With("a kind, a colon and a name, as \"pod:shop/web\"")
+	if !goodEndpoint(k.Name.Value) {
+		c.list.Errorf(k.Name.At, "%q is no name of an endpoint", k.Name.Value).With("a kind, a colon and a name, as \"pod:shop/web\"; no address, and no equals sign")
 	}
 	if first, taken := c.places[k.Name.Value]; taken {
 		c.list.Errorf(k.Name.At, "%q is already defined", k.Name.Value).With("an endpoint is stated once, with all its addresses").Note(first, "first defined here")
@@ -46,6 +48,15 @@ func (c *checker) known(k *source.Known) {
 		s.Addr = s.Addrs[0]
 	}
 	c.p.Endpoints = append(c.p.Endpoints, s)
+}
+
+// goodEndpoint tells whether a name is KIND:NAME, and not an address or labels as
+// well: a test that says fd00::1 or k8s:app=web means those, and no endpoint that
+// somebody calls so.
+func goodEndpoint(name string) bool {
+	kind, rest, found := strings.Cut(name, ":")
+	_, err := netip.ParseAddr(name)
+	return found && goodName(kind) && rest != "" && goodRuleName(rest) && err != nil && !strings.Contains(name, "=")
 }
 
 // holding is who has an address, and where that is said.
@@ -86,10 +97,13 @@ func (p *Policy) noEndpoint(name string) *Problem {
 	return &Problem{Text: fmt.Sprintf("no endpoint is called %q", name), Cure: "name one of [endpoints], as KIND:NAME", Meant: nearest.Name(name, names)}
 }
 
-// holder finds the endpoint that has an address.
-func (p *Policy) holder(a netip.Addr) (Subject, bool) {
+// holder finds the endpoint that has an address, as far as a scope knows, nil for
+// who is of none. What another scope states does not count: a team that calls an
+// address of the outside its own would else answer the tests of everybody, while
+// the switch goes on to take the address for outside.
+func (p *Policy) holder(scope *Service, a netip.Addr) (Subject, bool) {
 	for _, s := range p.Endpoints {
-		if slices.Contains(s.Addrs, a) {
+		if (s.Scope == nil || s.Scope == scope) && slices.Contains(s.Addrs, a) {
 			s.Addr, s.Addrs = a, []netip.Addr{a}
 			return s, true
 		}

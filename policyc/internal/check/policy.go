@@ -160,6 +160,9 @@ type Subject struct {
 	Addr   netip.Addr        // invalid for an endpoint without one
 	Addrs  []netip.Addr      // of a named endpoint: all of them
 	Named  bool              // by its own name: one endpoint, and not any with its labels
+	// Scope is the one that a named endpoint is stated in, whose labels are among
+	// Labels; nil: none. Only that scope's tests know it by its addresses.
+	Scope *Service
 	// Several: the name is of several that are alike, as replicas are. One of them
 	// that connects to another crosses the switch.
 	Several bool

@@ -83,17 +83,17 @@ func qualify(scope *Service, name string) string {
 	return scope.Name + scopeSign + name
 }
 
-// scoped gives a service of a scope the labels of the scope.
-func (c *checker) scoped(s *Service, labels *source.Labels) {
+// scoped adds to the labels of a service or endpoint of a scope those of the scope.
+func (c *checker) scoped(own map[string]string, labels *source.Labels) {
 	if c.scope == nil {
 		return
 	}
 	for key, value := range c.scope.Labels {
-		if own, stated := s.Labels[key]; stated && own != value {
+		if other, stated := own[key]; stated && other != value {
 			c.list.Errorf(labels.At, "label %q is the scope's, which says %q", key, value).With("leave the label out: the scope adds it")
 			continue
 		}
-		s.Labels[key] = value
+		own[key] = value
 	}
 }
 

@@ -30,7 +30,7 @@ func (c *checker) service(s *source.Service) {
 			With("labels = { app = \"...\" }; for every endpoint there is the built-in any")
 	}
 	if !s.Services.Set {
-		c.scoped(out, &s.Labels)
+		c.scoped(out.Labels, &s.Labels)
 	}
 	out.Scope = c.scope
 	c.p.Services = append(c.p.Services, out)

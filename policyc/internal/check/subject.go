@@ -52,7 +52,7 @@ func (p *Policy) subjectIn(scope *Service, text string, meant func(string) strin
 		if a.Is4In6() || a.Zone() != "" {
 			return Subject{}, &Problem{Text: fmt.Sprintf("%q is no address that a packet has", text), Cure: "write IPv4 as IPv4, and no zone"}
 		}
-		if s, found := p.holder(a); found {
+		if s, found := p.holder(scope, a); found {
 			return s, nil
 		}
 		return Subject{Text: text, Addr: a}, nil
