@@ -43,7 +43,7 @@ budget, 2 error.`,
   policyc build policy.toml -o policy.bhp --generation 7 --max-touches 31`,
 		Args: files, ValidArgsFunction: completeFiles, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(out.good(args), goodLimit(limit), goodGeneration(generation)); err != nil {
+			if err := errors.Join(out.good(args), goodLimit(cmd, limit), goodGeneration(generation)); err != nil {
 				return err
 			}
 			sources, err := read(args)

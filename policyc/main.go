@@ -77,6 +77,7 @@ Exit codes: 0 yes (good, allowed), 1 no (mistakes, denied), 2 error.`,
 		root.AddCommand(working(cmd))
 	}
 	root.AddCommand(topicCommands()...)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return noEmptyFlags(cmd) }
 	cli.Finish(root)
 	return root
 }

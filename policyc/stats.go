@@ -34,7 +34,7 @@ Exit codes: 0 within the budget, 1 over it, 2 error.`,
   policyc stats policy.toml --max-touches 16 --max-bytes 1000000`,
 		Args: files, ValidArgsFunction: completePolicies, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(goodFormat(output), goodLimit(limit)); err != nil {
+			if err := errors.Join(goodFormat(output), goodLimit(cmd, limit)); err != nil {
 				return err
 			}
 			p, err := loadPolicy(cmd, args)
@@ -77,9 +77,12 @@ func limitFlags(cmd *cobra.Command, limit *budget.Limit) {
 	cmd.Flags().IntVar(&limit.Bytes, "max-bytes", 0, "refuse a policy whose tables take more than `N` bytes")
 }
 
-func goodLimit(limit budget.Limit) error {
-	if limit.Touches < 0 || limit.Bytes < 0 {
-		return errors.New("--max-touches and --max-bytes are not below zero")
+// goodLimit refuses a budget that nothing is within. Zero would else be no budget
+// at all, which who states one does not mean.
+func goodLimit(cmd *cobra.Command, limit budget.Limit) error {
+	f := cmd.Flags()
+	if f.Changed("max-touches") && limit.Touches <= 0 || f.Changed("max-bytes") && limit.Bytes <= 0 {
+		return errors.New("--max-touches and --max-bytes are above zero; leave the flag out for no limit")
 	}
 	return nil
 }
