@@ -35,7 +35,7 @@ func (c *checker) rule(r *source.Rule, names map[string]diag.Span) {
 	out.From = c.sets(clause, &clause.From, "from")
 	out.To = c.sets(clause, &clause.To, "to")
 	out.Ports = c.ports(out, clause)
-	c.speaks(out, r)
+	c.speaks(out, r, !clause.From.Bad && !clause.To.Bad)
 	c.p.Rules = append(c.p.Rules, out)
 }
 

@@ -127,8 +127,9 @@ func (p *Policy) meant(scope *Service, name string) string {
 }
 
 // speaks holds a rule of a scope against what such a rule can say: it speaks
-// for the scope's own ends, and in the tiers that are not above it.
-func (c *checker) speaks(out *Rule, r *source.Rule) {
+// for the scope's own ends, and in the tiers that are not above it. Whose ends are not
+// all known may name one of its own.
+func (c *checker) speaks(out *Rule, r *source.Rule, known bool) {
 	out.Scope = c.scope
 	if c.scope == nil {
 		return
@@ -144,7 +145,7 @@ func (c *checker) speaks(out *Rule, r *source.Rule) {
 		}
 		return false
 	}
-	if len(out.From) > 0 && len(out.To) > 0 && !own(policy.Egress, out.From) && !own(policy.Ingress, out.To) {
+	if known && len(out.From) > 0 && len(out.To) > 0 && !own(policy.Egress, out.From) && !own(policy.Ingress, out.To) {
 		c.list.Errorf(r.At, "rule %q speaks for nobody in scope %q", r.Name.Value, c.scope.Name).
 			With("name a service of the scope: in from where it speaks for egress, in to where for ingress")
 	}

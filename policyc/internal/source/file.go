@@ -26,7 +26,7 @@ type Texts struct {
 // File is what one policy file states, as written.
 type File struct {
 	Src      *diag.Source
-	Whole    bool // the text is valid TOML, every statement of it was read, and variables are what they should be
+	Whole    bool // the text is valid TOML, every statement of it was read, and the labels of scopes are known
 	Scope    Scope
 	Services []Service
 	Networks []Network

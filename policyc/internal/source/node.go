@@ -23,6 +23,7 @@ type node struct {
 	kind    kind
 	defined bool // tableNode: by a header or as an inline table
 	dotted  bool // tableNode: made by a dotted key, open to further ones
+	bad     bool // scalarNode: its value is not known, which has been reported
 	at      diag.Span
 	entries []entry        // tableNode, in order of the text
 	index   map[string]int // tableNode of more than a few entries

@@ -44,7 +44,7 @@ func ParseAll(sources []*diag.Source, list *diag.List) []*File {
 // readTexts reads files, of which some are to be read whole, and notes what else is;
 // then it is to be asked again.
 func readTexts(sources []*diag.Source, whole []bool, list *diag.List) (files []*File, fine bool) {
-	v := &variables{list: list, by: map[string]map[string]*variable{}, bad: &atomic.Bool{}}
+	v := &variables{list: list, by: map[string]map[string]*variable{}, lost: map[string]bool{}, bad: &atomic.Bool{}}
 	texts := make([]*text, len(sources))
 	for i, src := range sources {
 		texts[i] = open(src, whole[i], list)
@@ -77,9 +77,10 @@ type text struct {
 // open reads a text, of a large one the head.
 func open(src *diag.Source, whole bool, list *diag.List) *text {
 	t := &text{src: src}
-	if !readable(src, list) {
+	if !sized(src, list) {
 		return t
 	}
+	plain(src, list) // what else is wrong is said, too
 	if t.starts = cut(src, partSize); t.starts != nil && !whole {
 		t.root = readHead(src, t.starts[0])
 	}
@@ -178,21 +179,31 @@ func isList(n *node) bool { return n.kind == arrayNode || n.kind == tablesNode }
 // parseTree reads a text and keeps its tree. nil means that the text is not valid;
 // that is in the list.
 func parseTree(src *diag.Source, list *diag.List) *node {
-	if !readable(src, list) {
+	if !sized(src, list) || !plain(src, list) {
 		return nil
 	}
 	if root := treeInParts(src, partSize); root != nil {
 		return root
 	}
-	return wholeTree(src, list)
+	before := len(list.All)
+	root := wholeTree(src, list)
+	if len(list.All) > before {
+		return nil // a value of it is not known
+	}
+	return root
 }
 
-// readable refuses a text that is not to be read at all.
-func readable(src *diag.Source, list *diag.List) bool {
+// sized refuses a text that is not to be read at all.
+func sized(src *diag.Source, list *diag.List) bool {
 	if len(src.Text) > MaxSize {
 		list.Errorf(diag.Span{}, "%s: the file has %d bytes, more than the %d a policy file may have", src.Name, len(src.Text), MaxSize)
 		return false
 	}
+	return true
+}
+
+// plain refuses a text that is not what it looks like.
+func plain(src *diag.Source, list *diag.List) bool {
 	if i, r := turned(src.Text); i >= 0 {
 		list.Errorf(src.Span(i, utf8.RuneLen(r)), "%s changes the order in which text is shown: what people read is not what is here", fmt.Sprintf("%U", r)).
 			With("take it out")
@@ -224,7 +235,8 @@ func treeInParts(src *diag.Source, size int) *node {
 	return root
 }
 
-// wholeTree reads a text twice, see package syntax, and joins both readings.
+// wholeTree reads a text twice, see package syntax, and joins both readings. Numbers
+// that are too large are in the list, and bad in the tree.
 func wholeTree(src *diag.Source, list *diag.List) *node {
 	tree, scanErr := syntax.Scan(src)
 	if scanErr != nil && scanErr.TooDeep {
@@ -233,8 +245,7 @@ func wholeTree(src *diag.Source, list *diag.List) *node {
 	}
 	var doubles diag.List
 	root := build(tree, &doubles)
-	decoded := map[string]any{}
-	_, tomlErr := toml.Decode(string(src.Text), &decoded)
+	decoded, large, tomlErr := decode(src, list)
 	switch {
 	case tomlErr != nil && len(doubles.All) > 0 && scanErr == nil:
 		list.All = append(list.All, doubles.All...)
@@ -249,6 +260,9 @@ func wholeTree(src *diag.Source, list *diag.List) *node {
 	if err := root.fill(decoded); err != nil {
 		list.Errorf(root.at, "this form of TOML is not understood: %v", err)
 		return nil
+	}
+	if len(large) > 0 {
+		root.spoil(large)
 	}
 	return root
 }

@@ -330,18 +330,18 @@ func (r *reader) number(n *node, key string) Number {
 		return Number{}
 	}
 	v, isInt := e.node.scalar.(int64)
-	if !isInt {
+	if !isInt && !e.node.bad {
 		r.list.Errorf(e.node.at, "%s must be a number", key).With("%s = 1", key)
 	}
-	return Number{Value: v, At: e.node.at, Set: true, Bad: !isInt}
+	return Number{Value: v, At: e.node.at, Set: true, Bad: !isInt || e.node.bad}
 }
 
 func (r *reader) text(e *entry) Text {
 	n := e.node
-	if !n.isText {
+	if !n.isText && !n.bad {
 		r.list.Errorf(n.at, "%s must be a string", e.name).With(`%s = "..."`, e.name)
 	}
-	return Text{n.text, n.at, !n.isText}
+	return Text{n.text, n.at, !n.isText || n.bad}
 }
 
 // texts is the list of strings under a key; as textOf if there is none.
@@ -358,6 +358,10 @@ func (r *reader) texts(n *node, key string, strange bool) Texts {
 	}
 	t.Items = r.items(len(e.node.items))
 	for _, item := range e.node.items {
+		if item.bad {
+			t.Bad = true
+			continue
+		}
 		if !item.isText {
 			r.list.Errorf(item.at, "%s must be a list of strings", key).With(`put each item in quotes`)
 			t.Bad = true

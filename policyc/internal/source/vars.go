@@ -15,18 +15,20 @@ import (
 type variables struct {
 	list *diag.List
 	by   map[string]map[string]*variable
-	bad  *atomic.Bool // a string says something that nobody meant: no use to go on
+	lost map[string]bool // the scopes whose vars are no table: what they define is not known
+	bad  *atomic.Bool    // the labels of a scope are not known: no use to go on
 }
 
 type variable struct {
 	value string
 	at    diag.Span
 	used  atomic.Bool
+	bad   bool // what it says is not known, which has been reported: a string with it is bad, too
 }
 
 // to are the same variables, whose findings go to another list: parts of a text are
 // read side by side.
-func (v *variables) to(list *diag.List) *variables { return &variables{list, v.by, v.bad} }
+func (v *variables) to(list *diag.List) *variables { return &variables{list, v.by, v.lost, v.bad} }
 
 // scopeName is the scope that a file says it is of, "" for none.
 func scopeName(root *node) string {
@@ -38,21 +40,17 @@ func scopeName(root *node) string {
 	return ""
 }
 
-func (v *variables) errorf(at diag.Span, format string, args ...any) *diag.Diagnostic {
-	v.bad.Store(true)
-	return v.list.Errorf(at, format, args...)
-}
-
 func (v *variables) define(root *node) {
 	e := root.get("vars")
 	if e == nil {
 		return
 	}
+	scope := scopeName(root)
 	if e.node.kind != tableNode {
-		v.errorf(e.node.at, "vars must be a table").With("write [vars] and NAME = \"...\" below")
+		v.list.Errorf(e.node.at, "vars must be a table").With("write [vars] and NAME = \"...\" below")
+		v.lost[scope] = true
 		return
 	}
-	scope := scopeName(root)
 	if v.by[scope] == nil {
 		v.by[scope] = map[string]*variable{}
 	}
@@ -61,25 +59,31 @@ func (v *variables) define(root *node) {
 	}
 }
 
+// one defines a variable. A wrong one is defined, too, so that what is wrong is said
+// once, and not of each string that uses it.
 func (v *variables) one(known map[string]*variable, e *entry) {
 	value := (&reader{list: v.list}).text(e)
-	switch first := known[e.name]; {
-	case strings.ContainsAny(e.name, "{}$ ") || e.name == "":
-		v.errorf(e.at, "%q is no name of a variable", e.name).With("letters, digits, '_', '-' and '.'")
-	case first != nil:
-		v.errorf(e.at, "variable %q is already defined", e.name).With("a variable has one value: choose another name").Note(first.at, "first defined here")
-	case strings.Contains(value.Value, "${"):
-		v.errorf(value.At, "variable %q uses another", e.name).With("write the value out: what a variable says is read once")
-		fallthrough
-	default:
-		x := &variable{value: value.Value, at: e.at}
-		x.used.Store(value.Bad || strings.Contains(value.Value, "${"))
-		known[e.name] = x
+	if first := known[e.name]; first != nil {
+		v.list.Errorf(e.at, "variable %q is already defined", e.name).With("a variable has one value: choose another name").Note(first.at, "first defined here")
+		first.bad = true // which of the two is meant?
+		return
 	}
+	x := &variable{value: value.Value, at: e.at, bad: value.Bad}
+	switch {
+	case strings.ContainsAny(e.name, "{}$ ") || e.name == "":
+		v.list.Errorf(e.at, "%q is no name of a variable", e.name).With("letters, digits, '_', '-' and '.'")
+		x.bad = true
+	case strings.Contains(value.Value, "${"):
+		v.list.Errorf(value.At, "variable %q uses another", e.name).With("write the value out: what a variable says is read once")
+		x.bad = true
+	}
+	known[e.name] = x
 }
 
 // replace puts values for names in every string of a file, but for those that
-// are read before it: its variables, its includes and the name of its scope.
+// are read before it: its variables, its includes and the name of its scope. A string
+// that cannot be read is bad, and the others are checked, but where a label of the
+// scope is: that is in every service.
 func (v *variables) replace(root *node) {
 	scope := scopeName(root)
 	for i := range root.entries {
@@ -92,33 +96,40 @@ func (v *variables) replace(root *node) {
 			continue
 		}
 		for k := range e.node.entries {
-			if e.node.entries[k].name != "name" {
-				v.in(e.node.entries[k].node, scope)
+			if e.node.entries[k].name != "name" && !v.in(e.node.entries[k].node, scope) {
+				v.bad.Store(true)
 			}
 		}
 	}
 }
 
-func (v *variables) in(n *node, scope string) {
+// in puts values into the strings of a node, and tells whether all have one.
+func (v *variables) in(n *node, scope string) (fine bool) {
+	fine = true
 	for i := range n.entries {
-		v.in(n.entries[i].node, scope)
+		fine = v.in(n.entries[i].node, scope) && fine
 	}
 	for _, item := range n.items {
-		v.in(item, scope)
+		fine = v.in(item, scope) && fine
 	}
 	if strings.Contains(n.text, "${") {
-		n.setText(v.expand(n.text, scope, n.at))
+		text, known := v.expand(n.text, scope, n.at)
+		n.setText(text)
+		n.bad, fine = !known, fine && known
 	}
+	return fine
 }
 
-// expand replaces ${NAME}; $${ is the two characters ${.
-func (v *variables) expand(text, scope string, at diag.Span) string {
+// expand replaces ${NAME}; $${ is the two characters ${. false: not all of it could
+// be, and that is in the list.
+func (v *variables) expand(text, scope string, at diag.Span) (string, bool) {
 	var out strings.Builder
+	fine := true
 	for {
 		before, rest, found := strings.Cut(text, "${")
 		if !found {
 			out.WriteString(text)
-			return out.String()
+			return out.String(), fine
 		}
 		if literal, escaped := strings.CutSuffix(before, "$"); escaped {
 			out.WriteString(literal + "${")
@@ -127,29 +138,32 @@ func (v *variables) expand(text, scope string, at diag.Span) string {
 		}
 		name, rest, closed := strings.Cut(rest, "}")
 		if !closed {
-			v.errorf(at, "a variable in %q is not closed", text).With("write ${name}; $${ stands for the two characters")
-			return out.String() + text
+			v.list.Errorf(at, "a variable in %q is not closed", text).With("write ${name}; $${ stands for the two characters")
+			return out.String() + text, false
 		}
-		out.WriteString(before + v.value(name, scope, at))
-		text = rest
+		value, known := v.value(name, scope, at)
+		out.WriteString(before + value)
+		text, fine = rest, fine && known
 	}
 }
 
-func (v *variables) value(name, scope string, at diag.Span) string {
+// value is what a variable says; false: that is not known, and in the list.
+func (v *variables) value(name, scope string, at diag.Span) (string, bool) {
+	var names []string
 	for _, s := range []string{scope, ""} {
 		if x := v.by[s][name]; x != nil {
 			x.used.Store(true)
-			return x.value
+			return x.value, !x.bad
 		}
-	}
-	var names []string
-	for _, s := range []string{scope, ""} {
+		if v.lost[s] {
+			return "${" + name + "}", false // it may have been there
+		}
 		for known := range v.by[s] {
 			names = append(names, known)
 		}
 	}
-	v.errorf(at, "no variable is called %q", name).With("[vars] with %s = \"...\" below", name).Meant(nearest.Name(name, names))
-	return "${" + name + "}"
+	v.list.Errorf(at, "no variable is called %q", name).With("[vars] with %s = \"...\" below", name).Meant(nearest.Name(name, names))
+	return "${" + name + "}", false
 }
 
 // unused warns of what no string uses; where something is wrong it may be just
