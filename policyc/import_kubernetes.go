@@ -20,6 +20,7 @@ import (
 func importKubernetesCommand() *cobra.Command {
 	var out target
 	var o kube.Options
+	var allowAll bool
 	cmd := &cobra.Command{
 		Use:   "kubernetes FILE|DIR... -o OUT",
 		Short: "Import Kubernetes network policies",
@@ -48,6 +49,9 @@ for the kubelet's sake, and no NetworkPolicy keeps Pods from a host; cluster-wid
 policies do. --no-host leaves both to the policies. A Pod on the host's network is
 the host. A block of addresses matches the Pods that have them, too.
 
+A cluster without any policy lets everybody talk to everybody. Manifests without
+one are refused, as more often a file is missing; --allow-all imports them so.
+
 Exit codes: 0 imported, 1 mistakes, or it cannot be said, 2 error.`,
 		Example: `  policyc import kubernetes manifests/ -o imported.toml
   policyc import kubernetes pods.yaml policies.yaml -o imported.toml
@@ -65,11 +69,12 @@ Exit codes: 0 imported, 1 mistakes, or it cannot be said, 2 error.`,
 			if err := out.good(names); err != nil {
 				return err
 			}
-			return importKubernetes(cmd, names, &out, o)
+			return importKubernetes(cmd, names, &out, o, allowAll)
 		},
 	}
 	out.flag(cmd, "write the policy to `OUT`")
 	cmd.Flags().BoolVar(&o.NoHost, "no-host", false, "no rules for what the node and its Pods say to each other")
+	cmd.Flags().BoolVar(&allowAll, "allow-all", false, "where there is no policy at all, allow everything")
 	return cmd
 }
 
@@ -103,7 +108,7 @@ func below(dir string) ([]string, error) {
 	return found, err
 }
 
-func importKubernetes(cmd *cobra.Command, names []string, out *target, o kube.Options) error {
+func importKubernetes(cmd *cobra.Command, names []string, out *target, o kube.Options, allowAll bool) error {
 	sources, err := readAll(names)
 	if err != nil {
 		return err
@@ -114,6 +119,7 @@ func importKubernetes(cmd *cobra.Command, names []string, out *target, o kube.Op
 		texts = append(texts, diag.NewSource(s.Name, s.Text))
 	}
 	cluster, ignored := kube.Read(texts, &list)
+	somePolicy(cluster, allowAll, &list)
 	program := kube.Translate(cluster, o, &list)
 	list.Sort(texts)
 	if !list.Failed() {
@@ -135,6 +141,19 @@ func importKubernetes(cmd *cobra.Command, names []string, out *target, o kube.Op
 	return err
 }
 
+// somePolicy refuses manifests without a policy: what they mean, everything allowed, is
+// seldom what is wanted of a policy, and what a lost file looks like.
+func somePolicy(c *kube.Cluster, allowAll bool, list *diag.List) {
+	switch {
+	case list.Failed() || c.Policies() > 0:
+	case allowAll:
+		list.Warnf(diag.Span{}, "no policy is among the objects: everything is allowed, from and to everybody")
+	default:
+		list.Errorf(diag.Span{}, "no policy is among the objects, and to Kubernetes that means that everything is allowed").
+			With("name the files with the policies, too; if everything is to be allowed: --allow-all")
+	}
+}
+
 // importedCluster is what an import prints as JSON. Of one that failed nothing is
 // written; what is counted is what was understood.
 type importedCluster struct {
@@ -148,10 +167,8 @@ type importedCluster struct {
 }
 
 func importOf(out string, c *kube.Cluster, p *kube.Program, ignored int, list *diag.List) *importedCluster {
-	return &importedCluster{out, !list.Failed(), policiesOf(c), len(p.Rules), podsOf(p), ignored, listJSON(list.All)}
+	return &importedCluster{out, !list.Failed(), c.Policies(), len(p.Rules), podsOf(p), ignored, listJSON(list.All)}
 }
-
-func policiesOf(c *kube.Cluster) int { return len(c.Network) + len(c.Admin) + len(c.Baseline) }
 
 // writeImport writes a policy in its canonical form.
 func writeImport(cmd *cobra.Command, out string, text []byte) error {
@@ -169,7 +186,7 @@ func writeImport(cmd *cobra.Command, out string, text []byte) error {
 
 // imported sums up an import.
 func imported(out string, c *kube.Cluster, p *kube.Program, ignored int) string {
-	policies := policiesOf(c)
+	policies := c.Policies()
 	if policies == 1 {
 		return fmt.Sprintf("%s: %s from 1 policy%s", out, count(len(p.Rules), "rule"), rest(p, ignored))
 	}

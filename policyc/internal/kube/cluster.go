@@ -18,6 +18,9 @@ type Cluster struct {
 	Admin, Baseline []*ClusterPolicy
 }
 
+// Policies counts the policies.
+func (c *Cluster) Policies() int { return len(c.Network) + len(c.Admin) + len(c.Baseline) }
+
 // Namespace has labels; kubernetes.io/metadata.name is always among them.
 type Namespace struct {
 	Name   string

@@ -15,6 +15,8 @@ type Program struct {
 	Rules []Rule
 	// Endpoints are the Pods and nodes of the manifests.
 	Endpoints []Endpoint
+	// NoPolicy: the manifests have none, so everything is allowed.
+	NoPolicy bool
 }
 
 // Set is a service, by conditions on labels, or a network, by blocks.

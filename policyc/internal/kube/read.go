@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	kyaml "sigs.k8s.io/yaml"
 
 	"bulkhead/policyc/internal/diag"
+	"bulkhead/vswitch/cli/nearest"
 )
 
 // MaxSize bounds a manifest file, in bytes.
@@ -23,15 +25,21 @@ const MaxSize = 64 << 20
 // whom are left out; ignored counts them.
 func Read(files []*diag.Source, list *diag.List) (c *Cluster, ignored int) {
 	r := &reader{c: &Cluster{}, list: list, seen: map[string]diag.Span{}}
+	var empty []*diag.Source
 	for _, src := range files {
 		if len(src.Text) > MaxSize {
 			list.Errorf(diag.Span{}, "%s: the file has %d bytes, more than the %d a manifest may have", src.Name, len(src.Text), MaxSize)
 			continue
 		}
+		before := r.objects
 		for _, d := range split(src) {
 			r.document(d)
 		}
+		if r.objects == before {
+			empty = append(empty, src)
+		}
 	}
+	r.saysNothing(empty)
 	r.assume()
 	return r.c, r.ignored
 }
@@ -40,6 +48,7 @@ type reader struct {
 	c       *Cluster
 	list    *diag.List
 	ignored int
+	objects int                  // and lists of them, read or not
 	seen    map[string]diag.Span // kind, namespace and name
 }
 
@@ -104,6 +113,21 @@ func (r *reader) badYAML(d document, err error) {
 	r.list.Errorf(at, "not valid YAML: %s", strings.Join(strings.Fields(message), " "))
 }
 
+// saysNothing reports files without an object. Where there is none in any of them what
+// should have written it has failed, and no policy would be a policy that allows all.
+func (r *reader) saysNothing(empty []*diag.Source) {
+	switch {
+	case r.list.Failed():
+	case r.objects == 0:
+		r.list.Errorf(diag.Span{}, "the input holds no Kubernetes object").
+			With("see whether the command that writes it has failed")
+	default:
+		for _, src := range empty {
+			r.list.Warnf(src.Span(0, 0), "the file holds no Kubernetes object")
+		}
+	}
+}
+
 type typeMeta struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -113,8 +137,9 @@ type typeMeta struct {
 func (r *reader) object(data []byte, o Object, otherwise typeMeta) {
 	var head struct {
 		typeMeta
-		Items []json.RawMessage `json:"items"`
+		Items json.RawMessage `json:"items"` // nil: it has none, and is no list
 	}
+	r.objects++
 	if err := json.Unmarshal(data, &head); err != nil {
 		r.list.Errorf(o.At(), "no Kubernetes object: %v", err).With("apiVersion and kind are texts, items is a list of objects")
 		return
@@ -127,40 +152,69 @@ func (r *reader) object(data []byte, o Object, otherwise typeMeta) {
 		r.list.Errorf(o.At(), "an object without a kind").With("apiVersion: networking.k8s.io/v1 and kind: NetworkPolicy, or what it is")
 		return
 	}
-	if kind, isList := strings.CutSuffix(t.Kind, "List"); isList {
-		of := typeMeta{t.APIVersion, kind}
-		if kind == "" {
-			of = typeMeta{}
-		}
-		for i, item := range head.Items {
-			_, n := descend(o.node, "items")
-			if child, _ := descend(o.node, "items"); child != nil {
-				n, _ = descend(child, i)
-			}
-			r.object(item, Object{o.src, n, o.line}, of)
-		}
+	if kind, isList := strings.CutSuffix(t.Kind, "List"); isList && (head.Items != nil || listOf(t.APIVersion, kind)) {
+		r.items(head.Items, typeMeta{t.APIVersion, kind}, o)
 		return
 	}
 	r.kind(t, data, o)
 }
 
+// listOf tells whether a kind's list is one of objects that count. Others may have a
+// name that ends so and be no list.
+func listOf(version, kind string) bool {
+	_, known := kinds[groupOf(version)+"/"+kind]
+	return kind == "" || known
+}
+
+func groupOf(version string) string {
+	group, _, found := strings.Cut(version, "/")
+	if !found {
+		return "" // the core's: v1
+	}
+	return group
+}
+
+// items reads what is in a list. One that lost its items would be taken for one of
+// none.
+func (r *reader) items(data json.RawMessage, of typeMeta, o Object) {
+	var items []json.RawMessage
+	if err := json.Unmarshal(data, &items); data == nil || err != nil {
+		r.list.Errorf(o.At("items"), "%sList without a list of items", of.Kind).With("items: [] where there is nothing in it")
+		return
+	}
+	if of.Kind == "" {
+		of = typeMeta{}
+	}
+	list, _ := descend(o.node, "items")
+	for i, item := range items {
+		n, _ := descend(list, i)
+		r.object(item, Object{o.src, n, o.line}, of)
+	}
+}
+
 // kind hands an object to the reader of its kind.
 func (r *reader) kind(t typeMeta, data []byte, o Object) {
-	group, version, _ := strings.Cut(t.APIVersion, "/")
-	if version == "" {
-		group, version = "", group
-	}
+	group := groupOf(t.APIVersion)
+	version := strings.TrimPrefix(t.APIVersion, group+"/")
 	if read, known := kinds[group+"/"+t.Kind]; known {
 		read(r, version, data, o)
 		return
 	}
-	if strings.Contains(t.Kind, "NetworkPolic") {
-		r.list.Errorf(o.At("kind"), "%s of %q is not read, and without it the others would mean something else", t.Kind, t.APIVersion).
-			With("NetworkPolicy of networking.k8s.io/v1; ClusterNetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy of policy.networking.k8s.io")
-		return
+	near := nearest.Name(t.Kind, policyKinds)
+	if policyGroups[group] {
+		near = nearest.Name(t.Kind, slices.Concat(policyKinds, noPolicies))
 	}
-	r.ignored++
+	switch {
+	case slices.Contains(policyKinds, t.Kind) || !policyGroups[group] && group != "" && strings.Contains(strings.ToLower(t.Kind), "networkpolic"):
+		r.list.Errorf(o.At("kind"), "%s of %q is not read, and without it the others would mean something else", t.Kind, t.APIVersion).With(whatIsRead)
+	case policyGroups[group] && !slices.Contains(noPolicies, t.Kind), group == "" && near != "":
+		r.list.Errorf(o.At("kind"), "%s of %q is not known, and a policy that is left out denies nothing", t.Kind, t.APIVersion).With(whatIsRead).Meant(near)
+	default:
+		r.ignored++
+	}
 }
+
+const whatIsRead = "NetworkPolicy of networking.k8s.io/v1; ClusterNetworkPolicy, AdminNetworkPolicy and BaselineAdminNetworkPolicy of policy.networking.k8s.io"
 
 var kinds = map[string]func(r *reader, version string, data []byte, o Object){
 	"/Namespace": (*reader).namespace, "/Pod": (*reader).pod, "/Node": (*reader).node,
@@ -173,6 +227,15 @@ var kinds = map[string]func(r *reader, version string, data []byte, o Object){
 	"policy.networking.k8s.io/AdminNetworkPolicy":         (*reader).adminPolicy,
 	"policy.networking.k8s.io/BaselineAdminNetworkPolicy": (*reader).baselinePolicy,
 }
+
+// policyGroups are the groups that policies are of. What is in them and is not known
+// may be a policy, by another name or of another time.
+var policyGroups = map[string]bool{"networking.k8s.io": true, "policy.networking.k8s.io": true}
+
+var policyKinds = []string{"NetworkPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy", "BaselineAdminNetworkPolicy"}
+
+// noPolicies are the other kinds of these groups.
+var noPolicies = []string{"Ingress", "IngressClass", "IPAddress", "ServiceCIDR", "ClusterCIDR"}
 
 // decode fills a value. Names are as written, case too; each unknown or double
 // field is a finding: an error, or a warning where it decides nothing.

@@ -51,6 +51,7 @@ func Translate(c *Cluster, o Options, list *diag.List) *Program {
 	}
 	t.endpoints()
 	t.b.sort()
+	t.b.p.NoPolicy = c.Policies() == 0
 	return &t.b.p
 }
 

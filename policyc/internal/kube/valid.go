@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -134,9 +135,11 @@ func (j *judge) networkPeers(list []networkingv1.NetworkPolicyPeer, path []any) 
 
 func (j *judge) block(b *networkingv1.IPBlock, path []any) {
 	whole, fine := j.cidr(b.CIDR, under(path, "cidr"))
+	j.loose(b.CIDR, under(path, "cidr"))
 	for i, text := range b.Except {
 		at := under(path, "except", i)
 		part, good := j.cidr(text, at)
+		j.loose(text, at)
 		if fine && good && !(whole.Bits() < part.Bits() && whole.Contains(part.Addr())) {
 			j.bad(at, "a smaller block inside the cidr", "%s does not lie strictly inside %s", text, b.CIDR)
 		}
@@ -154,6 +157,15 @@ func (j *judge) cidr(text string, path []any) (netip.Prefix, bool) {
 	return p.Masked(), true
 }
 
+// loose tells of bits behind a block's length: Kubernetes takes 10.0.0.1/8 for
+// 10.0.0.0/8, and who wrote it may have meant 10.0.0.1/32.
+func (j *judge) loose(text string, path []any) {
+	if p, err := netip.ParsePrefix(text); err == nil && !p.Addr().Is4In6() && p != p.Masked() {
+		j.list.Warnf(j.o.At(path...), "%s: %q has bits behind its length, and is all of %s", dotted(path), text, p.Masked()).
+			With("%s; for the one address %s/%d", p.Masked(), p.Addr(), p.Addr().BitLen())
+	}
+}
+
 func (j *judge) networkPorts(list []networkingv1.NetworkPolicyPort, path []any) {
 	for i := range list {
 		at, q := under(path, i), &list[i]
@@ -164,8 +176,8 @@ func (j *judge) networkPorts(list []networkingv1.NetworkPolicyPort, path []any) 
 		if numeric {
 			j.number(q.Port.IntVal, under(at, "port"))
 		}
-		if q.Port != nil && !numeric && q.Port.StrVal == "" {
-			j.bad(under(at, "port"), "a number, or the name of a container port", "an empty name")
+		if q.Port != nil && !numeric {
+			j.portName(q.Port.StrVal, under(at, "port"))
 		}
 		switch {
 		case q.EndPort == nil:
@@ -176,6 +188,20 @@ func (j *judge) networkPorts(list []networkingv1.NetworkPolicyPort, path []any) 
 		default:
 			j.number(*q.EndPort, under(at, "endPort"))
 		}
+	}
+}
+
+// portName judges the name of a port in a policy. Digits in quotes are a name to the
+// API server, and one that no port can have.
+func (j *judge) portName(name string, path []any) {
+	_, err := strconv.Atoi(name)
+	switch {
+	case name == "":
+		j.bad(path, "a number, or the name of a container port", "an empty name")
+	case err == nil:
+		j.bad(path, "without quotes: "+name, "%q is a text, and no name of a port", name)
+	case validation.IsValidPortName(name) != nil:
+		j.bad(path, "at most 15 small letters, digits and '-', one letter among them", "%q is no name of a port", name)
 	}
 }
 

@@ -17,7 +17,11 @@ import (
 func Write(p *Program) []byte {
 	var out bytes.Buffer
 	out.WriteString("# Kubernetes network policies, imported: `policyc help import kubernetes`.\n")
-	out.WriteString("# A Pod's endpoint has the labels that its entry below has.\nversion = 1\n")
+	out.WriteString("# A Pod's endpoint has the labels that its entry below has.\n")
+	if p.NoPolicy {
+		out.WriteString("# The manifests had no policy: everything is allowed, as Kubernetes allows it then.\n")
+	}
+	out.WriteString("version = 1\n")
 	for _, s := range p.Sets {
 		if s.in != nil {
 			fmt.Fprintf(&out, "\n[networks.%s]\ncidrs = %s\n", syntax.QuoteKey(s.Name), prefixes(s.in))
