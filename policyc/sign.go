@@ -113,13 +113,8 @@ func completeTables(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 	return []string{"bhp"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
-// readTable reads a compiled policy, signed or not, and what it says.
-func readTable(name string) (artifact []byte, signatures []policy.Signature, rs *policy.Ruleset, err error) {
-	artifact, signatures, _, rs, err = readSigned(name)
-	return artifact, signatures, rs, err
-}
-
-// readSigned is readTable, with the rollback behind it; nil: there is none.
+// readSigned reads a compiled policy, signed or not, and what it says, with the
+// rollback behind it; nil: there is none.
 func readSigned(name string) (artifact []byte, signatures []policy.Signature, back *policy.Rollback, rs *policy.Ruleset, err error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -213,6 +208,11 @@ func verifyCommand() *cobra.Command {
 		Long: `Judges FILE as vswitchd would with these KEYs as policy_keys, and N as
 policy_generation. A KEY is a file, as keygen writes it, or base64.
 
+A rollback in FILE (sign --rollback-from) is judged, too: by which key it is, which
+generations it takes back and until when. One that is broken, by a key that is not
+trusted, or that takes nothing back is a no, although a switch would take FILE going
+forward; one whose time is over is only said to be.
+
 Exit codes: 0 yes, 1 no, 2 error.`,
 		Example: `  policyc verify policy.bhp --key policy-2026.pub
   policyc verify policy.bhp --key policy-2026.pub --key policy-2027.pub --least 7
@@ -249,6 +249,33 @@ type word struct {
 	Bytes      int      `json:"bytes"` // of the table, without the signatures
 	SignedBy   []string `json:"signed_by"`
 	TrustedBy  []string `json:"trusted_by"` // those of them that are trusted
+	// Rollback is the one behind the signatures; nil: there is none.
+	Rollback *rollbackWord `json:"rollback,omitempty"`
+}
+
+// rollbackWord is what verify says of a rollback.
+type rollbackWord struct {
+	Trusted  bool   `json:"trusted"`
+	Why      string `json:"why,omitempty"` // if not
+	From     uint64 `json:"from"`          // the last generation that it takes back
+	Until    string `json:"until"`
+	Over     bool   `json:"over"` // its time
+	SignedBy string `json:"signed_by"`
+}
+
+// judgeRollback judges a rollback as a switch would that goes back from its last
+// generation. Its time alone makes it no worse: a policy that was taken back to stays
+// in force with it.
+func judgeRollback(back *policy.Rollback, artifact []byte, rs *policy.Ruleset, trusted []ed25519.PublicKey, now int64) *rollbackWord {
+	r := &rollbackWord{From: back.From, Until: policy.FormatTime(back.Until), Over: now >= back.Until, SignedBy: back.Key.String()}
+	switch err := back.Permits(artifact, back.From, trusted, min(now, back.Until-1)); {
+	case err != nil:
+		r.Why = err.Error()
+	case back.From <= rs.Generation:
+		r.Why = fmt.Sprintf("its rollback takes back generations up to %d, and the policy is of %d: that is nothing", back.From, rs.Generation)
+	}
+	r.Trusted = r.Why == ""
+	return r
 }
 
 // verify judges a file. One that is no policy is no answer but an error, except
@@ -258,7 +285,7 @@ func verify(name string, keys []string, least uint64) (*word, error) {
 	if err != nil {
 		return nil, err
 	}
-	artifact, signatures, rs, err := readTable(name)
+	artifact, signatures, back, rs, err := readSigned(name)
 	w := &word{File: name, SignedBy: []string{}, TrustedBy: []string{}}
 	if errors.Is(err, policy.ErrCorrupt) || errors.Is(err, policy.ErrTruncated) {
 		w.Why = strings.TrimPrefix(err.Error(), name+": ")
@@ -275,11 +302,16 @@ func verify(name string, keys []string, least uint64) (*word, error) {
 	for _, key := range by {
 		w.TrustedBy = append(w.TrustedBy, key.String())
 	}
+	if back != nil {
+		w.Rollback = judgeRollback(back, artifact, rs, trusted, time.Now().Unix())
+	}
 	switch {
 	case err != nil:
 		w.Why = err.Error()
 	case rs.Generation < least:
 		w.Why = fmt.Sprintf("generation %d is older than %d", rs.Generation, least)
+	case back != nil:
+		w.Why = w.Rollback.Why
 	}
 	w.Trusted = w.Why == ""
 	return w, nil
@@ -312,5 +344,13 @@ func (v *word) text() string {
 	if !v.Trusted {
 		return fmt.Sprintf("%s: not to be trusted: %s\n", v.File, v.Why)
 	}
-	return fmt.Sprintf("%s: generation %d, signed by %s\n", v.File, v.Generation, strings.Join(v.TrustedBy, " and "))
+	text := fmt.Sprintf("%s: generation %d, signed by %s", v.File, v.Generation, strings.Join(v.TrustedBy, " and "))
+	switch r := v.Rollback; {
+	case r == nil:
+	case r.Over:
+		text += fmt.Sprintf("; took back generations up to %d until %s, by key %s: that time is over", r.From, r.Until, r.SignedBy)
+	default:
+		text += fmt.Sprintf("; takes back generations up to %d until %s, by key %s", r.From, r.Until, r.SignedBy)
+	}
+	return text + "\n"
 }
