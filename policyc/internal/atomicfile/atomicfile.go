@@ -48,6 +48,9 @@ func write(path string, data [][]byte, mode fs.FileMode, sync bool) error {
 	case !old.Mode().IsRegular():
 		return pour(path, data)
 	}
+	if err := noKey(path); err != nil {
+		return err
+	}
 	return replace(path, data, mode, old, sync)
 }
 
