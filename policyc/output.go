@@ -39,6 +39,9 @@ func (t *target) String() string { return t.file }
 // Type is what help calls it.
 func (t *target) Type() string { return "OUT" }
 
+// Empty tells whether it says nothing; -o json alone says something.
+func (t *target) Empty() bool { return t.file == "" && t.format == "" }
+
 // Set takes a file or a format.
 func (t *target) Set(text string) error {
 	if goodFormat(text) == nil {
