@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"bulkhead/dataplane/packet"
+	"bulkhead/vswitch/internal/sys"
 	"bulkhead/vswitch/port"
 )
 
@@ -152,10 +151,10 @@ func (c *Client) again(p *lent) (*port.Handed, error) {
 	h := p.handed
 	h.FDs = nil
 	for _, fd := range p.handed.FDs {
-		again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		again, err := sys.Duplicate(fd)
 		if err != nil {
 			closeAll(h.FDs)
-			return nil, fmt.Errorf("its descriptors: %w", err)
+			return nil, err
 		}
 		h.FDs = append(h.FDs, again)
 	}
