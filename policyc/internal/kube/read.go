@@ -200,12 +200,13 @@ func (r *reader) kind(t typeMeta, data []byte, o Object) {
 		read(r, version, data, o)
 		return
 	}
-	near := nearest.Name(t.Kind, policyKinds)
+	near := nearest.Name(t.Kind, append(slices.Clone(policyKinds), "List"))
 	if policyGroups[group] {
 		near = nearest.Name(t.Kind, slices.Concat(policyKinds, noPolicies))
 	}
+	foreign := !policyGroups[group] && (group != "" || near == "") && strings.Contains(strings.ToLower(t.Kind), "networkpolic")
 	switch {
-	case slices.Contains(policyKinds, t.Kind) || !policyGroups[group] && group != "" && strings.Contains(strings.ToLower(t.Kind), "networkpolic"):
+	case foreign || slices.Contains(policyKinds, t.Kind):
 		r.list.Errorf(o.At("kind"), "%s of %q is not read, and without it the others would mean something else", t.Kind, t.APIVersion).With(whatIsRead)
 	case policyGroups[group] && !slices.Contains(noPolicies, t.Kind), group == "" && near != "":
 		r.list.Errorf(o.At("kind"), "%s of %q is not known, and a policy that is left out denies nothing", t.Kind, t.APIVersion).With(whatIsRead).Meant(near)
