@@ -9,14 +9,15 @@ import (
 
 // neverPrinted are the errors that no script can show, and why.
 var neverPrinted = map[string]string{
-	"unpacked it is more than %d MiB":                              "a script of a gibibyte; package classbench tests it",
-	"the switch would refuse it: %w":                               "it has to be beyond the bounds of package classify, which takes gigabytes of source",
-	"what was imported is no policy: that is a mistake of policyc": "it is one; package kube's FuzzRead looks for where it is not",
-	"it is not valid TOML":                                         "the canonical form is; FuzzFormat looks for where it is not",
-	"not valid: %s":                                                "as above",
-	"%s:%d:%d and %s:%d:%d differ":                                 "as above",
-	"%s:%d: %q is lost":                                            "as above",
-	"line %d column %d is not read as the TOML parser reads it":    "both readers agree; FuzzFormat looks for where they do not",
+	"it may be a key, which is never written over, and cannot be read: %w": "root, which tests may be, reads every file",
+	"unpacked it is more than %d MiB":                                      "a script of a gibibyte; package classbench tests it",
+	"the switch would refuse it: %w":                                       "it has to be beyond the bounds of package classify, which takes gigabytes of source",
+	"what was imported is no policy: that is a mistake of policyc":         "it is one; package kube's FuzzRead looks for where it is not",
+	"it is not valid TOML":                                                 "the canonical form is; FuzzFormat looks for where it is not",
+	"not valid: %s":                                                        "as above",
+	"%s:%d:%d and %s:%d:%d differ":                                         "as above",
+	"%s:%d: %q is lost":                                                    "as above",
+	"line %d column %d is not read as the TOML parser reads it":            "both readers agree; FuzzFormat looks for where they do not",
 	"rules have %d ranges of ports of protocol %d and %d of its source ports, which cut each other into more than %d pieces: analyse fewer files at once, or use ranges that are alike": "a script of thousands of ranges; package analyze tests it",
 	"--cache needs the build ID of policyc, and this one has none; build it without -buildid":                                                                                           "it takes a policyc that was built in a way of its own",
 	"not a message":                              "it is said to the editor, in a message; package lsp tests it",
