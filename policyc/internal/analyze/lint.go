@@ -177,8 +177,11 @@ func (l *linter) denies(r *lintRule, e *rule, few *check.Policy, c *cell, q *pie
 func hider(few *check.Policy, deny *rule, w *Packet) *check.Rule {
 	end := max(deny.speaks, policy.Egress)
 	for tier := range deny.src.Tier + 1 {
-		if by := eval.First(few, tier, end, w.From, w.To, w.Flow, false); by != nil && (!by.Pass || tier == deny.src.Tier) {
-			return by
+		if by := eval.First(few, tier, end, w.From, w.To, w.Flow, false); by != nil {
+			if !by.Pass || tier == deny.src.Tier {
+				return by
+			}
+			continue // a pass leaves the tier, its default included
 		}
 		if by := few.Defaults[tier]; by != nil && tier < deny.src.Tier {
 			return by

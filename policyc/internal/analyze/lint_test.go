@@ -309,3 +309,34 @@ func TestLintOfEndsScopesAndGroups(t *testing.T) {
 		})
 	}
 }
+
+// A pass leaves its tier, the tier's default included: what hides a deny behind it is
+// the default of a later tier.
+func TestLintNamesTheDefaultBehindAPass(t *testing.T) {
+	found := lint(t, must(t, `version = 1
+[services.a]
+labels = { a = "1" }
+[tiers.platform]
+default = "deny"
+[tiers.security]
+default = "allow"
+[[rules]]
+name = "on"
+tier = "platform"
+pass = { from = ["any"], to = ["any"], ports = ["any"] }
+[[rules]]
+name = "no"
+tier = "application"
+deny = { from = ["a"], to = ["a"], ports = ["tcp/80"] }
+`))
+	for _, f := range found {
+		if f.Kind != analyze.Hidden || f.Name != "no" {
+			continue
+		}
+		if len(f.Others) != 1 || f.Others[0].Name != "tier security" {
+			t.Errorf("it is hidden by %s", f.Others[0].Name)
+		}
+		return
+	}
+	t.Error("that it is hidden is not found")
+}
