@@ -45,7 +45,8 @@ type Speaker struct {
 	changed chan struct{}
 
 	mu    sync.Mutex
-	dirty map[netip.Addr]bool // neighbours that may have said something since they were read
+	dirty map[netip.Addr]bool      // neighbours that may have said something since they were read
+	ends  map[netip.Addr]time.Time // when each neighbour said last that it is through
 
 	level *slog.LevelVar // of gobgp's log
 	said  map[string]evpn.Route
@@ -64,7 +65,7 @@ func Start(cfg *evpn.Config, log *slog.Logger) (*Speaker, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Speaker{
 		cfg: cfg, stop: cancel, level: level, bgp: server.NewBgpServer(server.LoggerOption(log, level)), changed: make(chan struct{}, 1),
-		dirty: map[netip.Addr]bool{}, said: map[string]evpn.Route{}, sides: map[netip.Addr]*evpn.Status{}, full: map[netip.Addr]time.Time{},
+		dirty: map[netip.Addr]bool{}, ends: map[netip.Addr]time.Time{}, said: map[string]evpn.Route{}, sides: map[netip.Addr]*evpn.Status{}, full: map[netip.Addr]time.Time{},
 	}
 	go s.bgp.Serve()
 	if err := s.begin(ctx); err != nil {
@@ -92,7 +93,7 @@ func (s *Speaker) begin(ctx context.Context) error {
 				s.heard(paths[0].PeerAddress)
 			}
 		},
-		OnPathEor:    func(p *apiutil.Path, _ time.Time) { s.heard(p.PeerAddress) },
+		OnPathEor:    func(p *apiutil.Path, _ time.Time) { s.ended(p.PeerAddress) },
 		OnPeerUpdate: func(e *apiutil.WatchEventMessage_PeerEvent, _ time.Time) { s.heard(e.Peer.Conf.NeighborAddress) },
 	}, server.WatchUpdate(false, "", ""), server.WatchEor(false), server.WatchPeer())
 	if err != nil {
@@ -156,6 +157,25 @@ func (s *Speaker) heard(from netip.Addr) {
 	case s.changed <- struct{}{}:
 	default:
 	}
+}
+
+// ended notes that a neighbour is through; gobgp's goroutine calls it.
+func (s *Speaker) ended(from netip.Addr) {
+	s.mu.Lock()
+	s.ends[from] = time.Now()
+	s.mu.Unlock()
+	s.heard(from)
+}
+
+// through tells whether a neighbour has said the end of its routes in this session.
+// gobgp alone would say so too early: of a neighbour that may have started again, too,
+// it waits for nothing (RFC 4724 3) and takes the end for heard with the OPEN, before
+// any route. To us that would mean that it has no routes, and what was stated would go.
+func (s *Speaker) through(st *evpn.Status, said bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end, is := s.ends[st.Address]
+	return st.Up && said && is && !end.Before(st.Since)
 }
 
 // Changed tells that something may have been said.
@@ -243,7 +263,7 @@ func (s *Speaker) peers() (list []evpn.Status, err error) {
 			st.Since = at.AsTime()
 		}
 		for _, f := range p.AfiSafis {
-			st.Through = st.Up && f.MpGracefulRestart.GetState().GetEndOfRibReceived()
+			st.Through = s.through(&st, f.MpGracefulRestart.GetState().GetEndOfRibReceived())
 		}
 		st.Why = s.why(p, a)
 		list = append(list, st)
