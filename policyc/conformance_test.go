@@ -430,7 +430,7 @@ func TestAMistakeIsNoDenial(t *testing.T) {
 	dir := t.TempDir()
 	ninePods(t, dir)
 	file := filepath.Join(t.TempDir(), "out.toml")
-	if code, said := commandLine("import", "kubernetes", dir, "-o", file); code != 0 {
+	if code, said := commandLine("import", "kubernetes", dir, "-o", file, "--allow-all"); code != 0 {
 		t.Fatal(said)
 	}
 	for _, args := range [][]string{{"pod:x/nobody", "pod:x/a", "tcp/80"}, {"pod:x/a", "pod:x/b", "tcp/http"}, {"10.0.0.300", "pod:x/a", "tcp/80"}} {
