@@ -28,12 +28,26 @@ within() {
 }
 check() {
 	local what=$1; shift
-	if "$@" >/dev/null 2>&1; then printf '   %-62s ok\n' "$what"; else printf '   %-62s WRONG\n' "$what"; miss; fi
+	if "$@" >/dev/null 2>&1; then printf '   %-62s ok\n' "$what"; else printf '   %-62s WRONG\n' "$what"; miss; more; fi
 }
 not() { ! "$@"; }
 tcp() { ip netns exec "$1" nc -z -w 2 "$2" "$3"; }
 is() { sw status -o json | tr -d ' \n' | grep -q "$1"; }
 has() { sw endpoints -o json | tr -d ' \n' | grep -q "$1"; }
+
+# serve is that of lib.sh, but a connection whose end is lost, as the database moves, does
+# not hold it up for ever: nc takes one at a time and keeps two waiting, then none.
+serve() { # NAMESPACE PORT
+	ip netns exec "$1" nc -lk4 -w 1 "$2" >/dev/null 2>&1 </dev/null & disown
+	ip netns exec "$1" nc -lk6 -w 1 "$2" >/dev/null 2>&1 </dev/null & disown
+}
+
+# more says what there is to be said of what is WRONG.
+more() {
+	sw endpoints || true
+	sw counters || true
+	ip netns exec bh4-db ss -tan || true
+}
 
 # --- the fabric --------------------------------------------------------------
 # leaf NAME: a bridge with the kernel's VXLAN, which learns nothing by itself; zebra
@@ -134,6 +148,7 @@ row() { # FROM TO PORT EXPECTED NAME
 	tcp "$1" "$3" "$4" && six=yes
 	if [ "$four$six" != "$5$5" ]; then mark=WRONG; miss; fi
 	printf '   %-10s to %-18s %-6s %-4s %-4s %s\n' "${1#bh4-}" "$2" "tcp/$4" "$four" "$six" "$mark"
+	[ "$mark" = ok ] || more
 }
 row bh4-web 10.79.1.20 fd79:1::20 5432 yes
 row bh4-web 10.79.1.20 fd79:1::20 22 no
@@ -181,6 +196,8 @@ row bh4-db 10.79.1.10 fd79:1::10 8080 yes
 kill -9 "$(cat "$work/leaf2/bgpd.pid")"
 within "the agent has lost leaf2" is '"state":"stale"'
 check "the database is where it was" stays
+sleep 2
+check "and stays there" stays
 startfrr leaf2 bgpd frr.conf
 within "leaf2 is there again" is '"state":"current"'
 within "and has web" leafknows leaf2 '02:79:01:00:00:0a dst 192.0.2.1'
