@@ -21,7 +21,7 @@ test: deps lint ## everything a change must pass: lint, all tests with the race 
 	$(GO) test ./bench/classbench
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 	$(MAKE) soak T=2m
-	$(MAKE) fuzz-smoke
+	$(MAKE) fuzz-smoke D=10s
 
 test-unit: ## all tests once, quickly, without the race detector
 	$(GO) test ./...
@@ -68,8 +68,8 @@ fuzz: ## one fuzz target: make fuzz T=FuzzParse D=1m (P=./vswitch/port/xdp)
 fuzz-all: ## every fuzz target of every package, D each, J=2 at a time
 	GO=$(GO) fuzz/all.sh $(D) $(or $(J),2)
 
-fuzz-smoke: ## every fuzz target: 20 s each where a frame comes, 5 s each elsewhere, J=2 at a time
-	GO=$(GO) fuzz/all.sh 20s $(or $(J),2) 5s
+fuzz-smoke: ## every fuzz target: D (20s) each where a frame comes, 5 s each elsewhere, J=2 at a time
+	GO=$(GO) fuzz/all.sh $(D) $(or $(J),2) 5s
 
 bench: ## every Go benchmark once, then the walk's table
 	$(GO) test -run '^$$' -bench . -benchtime 200ms -benchmem ./...
