@@ -138,11 +138,12 @@ func (c *canary) tick() {
 // next is 0 at its end whatever their number is.
 func (c *canary) due(l *live) []string {
 	all := l.snapshot.Names.Segments
-	for name := range c.chosen {
-		if !slices.Contains(all, name) {
-			delete(c.chosen, name)
-		}
+	here := make(map[string]bool, len(all)) // there may be thousands, each with a choice
+	for _, name := range all {
+		here[name] = true
 	}
+	gone := func(name string) bool { return !here[name] }
+	maps.DeleteFunc(c.chosen, func(name string, _ *choice) bool { return gone(name) })
 	if c.next >= len(all) {
 		c.next = 0
 	}
@@ -154,7 +155,6 @@ func (c *canary) due(l *live) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.period = (len(all) + canarySegments - 1) / canarySegments
-	gone := func(name string) bool { return !slices.Contains(all, name) }
 	maps.DeleteFunc(c.failing, func(name, _ string) bool { return gone(name) })
 	maps.DeleteFunc(c.silent, func(name string, _ time.Time) bool { return gone(name) })
 	return due
