@@ -2,15 +2,15 @@ package identity
 
 import (
 	"net/netip"
+	"reflect"
 	"testing"
-	"unsafe"
 )
 
 // The table of the outside is as large as its steps, and as deep as they are known
 // to be: arrays, nodes that bits choose, and trees of nodes where ranges crowd.
 func TestOutsideSize(t *testing.T) {
-	if nodeBytes != unsafe.Sizeof(node{}) {
-		t.Errorf("a node is %d bytes", unsafe.Sizeof(node{}))
+	if size := reflect.TypeFor[node]().Size(); nodeBytes != size {
+		t.Errorf("a node is %d bytes", size)
 	}
 	if none := (&Table{}); none.OutsideTouches() != 0 || none.OutsideBytes() != 0 {
 		t.Error("steps in no table")
